@@ -1,0 +1,189 @@
+//! The limits and times of a server's core.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::protocol::ECHO_PREFIX;
+
+/// The longest header of a server's frame: two bytes and an eight-byte length.
+const MAX_HEADER: usize = 10;
+
+/// What a hub holds its clients to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The path that upgrades; a query behind it is ignored. Default `/ws`.
+    pub path: String,
+    /// Time between two cycles. Default 5 min.
+    pub period: Duration,
+    /// The longest message taken, in bytes of payload. Default 64 KiB.
+    pub max_message: usize,
+    /// The most bytes that wait for one slow client. Default 256 KiB.
+    pub outbox_limit: usize,
+    /// Time for the request's head to arrive. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// Silence after which a peer is asked for a sign of life; after twice that it is cut off. Default 60 s.
+    pub ping_interval: Duration,
+    /// Time for a closing connection to take its last bytes and to close its own side. Default 5 s.
+    pub close_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            path: "/ws".to_owned(),
+            period: Duration::from_secs(300),
+            max_message: 64 << 10,
+            outbox_limit: 256 << 10,
+            handshake_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(60),
+            close_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Config {
+    /// Says whether a server can keep its promises with these values.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is out of its range, and the range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let largest_reply = MAX_HEADER
+            .saturating_add(ECHO_PREFIX.len())
+            .saturating_add(self.max_message);
+        let smallest_outbox = largest_reply.saturating_mul(2);
+        if !self.path.starts_with('/') || self.path.contains(['?', '#', ' ']) {
+            return Err(ConfigError::Path {
+                path: self.path.clone(),
+            });
+        }
+        if self.outbox_limit < smallest_outbox {
+            return Err(ConfigError::OutboxLimit {
+                limit: self.outbox_limit,
+                smallest: smallest_outbox,
+            });
+        }
+        for (name, span) in [
+            ("period", self.period),
+            ("handshake-timeout", self.handshake_timeout),
+            ("ping-interval", self.ping_interval),
+            ("close-timeout", self.close_timeout),
+        ] {
+            if !(SHORTEST_SPAN..=LONGEST_SPAN).contains(&span) {
+                return Err(ConfigError::Span { name, span });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Below this, timers of an ordinary operating system are noise.
+const SHORTEST_SPAN: Duration = Duration::from_millis(10);
+
+/// Ten years: far beyond use, and far from the end of the clock.
+const LONGEST_SPAN: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// A value that a server cannot run with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A path that no request can name.
+    Path {
+        /// The path.
+        path: String,
+    },
+    /// An outbox that could not hold the reply to the largest message while the input of its client is stalled.
+    OutboxLimit {
+        /// The limit, in bytes.
+        limit: usize,
+        /// The smallest limit that works with this largest message, in bytes.
+        smallest: usize,
+    },
+    /// A time that is too short or too long.
+    Span {
+        /// The option's name.
+        name: &'static str,
+        /// Its value.
+        span: Duration,
+    },
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path { path } => {
+                write!(
+                    f,
+                    "path {path:?} must begin with '/' and hold no '?', '#' or space"
+                )
+            }
+            Self::OutboxLimit { limit, smallest } => write!(
+                f,
+                "outbox-limit is {limit} bytes; it must be at least {smallest}, twice the reply to the largest message"
+            ),
+            Self::Span { name, span } => {
+                write!(
+                    f,
+                    "{name} is {span:?}; it must lie between {SHORTEST_SPAN:?} and ten years"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn an_outbox_holds_twice_the_largest_reply_or_is_refused() {
+        // 2 × (10 header + 17 prefix + 100 text) = 254 bytes.
+        let with_limit = |outbox_limit| {
+            Config {
+                max_message: 100,
+                outbox_limit,
+                ..Config::default()
+            }
+            .validate()
+        };
+        assert_eq!(with_limit(254), Ok(()));
+        assert_eq!(
+            with_limit(253),
+            Err(ConfigError::OutboxLimit {
+                limit: 253,
+                smallest: 254
+            })
+        );
+    }
+
+    #[test]
+    fn times_and_paths_out_of_range_are_named() {
+        let short = Config {
+            close_timeout: Duration::from_millis(9),
+            ..Config::default()
+        };
+        assert!(
+            short
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .starts_with("close-timeout is 9ms")
+        );
+        let path = Config {
+            path: "ws".to_owned(),
+            ..Config::default()
+        };
+        assert!(
+            path.validate()
+                .unwrap_err()
+                .to_string()
+                .contains("must begin with '/'")
+        );
+    }
+}

@@ -1,0 +1,405 @@
+//! One shard's sessions, who of them is subscribed, and the fan-out of each push.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::announcer::Push;
+use crate::config::{Config, ConfigError};
+use crate::log::LogLine;
+use crate::schedule;
+use crate::session::{Context, Fate, Scratch, Session};
+use crate::time::{Now, Timestamp};
+use crate::timers::Timers;
+use crate::wire::{ConnectionId, Wire};
+
+/// How many subscribers one slice of a fan-out serves before commands and new connections get their turn.
+///
+/// At the 6 µs that a small write takes on loopback, 256 of them are a millisecond and a half.
+pub const SLICE: usize = 256;
+
+/// How many slots one slice looks at, so that a hub full of unsubscribed clients is walked in slices as well.
+const SLICE_SLOTS: usize = 64 * SLICE;
+
+/// Session deadlines are rounded up to this part of the shortest of the configured times.
+const GRANULARITY_DIVISOR: u32 = 64;
+
+/// The core of a server: bytes in, bytes out, time as an argument.
+///
+/// A hub does no I/O, starts no task and reads no clock. Whoever drives it has these duties:
+///
+/// * Inputs are called `handle_*` and are given the current time, which never runs backwards, and the [`Wire`] to answer
+///   on. Call [`Hub::handle_connect`] for each new connection, then [`Hub::handle_input`] with its bytes in order,
+///   [`Hub::handle_writable`] whenever the wire owes it, and [`Hub::handle_end`] or [`Hub::handle_reset`] at its end.
+/// * After every input, [`Hub::poll_timeout`] says when to call [`Hub::handle_timeout`]. An instant that has passed
+///   means: as soon as other inputs had their turn.
+/// * Pushes come from the server's [`Announcer`](crate::Announcer): hand each to [`Hub::handle_push`].
+///
+/// Errors of clients are answered on the wire. A [`ConnectionId`] that is not open is a bug of the driver, and panics.
+#[derive(Debug)]
+pub struct Hub {
+    config: Config,
+    sessions: Vec<Option<Session>>,
+    /// What the fan-out needs to know of each slot, kept apart from the sessions so that a walk reads 8 bytes a slot.
+    subscriptions: Vec<Subscription>,
+    free: Vec<u32>,
+    timers: Timers,
+    walks: VecDeque<Walk>,
+    counters: Counters,
+    jitter: u64,
+    is_draining: bool,
+    scratch: Scratch,
+    batch: Batch,
+}
+
+/// When a slot's subscription took effect, in nanoseconds, doubled; the lowest bit says that its outbox is not empty.
+#[derive(Clone, Copy, Debug)]
+struct Subscription(u64);
+
+impl Subscription {
+    const NONE: Self = Self(u64::MAX);
+
+    fn of(session: &Session) -> Self {
+        match session.subscribed_since() {
+            Timestamp::MAX => Self::NONE,
+            since => Self(since.as_nanos() << 1 | u64::from(session.has_backlog())),
+        }
+    }
+
+    fn is_older_than(self, due: Timestamp) -> bool {
+        self.0 >> 1 <= due.as_nanos()
+    }
+
+    fn has_backlog(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+/// A fan-out under way: the slots that existed when it began, from a starting point that rotates, once around.
+#[derive(Debug)]
+struct Walk {
+    push: Arc<Push>,
+    slots: usize,
+    next: usize,
+    left: usize,
+    subscribers: u64,
+}
+
+/// The connections of one slice; kept for its memory.
+#[derive(Debug, Default)]
+struct Batch {
+    ready: Vec<ConnectionId>,
+    taken: Vec<usize>,
+    blocked: Vec<ConnectionId>,
+}
+
+/// What happened in a hub since it was built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections accepted, whatever became of their handshake.
+    pub connections: u64,
+    /// Pushes given to a socket or an outbox.
+    pub deliveries: u64,
+    /// Pushes that reached this hub too late to be started.
+    pub late_pushes: u64,
+    /// Fan-outs completed.
+    pub pushes: u64,
+}
+
+/// What a hub holds at the moment (G11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Connections whose id is in use.
+    pub connections: usize,
+    /// Those that are subscribed.
+    pub subscribed: usize,
+    /// Bytes of partial messages and of outboxes.
+    pub held: usize,
+}
+
+impl Hub {
+    /// A hub without connections. `seed` decides the jitter of its pings and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// A configuration with which the promises cannot be kept; see [`Config::validate`].
+    pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let shortest = config
+            .handshake_timeout
+            .min(config.ping_interval)
+            .min(config.close_timeout);
+        Ok(Self {
+            timers: Timers::new(shortest / GRANULARITY_DIVISOR),
+            config,
+            sessions: Vec::new(),
+            subscriptions: Vec::new(),
+            free: Vec::new(),
+            walks: VecDeque::new(),
+            counters: Counters::default(),
+            jitter: seed,
+            is_draining: false,
+            scratch: Scratch::default(),
+            batch: Batch::default(),
+        })
+    }
+
+    /// The limits and times that this hub holds its clients to.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Whether no connection is left.
+    pub fn is_empty(&self) -> bool {
+        self.free.len() == self.sessions.len()
+    }
+
+    /// Counts what the hub holds, in time proportional to its connections.
+    pub fn census(&self) -> Census {
+        let sessions = self.sessions.iter().flatten();
+        sessions.fold(Census::default(), |census, session| Census {
+            connections: census.connections + 1,
+            subscribed: census.subscribed + usize::from(session.subscribed_since() != Timestamp::MAX),
+            held: census.held + session.held(),
+        })
+    }
+
+    /// A connection was accepted. One that is not admitted is told that the server is full once it has asked.
+    pub fn handle_connect(&mut self, now: Now, is_admitted: bool) -> ConnectionId {
+        let jitter = self.next_jitter();
+        let session = Session::new(now, &self.config, is_admitted, jitter);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.sessions.push(None);
+            self.subscriptions.push(Subscription::NONE);
+            u32::try_from(self.sessions.len() - 1).expect("a process has fewer than 2^32 connections")
+        });
+        self.timers.arm(slot, session.poll_timeout(&self.config));
+        self.sessions[slot as usize] = Some(session);
+        self.counters.connections += 1;
+        ConnectionId(slot)
+    }
+
+    /// Takes bytes from a connection and returns how many, from the front.
+    ///
+    /// Less than all means that the connection has a backlog of answers: keep the rest, read no more, and offer it
+    /// again after [`Wire::resume`].
+    pub fn handle_input(
+        &mut self,
+        from: ConnectionId,
+        bytes: &[u8],
+        now: Now,
+        wire: &mut impl Wire,
+    ) -> usize {
+        let mut taken = 0;
+        self.with_session(from, now, wire, |session, cx| {
+            let (count, fate) = session.handle_input(bytes, cx);
+            taken = count;
+            fate
+        });
+        taken
+    }
+
+    /// A connection that was blocked can take more.
+    pub fn handle_writable(&mut self, connection: ConnectionId, now: Now, wire: &mut impl Wire) {
+        self.with_session(connection, now, wire, Session::handle_writable);
+    }
+
+    /// A peer has ended its side of the stream in good order.
+    pub fn handle_end(&mut self, connection: ConnectionId, now: Now, wire: &mut impl Wire) {
+        self.with_session(connection, now, wire, Session::handle_end);
+    }
+
+    /// A connection has failed: nothing can be sent or received any more.
+    pub fn handle_reset(&mut self, connection: ConnectionId, now: Now, wire: &mut impl Wire) {
+        self.with_session(connection, now, wire, |_, _| Fate::Over);
+    }
+
+    /// Begins the fan-out of a push to those who were subscribed when it fell due; [`Hub::handle_timeout`] does the work.
+    ///
+    /// One that arrives later than [`schedule::lateness_limit`] is counted and dropped: this shard was stalled.
+    pub fn handle_push(&mut self, push: Arc<Push>) {
+        let slots = self.sessions.len();
+        let next = starting_point(push.cycle(), slots);
+        self.walks.push_back(Walk {
+            push,
+            slots,
+            next,
+            left: slots,
+            subscribers: 0,
+        });
+    }
+
+    /// When to call [`Hub::handle_timeout`] next; [`Timestamp::ZERO`] while a fan-out is under way.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        if self.walks.is_empty() {
+            self.timers.next()
+        } else {
+            Some(Timestamp::ZERO)
+        }
+    }
+
+    /// Does a slice of what is due: fan-out first, then pings, and the ends of those who let a timeout pass.
+    pub fn handle_timeout(&mut self, now: Now, wire: &mut impl Wire) {
+        self.walk_slice(now, wire);
+        for _ in 0..SLICE {
+            let Some(slot) = self.timers.pop(now.at) else {
+                return;
+            };
+            self.with_session(ConnectionId(slot), now, wire, Session::handle_timeout);
+        }
+    }
+
+    /// The server shuts down: fan-outs that have begun are finished, then every client gets its Close behind what is
+    /// queued for it (G14). Drive the hub on until [`Hub::is_empty`], which takes at most the close timeout.
+    pub fn handle_drain(&mut self, now: Now, wire: &mut impl Wire) {
+        while !self.walks.is_empty() {
+            self.walk_slice(now, wire);
+        }
+        self.is_draining = true;
+        for slot in 0..self.sessions.len() {
+            if self.sessions[slot].is_some() {
+                self.with_session(ConnectionId(slot as u32), now, wire, Session::handle_drain);
+            }
+        }
+    }
+
+    /// Serves up to [`SLICE`] subscribers of the oldest walk.
+    fn walk_slice(&mut self, now: Now, wire: &mut impl Wire) {
+        let Some(mut walk) = self.walks.pop_front() else {
+            return;
+        };
+        let has_begun = walk.left < walk.slots;
+        if !has_begun && now.at.since(walk.push.due()) > schedule::lateness_limit(self.config.period) {
+            self.counters.late_pushes += 1;
+            wire.log(LogLine::Skipped { cycles: 1 });
+            return;
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        self.collect(&mut walk, &mut batch);
+        self.deliver(&walk.push, &mut batch, now, wire);
+        walk.subscribers += (batch.ready.len() + batch.blocked.len()) as u64;
+        self.batch = batch;
+        if walk.left > 0 {
+            self.walks.push_front(walk);
+            return;
+        }
+        self.counters.pushes += 1;
+        self.counters.deliveries += walk.subscribers;
+        wire.log(LogLine::Pushed {
+            cycle: walk.push.cycle(),
+            subscribers: walk.subscribers,
+        });
+    }
+
+    fn collect(&self, walk: &mut Walk, batch: &mut Batch) {
+        batch.ready.clear();
+        batch.blocked.clear();
+        let due = walk.push.due();
+        for _ in 0..walk.left.min(SLICE_SLOTS) {
+            if batch.ready.len() + batch.blocked.len() == SLICE {
+                return;
+            }
+            let slot = walk.next;
+            walk.next = if slot + 1 == walk.slots { 0 } else { slot + 1 };
+            walk.left -= 1;
+            let subscription = self.subscriptions[slot];
+            if subscription.is_older_than(due) {
+                let list = if subscription.has_backlog() {
+                    &mut batch.blocked
+                } else {
+                    &mut batch.ready
+                };
+                list.push(ConnectionId(slot as u32));
+            }
+        }
+    }
+
+    fn deliver(&mut self, push: &Push, batch: &mut Batch, now: Now, wire: &mut impl Wire) {
+        let frame = push.frame();
+        batch.taken.clear();
+        batch.taken.resize(batch.ready.len(), 0);
+        wire.send_all(&batch.ready, frame, &mut batch.taken);
+        for (&connection, &taken) in batch.ready.iter().zip(&batch.taken) {
+            if taken < frame.len() {
+                self.with_session(connection, now, wire, |session, cx| {
+                    session.queue_push(frame, taken, cx)
+                });
+            }
+        }
+        for &connection in &batch.blocked {
+            self.with_session(connection, now, wire, |session, cx| {
+                session.queue_push(frame, 0, cx)
+            });
+        }
+    }
+
+    /// Lets a session act, then brings everything that the hub knows of it up to date.
+    fn with_session<W: Wire>(
+        &mut self,
+        id: ConnectionId,
+        now: Now,
+        wire: &mut W,
+        act: impl FnOnce(&mut Session, &mut Context<'_, W>) -> Fate,
+    ) {
+        let slot = id.index();
+        let session = self.sessions[slot]
+            .as_mut()
+            .expect("the driver uses an id only until its close");
+        let (config, scratch, is_draining) = (&self.config, &mut self.scratch, self.is_draining);
+        let mut cx = Context {
+            id,
+            now,
+            config,
+            wire,
+            scratch,
+            is_draining,
+        };
+        if act(session, &mut cx) == Fate::Over {
+            self.release(id, wire);
+            return;
+        }
+        self.subscriptions[slot] = Subscription::of(session);
+        self.timers.arm(id.0, session.poll_timeout(&self.config));
+    }
+
+    fn release(&mut self, id: ConnectionId, wire: &mut impl Wire) {
+        if self.sessions[id.index()]
+            .take()
+            .is_some_and(|session| session.was_open())
+        {
+            wire.log(LogLine::Disconnected);
+        }
+        self.subscriptions[id.index()] = Subscription::NONE;
+        self.timers.disarm(id.0);
+        self.free.push(id.0);
+        wire.close(id);
+    }
+
+    /// The next value of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), cut to a byte.
+    fn next_jitter(&mut self) -> u8 {
+        self.jitter = self.jitter.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.jitter ^ self.jitter >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed >> 56) as u8
+    }
+}
+
+/// Where the walk of a cycle begins, so that nobody is always last: golden-ratio steps around the slots.
+fn starting_point(cycle: u64, slots: usize) -> usize {
+    let fraction = cycle.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((u128::from(fraction) * slots as u128) >> 64) as usize
+}
+
+/// The time until a silent peer is certainly found dead and cut off.
+pub fn dead_peer_bound(config: &Config) -> Duration {
+    let shortest = config
+        .handshake_timeout
+        .min(config.ping_interval)
+        .min(config.close_timeout);
+    config.ping_interval * 2 + shortest / GRANULARITY_DIVISOR
+}

@@ -1,0 +1,44 @@
+//! Carillon's server: a core that is a value, and a shell that gives it sockets and clocks.
+//!
+//! Read the modules from pure to real; each knows only those above it:
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`time`], [`zone`] | instants, always given from outside, and how a date is printed |
+//! | [`protocol`] | commands, replies, push text, close reasons |
+//! | [`schedule`] | which cycle is due |
+//! | [`config`] | limits and times, and which combinations keep the promises |
+//! | `framing`, `handshake` | RFC 6455 bytes, in pieces of any size |
+//! | `outbox` | what a socket did not take yet |
+//! | [`log`] | log lines as values |
+//! | [`wire`] | the seam through which all output goes |
+//! | `session` | one connection as a state machine |
+//! | `timers` | when each session wants to be woken |
+//! | [`announcer`] | numbers the cycles and renders each push once |
+//! | [`hub`] | one shard's sessions and the fan-out |
+//! | `shell` | tokio: sockets, tasks, signals, the only clock reads (feature `shell`) |
+//!
+//! The guarantees G1 to G15 that comments refer to stand in `PROTOCOL.md`. Errors are for callers, panics for bugs.
+
+pub mod announcer;
+pub mod config;
+mod framing;
+mod handshake;
+pub mod hub;
+pub mod log;
+mod outbox;
+pub mod protocol;
+pub mod schedule;
+mod session;
+pub mod time;
+mod timers;
+pub mod wire;
+pub mod zone;
+
+pub use announcer::{Announcer, Push};
+pub use config::{Config, ConfigError};
+pub use hub::{Census, Counters, Hub};
+pub use log::LogLine;
+pub use time::{Now, Timestamp, WallTime};
+pub use wire::{ConnectionId, Wire};
+pub use zone::Zone;

@@ -1,0 +1,158 @@
+//! Log lines as values. The core hands them out and the shell writes them, so that writing never blocks a shard.
+
+use std::fmt::Write;
+
+use crate::protocol::CloseReason;
+use crate::time::WallTime;
+use crate::zone::Zone;
+
+/// One thing that happened (G15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLine<'a> {
+    /// The server ends a connection of its own accord.
+    Closing {
+        /// Why.
+        reason: CloseReason,
+    },
+    /// The upgrade was accepted.
+    Connected,
+    /// A peer was silent for too long and is cut off.
+    Dead,
+    /// A connection whose upgrade had been accepted is gone.
+    Disconnected,
+    /// A cycle's push was offered to everybody it was due to.
+    Pushed {
+        /// The cycle.
+        cycle: u64,
+        /// To how many connections of this shard.
+        subscribers: u64,
+    },
+    /// A text message arrived, commands included.
+    Received {
+        /// The text, as it came.
+        text: &'a str,
+    },
+    /// A handshake was answered with an error status.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// Cycles came due that nobody was awake to deliver.
+    Skipped {
+        /// How many.
+        cycles: u64,
+    },
+    /// A client switched pushes on.
+    Subscribed,
+    /// A client switched pushes off.
+    Unsubscribed,
+}
+
+impl LogLine<'_> {
+    /// The line for people, in the words of the seed document where it has some.
+    ///
+    /// `total` is the number of connections that are open now, over all shards.
+    pub fn render(&self, wall: WallTime, zone: &Zone, total: u64) -> String {
+        match self {
+            Self::Closing { reason } => {
+                format!("Closing a connection: {} {}", reason.code(), reason.sentence())
+            }
+            Self::Connected => format!("Client connected. Total connections: {total}"),
+            Self::Dead => "Cut off a client that was silent for too long".to_owned(),
+            Self::Disconnected => format!("Client disconnected. Total connections: {total}"),
+            Self::Pushed { cycle, subscribers } => {
+                format!("[{}] push {cycle}: {subscribers} subscribers", zone.format(wall))
+            }
+            Self::Received { text } => format!("Received message: {}", escape(text)),
+            Self::Refused { status } => format!("Refused a handshake: {status}"),
+            Self::Skipped { cycles } => format!("[{}] skipped {cycles} cycles", zone.format(wall)),
+            Self::Subscribed => format!("[{}] subscribe: 开启推送", zone.format(wall)),
+            Self::Unsubscribed => format!("[{}] unsubscribe: 关闭推送", zone.format(wall)),
+        }
+    }
+
+    /// A short name of the event, for machines.
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::Closing { .. } => "closing",
+            Self::Connected => "connected",
+            Self::Dead => "dead",
+            Self::Disconnected => "disconnected",
+            Self::Pushed { .. } => "pushed",
+            Self::Received { .. } => "received",
+            Self::Refused { .. } => "refused",
+            Self::Skipped { .. } => "skipped",
+            Self::Subscribed => "subscribed",
+            Self::Unsubscribed => "unsubscribed",
+        }
+    }
+}
+
+/// `text` on one line: what would move a terminal's cursor is spelled out, so that no client can forge a log line.
+pub fn escape(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            '\t' => line.push_str("\\t"),
+            // Line and paragraph separators, and the controls that reorder text, are no control characters to Unicode.
+            '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
+                spell_out(&mut line, character);
+            }
+            _ if character.is_control() => spell_out(&mut line, character),
+            _ => line.push(character),
+        }
+    }
+    line
+}
+
+fn spell_out(line: &mut String, character: char) {
+    write!(line, "\\u{{{:x}}}", u32::from(character)).expect("writing to a string does not fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOON: WallTime = WallTime::from_unix_seconds(1_795_348_800);
+
+    #[test]
+    fn the_lines_of_the_seed_are_kept() {
+        let render = |line: LogLine<'_>| line.render(NOON, &Zone::UTC, 3);
+        assert_eq!(
+            render(LogLine::Connected),
+            "Client connected. Total connections: 3"
+        );
+        assert_eq!(
+            render(LogLine::Received { text: "Heartbeat" }),
+            "Received message: Heartbeat"
+        );
+        assert_eq!(
+            render(LogLine::Unsubscribed),
+            "[2026-11-22 12:00:00] unsubscribe: 关闭推送"
+        );
+        assert_eq!(
+            render(LogLine::Subscribed),
+            "[2026-11-22 12:00:00] subscribe: 开启推送"
+        );
+    }
+
+    #[test]
+    fn nobody_forges_a_line() {
+        let text = "a\nClient connected. Total connections: 9\u{1b}[2J\u{2028}é";
+        assert_eq!(
+            escape(text),
+            "a\\nClient connected. Total connections: 9\\u{1b}[2J\\u{2028}é"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn an_escaped_text_has_no_control_character(text in any::<String>()) {
+            prop_assert!(!escape(&text).chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! The binary `carillon`.
+fn main() {}

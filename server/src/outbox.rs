@@ -1,0 +1,233 @@
+//! What a socket did not take yet, under a limit.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::framing;
+
+/// The unsent rest of one connection's output, in order.
+///
+/// A push that is shared with other connections stays shared: the entry is a pointer and an offset. What belongs to
+/// this connection alone is appended to one buffer, so that a flood of small replies costs its bytes and little more.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    chunks: VecDeque<Chunk>,
+    /// How much of the first chunk was sent.
+    sent: usize,
+    unsent: usize,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    /// Whole frames, one behind the other.
+    Frames(Vec<u8>),
+    /// One frame, or the response to a handshake: sent to its end once it was begun.
+    Whole(Arc<[u8]>),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Frames(bytes) => bytes,
+            Self::Whole(bytes) => bytes,
+        }
+    }
+}
+
+impl Outbox {
+    /// Bytes that wait to be sent.
+    pub(crate) fn len(&self) -> usize {
+        self.unsent
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Queues the rest of a shared frame, of which `sent` bytes are on their way.
+    pub(crate) fn push_shared(&mut self, frame: Arc<[u8]>, sent: usize) {
+        debug_assert!(
+            sent == 0 || self.is_empty(),
+            "only the first frame can have been begun"
+        );
+        debug_assert!(sent < frame.len(), "a frame that was sent is not queued");
+        if self.is_empty() {
+            self.sent = sent;
+        }
+        self.unsent += frame.len() - sent;
+        self.chunks.push_back(Chunk::Whole(frame));
+    }
+
+    /// Queues the rest of whole frames of this connection's own, of which `sent` bytes are on their way.
+    pub(crate) fn push_own(&mut self, frames: &[u8], sent: usize) {
+        debug_assert!(
+            sent == 0 || self.is_empty(),
+            "only the first frame can have been begun"
+        );
+        self.unsent += frames.len() - sent;
+        if let Some(Chunk::Frames(bytes)) = self.chunks.back_mut() {
+            bytes.extend_from_slice(frames);
+            return;
+        }
+        if self.is_empty() {
+            self.sent = sent;
+        }
+        self.chunks.push_back(Chunk::Frames(frames.to_vec()));
+    }
+
+    /// Offers what waits to `send`, which says how much it took, until it takes less than it was offered.
+    pub(crate) fn flush(&mut self, mut send: impl FnMut(&[u8]) -> usize) {
+        while let Some(chunk) = self.chunks.front() {
+            let offered = &chunk.bytes()[self.sent..];
+            let taken = send(offered);
+            self.unsent -= taken;
+            if taken < offered.len() {
+                self.sent += taken;
+                return;
+            }
+            self.chunks.pop_front();
+            self.sent = 0;
+        }
+    }
+
+    /// Drops every frame of which nothing was sent; a frame that was begun stays, else the stream would be torn.
+    pub(crate) fn discard_unbegun(&mut self) {
+        if self.sent == 0 {
+            self.chunks.clear();
+        }
+        self.chunks.truncate(1);
+        if let Some(Chunk::Frames(bytes)) = self.chunks.front_mut() {
+            let mut end = 0;
+            while end < self.sent {
+                end += framing::frame_length(&bytes[end..]);
+            }
+            bytes.truncate(end);
+            if end == self.sent {
+                self.chunks.clear();
+                self.sent = 0;
+            }
+        }
+        self.unsent = self
+            .chunks
+            .front()
+            .map_or(0, |chunk| chunk.bytes().len() - self.sent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text_frame(text: &str) -> Vec<u8> {
+        let mut frame = Vec::new();
+        framing::encode_text(&mut frame, &[text]);
+        frame
+    }
+
+    /// Plain verbs, valid in every state.
+    #[derive(Clone, Debug)]
+    enum Op {
+        Discard,
+        Flush { takes: usize },
+        PushOwn { length: usize },
+        PushShared { length: usize },
+    }
+
+    fn any_op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            1 => Just(Op::Discard),
+            4 => (0usize..300).prop_map(|takes| Op::Flush { takes }),
+            3 => (0usize..200).prop_map(|length| Op::PushOwn { length }),
+            3 => (0usize..200).prop_map(|length| Op::PushShared { length }),
+        ]
+    }
+
+    /// The naive outbox: a list of frames and how much of the first was sent.
+    #[derive(Default)]
+    struct Model {
+        frames: VecDeque<Vec<u8>>,
+        sent: usize,
+        on_the_wire: Vec<u8>,
+    }
+
+    impl Model {
+        fn flush(&mut self, mut takes: usize) {
+            while takes > 0
+                && let Some(frame) = self.frames.front()
+            {
+                let taken = takes.min(frame.len() - self.sent);
+                self.on_the_wire
+                    .extend_from_slice(&frame[self.sent..self.sent + taken]);
+                takes -= taken;
+                self.sent += taken;
+                if self.sent == frame.len() {
+                    self.frames.pop_front();
+                    self.sent = 0;
+                }
+            }
+        }
+
+        fn unsent(&self) -> usize {
+            self.frames.iter().map(Vec::len).sum::<usize>() - self.sent
+        }
+    }
+
+    fn apply(op: &Op, outbox: &mut Outbox, model: &mut Model, wire: &mut Vec<u8>) {
+        match *op {
+            Op::Discard => {
+                outbox.discard_unbegun();
+                model.frames.truncate(usize::from(model.sent > 0));
+            }
+            Op::Flush { takes } => {
+                let mut room = takes;
+                outbox.flush(|offered| {
+                    let taken = room.min(offered.len());
+                    room -= taken;
+                    wire.extend_from_slice(&offered[..taken]);
+                    taken
+                });
+                model.flush(takes);
+            }
+            Op::PushOwn { length } => {
+                let frame = text_frame(&"o".repeat(length));
+                outbox.push_own(&frame, 0);
+                model.frames.push_back(frame);
+            }
+            Op::PushShared { length } => {
+                let frame = text_frame(&"s".repeat(length));
+                outbox.push_shared(frame.clone().into(), 0);
+                model.frames.push_back(frame);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_outbox_is_a_list_of_frames(ops in prop::collection::vec(any_op(), 0..60)) {
+            let (mut outbox, mut model, mut wire) = (Outbox::default(), Model::default(), Vec::new());
+            for op in &ops {
+                apply(op, &mut outbox, &mut model, &mut wire);
+                prop_assert_eq!(outbox.len(), model.unsent(), "after {:?}", op);
+                prop_assert_eq!(outbox.is_empty(), model.frames.is_empty(), "after {:?}", op);
+                prop_assert_eq!(&wire, &model.on_the_wire, "after {:?}", op);
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_was_begun_survives_and_the_ones_behind_it_do_not() {
+        let (first, second) = (text_frame("first"), text_frame("second"));
+        let mut outbox = Outbox::default();
+        outbox.push_own(&[first.clone(), second].concat(), 3);
+        outbox.push_shared(text_frame("third").into(), 0);
+        outbox.discard_unbegun();
+        let mut rest = Vec::new();
+        outbox.flush(|offered| {
+            rest.extend_from_slice(offered);
+            offered.len()
+        });
+        assert_eq!(rest, first[3..]);
+    }
+}

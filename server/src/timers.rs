@@ -1,0 +1,178 @@
+//! When each session wants to be woken: a heap that forgives.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use crate::time::{Timestamp, nanos};
+
+/// One pending wake-up per slot.
+///
+/// Deadlines mostly move away (whoever talks is alive), so a later deadline leaves the old entry where it is: it fires
+/// early, the session finds that nothing is due and asks again. That makes the common case one comparison. Entries that
+/// an earlier deadline has overtaken stay in the heap until they surface or outnumber the live ones.
+#[derive(Debug)]
+pub(crate) struct Timers {
+    heap: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    /// The entry of each slot that counts; `MAX` for none.
+    live: Vec<Timestamp>,
+    armed: usize,
+    granularity: u64,
+}
+
+impl Timers {
+    /// Deadlines are rounded up to multiples of `granularity`, so that sessions share their wake-ups.
+    pub(crate) fn new(granularity: Duration) -> Self {
+        Self {
+            heap: BinaryHeap::new(),
+            live: Vec::new(),
+            armed: 0,
+            granularity: nanos(granularity).max(1),
+        }
+    }
+
+    /// Wakes `slot` at `deadline`, or earlier.
+    pub(crate) fn arm(&mut self, slot: u32, deadline: Timestamp) {
+        let index = slot as usize;
+        if index >= self.live.len() {
+            self.live.resize(index + 1, Timestamp::MAX);
+        }
+        let rounded = self.round_up(deadline);
+        if rounded >= self.live[index] {
+            return;
+        }
+        self.armed += usize::from(self.live[index] == Timestamp::MAX);
+        self.live[index] = rounded;
+        self.heap.push(Reverse((rounded, slot)));
+        self.drop_overtaken();
+    }
+
+    /// Forgets the wake-up of `slot`.
+    pub(crate) fn disarm(&mut self, slot: u32) {
+        if let Some(live) = self.live.get_mut(slot as usize)
+            && *live != Timestamp::MAX
+        {
+            *live = Timestamp::MAX;
+            self.armed -= 1;
+            self.drop_overtaken();
+        }
+    }
+
+    /// The next instant at which [`Timers::pop`] may have something.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// A slot whose wake-up has come; it is disarmed.
+    pub(crate) fn pop(&mut self, at: Timestamp) -> Option<u32> {
+        while self.next().is_some_and(|next| next <= at) {
+            let Some(Reverse((entry, slot))) = self.heap.pop() else {
+                break;
+            };
+            if self.live[slot as usize] == entry {
+                self.live[slot as usize] = Timestamp::MAX;
+                self.armed -= 1;
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// Keeps the heap within twice what is armed, however often connections come and go.
+    fn drop_overtaken(&mut self) {
+        if self.heap.len() > 2 * self.armed + 64 {
+            let live = &self.live;
+            self.heap
+                .retain(|Reverse((at, slot))| live[*slot as usize] == *at);
+        }
+    }
+
+    fn round_up(&self, deadline: Timestamp) -> Timestamp {
+        let ticks = deadline.as_nanos().div_ceil(self.granularity);
+        Timestamp::from_nanos(ticks.saturating_mul(self.granularity))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(nanos: u64) -> Timestamp {
+        Timestamp::from_nanos(nanos)
+    }
+
+    #[test]
+    fn a_later_deadline_fires_early_and_is_asked_for_again() {
+        let mut timers = Timers::new(Duration::from_nanos(10));
+        timers.arm(0, at(15));
+        timers.arm(0, at(95));
+        assert_eq!(timers.next(), Some(at(20)), "15 ns rounds up to 20 ns");
+        assert_eq!(timers.pop(at(19)), None);
+        assert_eq!(timers.pop(at(20)), Some(0));
+        timers.arm(0, at(95));
+        assert_eq!(timers.next(), Some(at(100)));
+    }
+
+    #[test]
+    fn churn_leaves_nothing_behind() {
+        let mut timers = Timers::new(Duration::from_nanos(1));
+        for round in 0..10_000 {
+            timers.arm(0, at(1_000_000 - round));
+            timers.disarm(0);
+        }
+        assert!(
+            timers.heap.len() <= 64,
+            "{} entries for nobody",
+            timers.heap.len()
+        );
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Advance { nanos: u64 },
+        Arm { slot: u32, after: u64 },
+        Disarm { slot: u32 },
+    }
+
+    fn any_op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            (0u64..50).prop_map(|nanos| Op::Advance { nanos }),
+            (0u32..8, 0u64..200).prop_map(|(slot, after)| Op::Arm { slot, after }),
+            (0u32..8).prop_map(|slot| Op::Disarm { slot }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_slot_is_woken_by_its_earliest_deadline_and_only_then(ops in prop::collection::vec(any_op(), 0..100)) {
+            let mut timers = Timers::new(Duration::from_nanos(1));
+            let mut model = BTreeMap::<u32, u64>::new();
+            let mut now = 0;
+            for op in ops {
+                match op {
+                    Op::Advance { nanos } => {
+                        now += nanos;
+                        while let Some(slot) = timers.pop(at(now)) {
+                            let due = model.remove(&slot);
+                            prop_assert!(due.is_some_and(|due| due <= now), "slot {} at {}: {:?}", slot, now, due);
+                        }
+                        prop_assert!(model.values().all(|due| *due > now), "missed at {}: {:?}", now, model);
+                    }
+                    Op::Arm { slot, after } => {
+                        timers.arm(slot, at(now + after));
+                        let due = model.entry(slot).or_insert(u64::MAX);
+                        *due = (*due).min(now + after);
+                    }
+                    Op::Disarm { slot } => {
+                        timers.disarm(slot);
+                        model.remove(&slot);
+                    }
+                }
+            }
+        }
+    }
+}
