@@ -18,6 +18,7 @@ use std::fmt;
 use std::future::{pending, poll_fn};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
+use std::mem;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Split};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::Response;
+use tokio_tungstenite::tungstenite::http::{Response, Uri};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -42,6 +43,9 @@ const HELLO: &str = "Hello, Server!";
 
 /// What the app says from its timer.
 const HEARTBEAT: &str = "Heartbeat";
+
+/// What is said of a server that is given up.
+const SILENCE: &str = "no sign of life from the server since the last heartbeat";
 
 /// How long a server may take to accept the connection and to answer the handshake.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
@@ -134,10 +138,10 @@ impl From<io::Error> for ConnectError {
 
 /// Connects and talks until the input says `quit`; with `reconnect` off, until the connection is gone.
 ///
-/// Lines of `input`: `on` and `off` flip the switch, `quit` closes, every other line is sent as it is. Lines wait while a
-/// connection is being opened. In the pause before the next attempt `on`, `off` and `quit` are obeyed and other lines
-/// are refused. The end of the input ends nothing: the client goes on listening. Dropping the future is safe at any
-/// time; the server then sees the connection cut off without a Close.
+/// Lines of `input`: `on` and `off` flip the switch, `quit` closes, every other line is sent as it is. Lines wait
+/// while a connection is being opened. In the pause before the next attempt `on`, `off` and `quit` are obeyed and
+/// other lines are refused. The end of the input ends nothing: the client goes on listening. Dropping the future is
+/// safe at any time; the server then sees the connection cut off without a Close.
 ///
 /// # Errors
 ///
@@ -158,7 +162,9 @@ pub async fn run(
     loop {
         let lost = match open(&options.url).await {
             Ok(socket) => app.talk(socket, &mut backoff).await?,
-            Err(ConnectError::Refused { cause, .. }) if options.reconnect => Some(cause),
+            Err(ConnectError::Refused { cause, .. }) if options.reconnect => {
+                Some(format!("could not connect: {cause}"))
+            }
             Err(error) => return Err(error),
         };
         let Some(cause) = lost else { return Ok(()) };
@@ -189,12 +195,10 @@ impl<R: AsyncRead + Unpin, W: Write> App<R, W> {
         self.say("connected")?;
         let (mut sink, mut stream) = socket.split();
         let mut outgoing = self.greeting();
-        let mut is_sending = true;
-        let mut was_heard = false;
+        let (mut is_sending, mut was_heard) = (true, false);
         let mut heartbeat = pin!(timer(self.heartbeat));
         loop {
-            // The order of the arms is drawn anew each time, so neither a flood of pushes nor one of lines starves the
-            // other.
+            // The order of the arms is drawn anew each time, so no flood of one kind starves the others.
             tokio::select! {
                 arrived = stream.next() => {
                     if let Some(cause) = self.take(arrived, &mut stream).await? {
@@ -209,19 +213,17 @@ impl<R: AsyncRead + Unpin, W: Write> App<R, W> {
                         return self.explain(error, &mut stream).await.map(Some);
                     }
                 }
-                line = self.input.next(), if !is_sending => {
-                    let line = line?;
-                    if matches!(line, Line::Quit) {
-                        return self.leave(sink, stream).await.map(|()| None);
+                line = self.input.next(), if !is_sending => match line? {
+                    Line::Quit => return self.leave(sink, stream).await.map(|()| None),
+                    line => {
+                        outgoing.extend(self.obey(line)?);
+                        is_sending = !outgoing.is_empty();
                     }
-                    outgoing.extend(self.obey(line)?);
-                    is_sending = !outgoing.is_empty();
-                }
+                },
                 () = &mut heartbeat => {
-                    if !was_heard {
-                        return Ok(Some("no sign of life from the server since the last heartbeat".to_owned()));
+                    if !mem::take(&mut was_heard) {
+                        return Ok(Some(SILENCE.to_owned()));
                     }
-                    was_heard = false;
                     outgoing.push_back(HEARTBEAT.into());
                     is_sending = true;
                     heartbeat.set(timer(self.heartbeat));
@@ -353,16 +355,22 @@ impl<R: AsyncRead + Unpin, W: Write> App<R, W> {
 fn check(url: &str) -> Result<(), ConnectError> {
     let cause = match url.split_once("://") {
         Some(("ws" | "wss", _)) => match url.into_client_request() {
-            Ok(_) => return Ok(()),
+            Ok(request) if has_usable_port(request.uri()) => return Ok(()),
+            Ok(_) => "its port is not a number up to 65535".to_owned(),
             Err(Error::Url(cause)) => cause.to_string(),
             Err(Error::HttpFormat(cause)) => format!("it does not parse: {cause}"),
             Err(error) => error.to_string(),
         },
         _ => "it must begin with ws:// or wss://".to_owned(),
     };
-    Err(ConnectError::Url {
-        url: url.to_owned(),
-        cause,
+    let url = url.to_owned();
+    Err(ConnectError::Url { url, cause })
+}
+
+/// Whether the port is absent or one: a port that is neither would be taken for the default one.
+fn has_usable_port(uri: &Uri) -> bool {
+    uri.authority().is_some_and(|authority| {
+        authority.port_u16().is_some() || authority.as_str().ends_with(authority.host())
     })
 }
 
@@ -529,7 +537,7 @@ fn jitter(seed: u64, ceiling: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, empty};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
     use tokio_tungstenite::accept_async;
 
     use super::*;
@@ -572,6 +580,20 @@ mod tests {
             assert!(stream.read(&mut request).await.unwrap() > 0);
             stream.write_all(response.as_bytes()).await.unwrap();
         }
+    }
+
+    /// An address that refuses for as long as the socket lives: bound, so that nobody else gets its port, and deaf.
+    fn refusing() -> (TcpSocket, Options) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("ws://{}/ws", socket.local_addr().unwrap());
+        (
+            socket,
+            Options {
+                reconnect: false,
+                ..Options::new(url)
+            },
+        )
     }
 
     async fn text_from(client: &mut Accepted) -> String {
@@ -619,7 +641,7 @@ mod tests {
         }
     }
 
-    /// Runs the client against `server`, which is handed the far end of the client's keyboard; returns what was printed.
+    /// Runs the client against `server`, which is handed the far end of its keyboard; returns what was printed.
     async fn play<F: Future>(
         options: Options,
         server: impl FnOnce(DuplexStream) -> F,
@@ -783,7 +805,7 @@ mod tests {
     async fn heartbeats_come_from_a_timer() {
         let server = Server::start().await;
         let options = Options {
-            heartbeat: Duration::from_millis(100),
+            heartbeat: Duration::from_millis(500),
             ..server.options()
         };
         let (result, _) = play(options, |mut keyboard| async move {
@@ -889,10 +911,12 @@ mod tests {
             ("", "it must begin with ws:// or wss://"),
             ("ws://", "it does not parse: "),
             ("ws:///ws", "it does not parse: "),
-            ("ws://127.0.0.1:99999/", "it does not parse: "),
+            ("ws://127.0.0.1:99999/", "its port is not a number up to 65535"),
+            ("ws://[::1]:/", "its port is not a number up to 65535"),
             ("ws://a b/", "it does not parse: "),
         ] {
-            let error = run(Options::new(url), empty(), Vec::new()).await.unwrap_err();
+            let running = run(Options::new(url), empty(), Vec::new());
+            let error = timeout(PATIENCE, running).await.expect(url).unwrap_err();
             assert!(matches!(error, ConnectError::Url { .. }), "{url}: {error:?}");
             let sentence = error.to_string();
             assert!(
@@ -905,9 +929,9 @@ mod tests {
 
     #[tokio::test]
     async fn without_reconnect_a_refused_connection_is_an_error() {
-        // Nobody listens there any more once the listener is dropped.
-        let options = Server::start().await.options();
-        let error = run(options.clone(), empty(), Vec::new()).await.unwrap_err();
+        let (_socket, options) = refusing();
+        let running = run(options.clone(), empty(), Vec::new());
+        let error = timeout(PATIENCE, running).await.unwrap().unwrap_err();
         let sentence = error.to_string();
         assert!(sentence.starts_with(&format!(
             "could not connect to {}: Connection refused",
@@ -921,7 +945,8 @@ mod tests {
         let options = server.options();
         let refusing =
             server.answer_with("HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\nNothing here.\n");
-        let (result, ()) = join(run(options.clone(), empty(), Vec::new()), refusing).await;
+        let both = join(run(options.clone(), empty(), Vec::new()), refusing);
+        let (result, ()) = timeout(PATIENCE, both).await.unwrap();
         let expected = format!(
             "could not connect to {}: the server answered 404 Not Found: Nothing here.",
             options.url
@@ -931,9 +956,10 @@ mod tests {
 
     #[tokio::test]
     async fn between_two_attempts_the_switch_and_quit_are_obeyed_and_texts_refused() {
+        let (_socket, options) = refusing();
         let options = Options {
             reconnect: true,
-            ..Server::start().await.options()
+            ..options
         };
         // A wait may be as short as nothing, so the lines may meet the second or third one.
         let (result, output) = play(options, |mut keyboard| async move {

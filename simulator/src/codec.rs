@@ -1,0 +1,277 @@
+//! The virtual clients' side of RFC 6455, with masks that the seed decides.
+//!
+//! It is no relation of the server's codec: a mistake made twice would go unnoticed.
+
+use carillon_server::protocol::{ECHO_PREFIX, PUSH_PREFIX};
+use tungstenite::handshake::derive_accept_key;
+
+/// Opcodes of RFC 6455 section 5.2.
+pub(crate) mod opcode {
+    pub(crate) const CONTINUATION: u8 = 0x0;
+    pub(crate) const TEXT: u8 = 0x1;
+    pub(crate) const BINARY: u8 = 0x2;
+    pub(crate) const CLOSE: u8 = 0x8;
+    pub(crate) const PING: u8 = 0x9;
+    pub(crate) const PONG: u8 = 0xA;
+}
+
+/// Appends a final masked frame.
+pub(crate) fn encode(to: &mut Vec<u8>, opcode: u8, payload: &[u8], mask: u32) {
+    encode_raw(to, 0x80 | opcode, payload, mask);
+}
+
+/// Appends a masked frame whose first byte is given, legal or not.
+pub(crate) fn encode_raw(to: &mut Vec<u8>, first: u8, payload: &[u8], mask: u32) {
+    to.push(first);
+    match payload.len() {
+        short @ ..=125 => to.push(0x80 | short as u8),
+        medium @ ..=0xFFFF => {
+            to.push(0x80 | 126);
+            to.extend_from_slice(&(medium as u16).to_be_bytes());
+        }
+        long => {
+            to.push(0x80 | 127);
+            to.extend_from_slice(&(long as u64).to_be_bytes());
+        }
+    }
+    let key = mask.to_be_bytes();
+    to.extend_from_slice(&key);
+    to.extend(
+        payload
+            .iter()
+            .zip(key.iter().cycle())
+            .map(|(byte, key)| byte ^ key),
+    );
+}
+
+/// What a client makes of the server's bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received<'a> {
+    Binary,
+    Close(Option<u16>),
+    Echo(&'a [u8]),
+    Ping(&'a [u8]),
+    Pong(&'a [u8]),
+    Push(&'a [u8]),
+    /// A text that is neither a reply nor a push.
+    Unknown(&'a [u8]),
+}
+
+/// Bytes that no server may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Garbled(pub(crate) &'static str);
+
+/// A frame of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Frame<'a> {
+    /// The final bit, the reserved bits and the opcode.
+    pub(crate) first: u8,
+    pub(crate) payload: &'a [u8],
+    /// With the header.
+    pub(crate) length: usize,
+}
+
+/// The frame at the front of `bytes`; `None` if it is not complete.
+pub(crate) fn split_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Garbled> {
+    let [first, second, rest @ ..] = bytes else {
+        return Ok(None);
+    };
+    if second & 0x80 != 0 {
+        return Err(Garbled("a masked frame from the server"));
+    }
+    let (length, header) = match second {
+        126 => match rest {
+            [high, low, ..] => (usize::from(u16::from_be_bytes([*high, *low])), 4),
+            _ => return Ok(None),
+        },
+        127 => match rest.first_chunk::<8>() {
+            Some(length) => (
+                usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX),
+                10,
+            ),
+            None => return Ok(None),
+        },
+        short => (usize::from(*short), 2),
+    };
+    if first & 0x70 != 0 {
+        return Err(Garbled("a reserved bit from the server"));
+    }
+    if !matches!(first & 0x0F, 0..=2 | 8..=10) {
+        return Err(Garbled("a reserved opcode from the server"));
+    }
+    if first & 0x08 != 0 && (first & 0x80 == 0 || length > 125) {
+        return Err(Garbled("a fragmented or long control frame from the server"));
+    }
+    let end = length.saturating_add(header);
+    Ok(bytes.get(header..end).map(|payload| Frame {
+        first: *first,
+        payload,
+        length: end,
+    }))
+}
+
+/// What a complete message or control frame means.
+pub(crate) fn interpret(opcode: u8, payload: &[u8]) -> Result<Received<'_>, Garbled> {
+    Ok(match opcode {
+        opcode::TEXT => {
+            if std::str::from_utf8(payload).is_err() {
+                return Err(Garbled("a text from the server that is not UTF-8"));
+            }
+            if let Some(echo) = payload.strip_prefix(ECHO_PREFIX.as_bytes()) {
+                Received::Echo(echo)
+            } else if payload.starts_with(PUSH_PREFIX.as_bytes()) {
+                Received::Push(payload)
+            } else {
+                Received::Unknown(payload)
+            }
+        }
+        opcode::CLOSE => match payload {
+            [] => Received::Close(None),
+            [high, low, ..] => Received::Close(Some(u16::from_be_bytes([*high, *low]))),
+            [_] => return Err(Garbled("a close frame with half a status code from the server")),
+        },
+        opcode::PING => Received::Ping(payload),
+        opcode::PONG => Received::Pong(payload),
+        _ => Received::Binary,
+    })
+}
+
+/// The request of an opening handshake, and what its response must contain.
+#[derive(Clone, Debug)]
+pub(crate) struct Handshake {
+    pub(crate) request: Vec<u8>,
+    accept_field: String,
+}
+
+impl Handshake {
+    /// A handshake whose key is drawn from `bits`.
+    pub(crate) fn new(path: &str, bits: u64) -> Self {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        // Twenty-one digits and a last one of "AQgw" are the base64 form of some 16 bytes.
+        let digits = (0..21).map(|place| DIGITS[(bits.rotate_left(place * 3) & 63) as usize] as char);
+        let key: String = digits.chain("A==".chars()).collect();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: carillon.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+        );
+        let accept_field = format!("sec-websocket-accept: {}", derive_accept_key(key.as_bytes()));
+        Self {
+            request: request.into_bytes(),
+            accept_field,
+        }
+    }
+
+    /// Reads the response at the front of `bytes` and returns its length; `None` if it is not complete.
+    pub(crate) fn read_response(&self, bytes: &[u8]) -> Result<Option<usize>, Garbled> {
+        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+            return if bytes.len() > 8192 {
+                Err(Garbled("a response head without an end"))
+            } else {
+                Ok(None)
+            };
+        };
+        let head = String::from_utf8_lossy(&bytes[..end]);
+        if !head.starts_with("HTTP/1.1 101 ") {
+            return Err(Garbled("a handshake that was refused"));
+        }
+        // Field names are case-insensitive, the value is not.
+        let has_key = head.lines().any(|line| {
+            line.split_once(':').is_some_and(|(name, value)| {
+                format!("{}: {}", name.to_ascii_lowercase(), value.trim()) == self.accept_field
+            })
+        });
+        if has_key {
+            Ok(Some(end + 4))
+        } else {
+            Err(Garbled("a wrong Sec-WebSocket-Accept"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tungstenite::Message;
+    use tungstenite::protocol::{Role, WebSocketContext};
+
+    use super::*;
+
+    #[test]
+    fn a_servers_library_reads_what_the_clients_write() {
+        for length in [0, 5, 125, 126, 65_535, 65_536] {
+            let payload = "x".repeat(length);
+            let mut bytes = Vec::new();
+            encode(&mut bytes, opcode::TEXT, payload.as_bytes(), 0xDEAD_BEEF);
+            let message = WebSocketContext::new(Role::Server, None).read(&mut std::io::Cursor::new(bytes));
+            assert_eq!(message.unwrap(), Message::text(payload));
+        }
+    }
+
+    #[test]
+    fn frames_are_split_wherever_they_were_cut() {
+        let bytes = [b"\x81\x7e\x00\x7e".as_slice(), &[b'x'; 126], b"\x88\x00"].concat();
+        for end in 0..130 {
+            assert_eq!(split_frame(&bytes[..end]), Ok(None), "cut at {end}");
+        }
+        assert_eq!(
+            split_frame(&bytes),
+            Ok(Some(Frame {
+                first: 0x81,
+                payload: &bytes[4..130],
+                length: 130
+            }))
+        );
+        assert_eq!(
+            split_frame(&bytes[130..]),
+            Ok(Some(Frame {
+                first: 0x88,
+                payload: &[],
+                length: 2
+            }))
+        );
+    }
+
+    #[test]
+    fn a_server_that_breaks_the_rules_is_found_out() {
+        for bytes in [
+            b"\x81\x80\0\0\0\0".as_slice(),
+            b"\xC1\x00",
+            b"\x83\x00",
+            b"\x09\x00",
+            b"\x89\x7e\x00\x7e",
+        ] {
+            assert!(split_frame(bytes).is_err(), "{bytes:?}");
+        }
+        assert!(interpret(opcode::TEXT, b"\xFF").is_err());
+        assert!(interpret(opcode::CLOSE, b"\x03").is_err());
+    }
+
+    #[test]
+    fn texts_are_told_apart_by_their_prefix() {
+        assert_eq!(
+            interpret(opcode::TEXT, b"Server received: "),
+            Ok(Received::Echo(b""))
+        );
+        assert!(matches!(
+            interpret(opcode::TEXT, b"Server push message at x"),
+            Ok(Received::Push(_))
+        ));
+        assert!(matches!(
+            interpret(opcode::TEXT, b"server received: x"),
+            Ok(Received::Unknown(_))
+        ));
+    }
+
+    #[test]
+    fn a_response_counts_only_with_the_right_key() {
+        let handshake = Handshake::new("/ws", 42);
+        let good = format!(
+            "HTTP/1.1 101 Switching Protocols\r\n{}\r\n\r\nrest",
+            handshake.accept_field
+        );
+        assert_eq!(handshake.read_response(good.as_bytes()), Ok(Some(good.len() - 4)));
+        assert_eq!(handshake.read_response(&good.as_bytes()[..40]), Ok(None));
+        let bad = good.replace(": ", ": x");
+        assert!(handshake.read_response(bad.as_bytes()).is_err());
+        assert!(handshake.read_response(b"HTTP/1.1 503 Full\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,245 @@
+//! The core arm: the reference server's hubs and their announcer as values, without sockets, tasks or a runtime.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_server::{Announcer, Config, ConfigError, ConnectionId, Hub, LogLine, Timestamp, Wire, Zone};
+
+use crate::link::LinkId;
+use crate::network::Network;
+use crate::rng::Rng;
+use crate::target::{Census, Target};
+
+/// The largest difference between the clocks at which two shards wake up for the same cycle.
+const MAX_SKEW: Duration = Duration::from_millis(5);
+
+/// One to four hubs that deliver one sequence of pushes.
+#[derive(Debug)]
+pub struct CoreTarget {
+    announcer: Announcer,
+    shards: Vec<Shard>,
+    /// Where each link is served.
+    homes: Vec<Home>,
+    next_shard: usize,
+}
+
+#[derive(Debug)]
+struct Shard {
+    hub: Hub,
+    /// The link of each of the hub's connections.
+    links: Vec<LinkId>,
+    /// How late this shard notices that a cycle is due.
+    skew: Duration,
+    /// When it asks the announcer next.
+    asks_at: Timestamp,
+    last_cycle: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Home {
+    shard: usize,
+    connection: ConnectionId,
+}
+
+/// A hub's view of the network.
+struct HubWire<'a> {
+    net: &'a mut Network,
+    links: &'a [LinkId],
+}
+
+impl Wire for HubWire<'_> {
+    fn send(&mut self, to: ConnectionId, bytes: &[u8]) -> usize {
+        self.net.send(self.links[to.index()], bytes)
+    }
+
+    fn send_all(&mut self, to: &[ConnectionId], frame: &[u8], taken: &mut [usize]) {
+        let links = self.links;
+        self.net.send_all(
+            to.iter().map(|connection| links[connection.index()]),
+            frame,
+            taken,
+        );
+    }
+
+    fn resume(&mut self, connection: ConnectionId) {
+        self.net.resume(self.links[connection.index()]);
+    }
+
+    fn shutdown(&mut self, connection: ConnectionId) {
+        self.net.shutdown(self.links[connection.index()]);
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        self.net.close(self.links[connection.index()]);
+    }
+
+    fn log(&mut self, line: LogLine<'_>) {
+        self.net.log(line);
+    }
+}
+
+impl CoreTarget {
+    /// A server of `shards` hubs that started at the origin of time. `rng` draws the skew between them.
+    ///
+    /// # Errors
+    ///
+    /// A configuration with which the server cannot keep its promises.
+    pub fn new(config: &Config, zone: Zone, shards: usize, mut rng: Rng) -> Result<Self, ConfigError> {
+        let announcer = Announcer::new(Timestamp::ZERO, config.period, zone);
+        let largest_skew = if shards > 1 { MAX_SKEW } else { Duration::ZERO };
+        let mut shard = || {
+            let skew = Duration::from_nanos(rng.below(largest_skew.as_nanos() as u64 + 1));
+            Ok(Shard {
+                hub: Hub::new(config.clone(), rng.bits())?,
+                links: Vec::new(),
+                skew,
+                asks_at: Timestamp::ZERO + config.period + skew,
+                last_cycle: 0,
+            })
+        };
+        let shards = (0..shards.max(1)).map(|_| shard()).collect::<Result<_, _>>()?;
+        Ok(Self {
+            announcer,
+            shards,
+            homes: Vec::new(),
+            next_shard: 0,
+        })
+    }
+
+    /// Runs `act` on the hub that serves `link`.
+    fn with_hub<R>(
+        &mut self,
+        link: LinkId,
+        net: &mut Network,
+        act: impl FnOnce(&mut Hub, ConnectionId, &mut HubWire<'_>) -> R,
+    ) -> R {
+        let home = self.homes[link.index()];
+        let Shard { hub, links, .. } = &mut self.shards[home.shard];
+        act(hub, home.connection, &mut HubWire { net, links })
+    }
+}
+
+impl Shard {
+    fn poll_timeout(&self) -> Timestamp {
+        self.hub
+            .poll_timeout()
+            .map_or(self.asks_at, |timeout| timeout.min(self.asks_at))
+    }
+
+    fn handle_timeout(&mut self, announcer: &mut Announcer, net: &mut Network) {
+        let now = net.now();
+        if self.asks_at <= now.at {
+            announcer.handle_timeout(now);
+            for push in announcer.pushes_after(self.last_cycle) {
+                self.last_cycle = push.cycle();
+                self.hub.handle_push(Arc::clone(push));
+            }
+            self.asks_at = announcer
+                .poll_timeout()
+                .map_or(Timestamp::MAX, |due| due + self.skew);
+        }
+        self.hub.handle_timeout(
+            now,
+            &mut HubWire {
+                net,
+                links: &self.links,
+            },
+        );
+    }
+}
+
+impl Target for CoreTarget {
+    fn accept(&mut self, link: LinkId, net: &mut Network) {
+        let index = self.next_shard;
+        self.next_shard = (index + 1) % self.shards.len();
+        let shard = &mut self.shards[index];
+        let connection = shard.hub.handle_connect(net.now(), true);
+        put(&mut shard.links, connection.index(), link);
+        put(
+            &mut self.homes,
+            link.index(),
+            Home {
+                shard: index,
+                connection,
+            },
+        );
+    }
+
+    fn receive(&mut self, link: LinkId, bytes: &[u8], net: &mut Network) -> usize {
+        let now = net.now();
+        self.with_hub(link, net, |hub, connection, wire| {
+            hub.handle_input(connection, bytes, now, wire)
+        })
+    }
+
+    fn writable(&mut self, link: LinkId, net: &mut Network) {
+        let now = net.now();
+        self.with_hub(link, net, |hub, connection, wire| {
+            hub.handle_writable(connection, now, wire)
+        });
+    }
+
+    fn end(&mut self, link: LinkId, net: &mut Network) {
+        let now = net.now();
+        self.with_hub(link, net, |hub, connection, wire| {
+            hub.handle_end(connection, now, wire)
+        });
+    }
+
+    fn reset(&mut self, link: LinkId, net: &mut Network) {
+        let now = net.now();
+        self.with_hub(link, net, |hub, connection, wire| {
+            hub.handle_reset(connection, now, wire)
+        });
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        self.shards.iter().map(Shard::poll_timeout).min()
+    }
+
+    fn advance(&mut self, limit: Timestamp, net: &mut Network) -> bool {
+        let next = self.shards.iter_mut().min_by_key(|shard| shard.poll_timeout());
+        let Some(shard) = next.filter(|shard| shard.poll_timeout() <= limit) else {
+            return false;
+        };
+        net.now = net.now.max(shard.poll_timeout());
+        shard.handle_timeout(&mut self.announcer, net);
+        true
+    }
+
+    fn drain(&mut self, net: &mut Network) {
+        self.announcer.stop();
+        let now = net.now();
+        for shard in &mut self.shards {
+            shard.asks_at = Timestamp::MAX;
+            shard.hub.handle_drain(
+                now,
+                &mut HubWire {
+                    net,
+                    links: &shard.links,
+                },
+            );
+        }
+    }
+
+    fn census(&self) -> Option<Census> {
+        let add = |total: Census, census: carillon_server::Census| Census {
+            connections: total.connections + census.connections,
+            held: total.held + census.held,
+        };
+        Some(
+            self.shards
+                .iter()
+                .map(|shard| shard.hub.census())
+                .fold(Census::default(), add),
+        )
+    }
+}
+
+/// Sets an element of a dense map, which grows as needed by copies of the value.
+fn put<T: Copy>(map: &mut Vec<T>, index: usize, value: T) {
+    if index >= map.len() {
+        map.resize(index + 1, value);
+    }
+    map[index] = value;
+}

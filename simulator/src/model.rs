@@ -1,0 +1,238 @@
+//! The oracle's naive picture of one connection: what may, must and must not arrive.
+
+use std::time::Duration;
+
+use carillon_server::protocol::Command;
+use carillon_server::{Timestamp, WallTime, Zone, protocol};
+
+use crate::trace::Digest;
+
+/// The cycles of a run, as everybody can compute them: the k-th is due k periods after the start.
+#[derive(Clone, Debug)]
+pub(crate) struct Grid {
+    pub(crate) period: Duration,
+    wall_origin: WallTime,
+    zone: Zone,
+    /// The texts of the newest cycles asked for, oldest first.
+    texts: [Text; 2],
+}
+
+/// A cycle's push, rendered.
+#[derive(Clone, Debug, Default)]
+struct Text {
+    cycle: u64,
+    frame: Vec<u8>,
+    digest: u64,
+}
+
+impl Grid {
+    pub(crate) fn new(period: Duration, wall_origin: WallTime, zone: Zone) -> Self {
+        Self {
+            period,
+            wall_origin,
+            zone,
+            texts: Default::default(),
+        }
+    }
+
+    pub(crate) fn due(&self, cycle: u64) -> Timestamp {
+        Timestamp::from_nanos(self.period.as_nanos() as u64 * cycle)
+    }
+
+    /// The newest cycle that was due by `at`; 0 if none was.
+    pub(crate) fn newest(&self, at: Timestamp) -> u64 {
+        at.as_nanos() / self.period.as_nanos() as u64
+    }
+
+    /// The push of a cycle as an unmasked text frame.
+    pub(crate) fn frame(&mut self, cycle: u64) -> &[u8] {
+        &self.text(cycle).frame
+    }
+
+    /// The digest of the text of a cycle's push.
+    pub(crate) fn digest(&mut self, cycle: u64) -> u64 {
+        self.text(cycle).digest
+    }
+
+    fn text(&mut self, cycle: u64) -> &Text {
+        let place = match self.texts.iter().position(|text| text.cycle == cycle) {
+            Some(place) => place,
+            None => {
+                let frame = self.render(cycle);
+                self.texts.swap(0, 1);
+                self.texts[1] = Text {
+                    cycle,
+                    digest: Digest::of(&frame[2..]),
+                    frame,
+                };
+                1
+            }
+        };
+        &self.texts[place]
+    }
+
+    fn render(&self, cycle: u64) -> Vec<u8> {
+        let wall = self.wall_origin.after(self.due(cycle).since(Timestamp::ZERO));
+        let text = protocol::push_text(wall, &self.zone);
+        // The text is 42 bytes for as long as years have four digits, well below the 126 of a longer header.
+        [&[0x81, text.len() as u8], text.as_bytes()].concat()
+    }
+}
+
+/// What is known of a connection's subscription.
+///
+/// A command is in flight from the instant it is sent until it is *settled*: the server has taken its bytes and run idle.
+/// The connect itself is a command to subscribe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// A command is in flight: a push may come, once a cycle.
+    InFlight,
+    /// Settled: no push must come.
+    Off,
+    /// Settled: every push must come.
+    On,
+}
+
+/// The windows of one connection, in constant space.
+#[derive(Clone, Debug)]
+pub(crate) struct Windows {
+    /// When the newest change was settled, or sent while it is in flight.
+    pub(crate) since: Timestamp,
+    /// While off: pushes from this offset of the server's stream on must not be there.
+    pub(crate) quiet_from: u64,
+    /// The offset of the client's stream behind the newest command in flight.
+    command_end: u64,
+    /// The newest cycle whose push has arrived.
+    pub(crate) last_cycle: u32,
+    pub(crate) state: State,
+    /// The state that the newest command asks for.
+    wants: bool,
+    pub(crate) has_commanded: bool,
+}
+
+impl Windows {
+    /// A connection that was asked for at `now`; the request ends at this offset of the client's stream.
+    pub(crate) fn new(now: Timestamp, request_end: u64, newest_cycle: u64) -> Self {
+        Self {
+            since: now,
+            quiet_from: u64::MAX,
+            command_end: request_end,
+            last_cycle: newest_cycle as u32,
+            state: State::InFlight,
+            wants: true,
+            has_commanded: false,
+        }
+    }
+
+    /// The client sends a command that ends at this offset of its stream.
+    pub(crate) fn on_command(&mut self, command: Command, end: u64, now: Timestamp) {
+        self.has_commanded = true;
+        let wants = command == Command::Subscribe;
+        if wants == self.wants {
+            // Commands are idempotent (G9): what changes nothing puts nothing in doubt.
+            return;
+        }
+        self.wants = wants;
+        self.command_end = end;
+        self.state = State::InFlight;
+        self.since = now;
+    }
+
+    /// The server has taken the client's stream up to `taken`, has run idle, and has sent `sent` bytes so far.
+    ///
+    /// Returns when the command that is settled by it was sent.
+    pub(crate) fn on_idle(&mut self, taken: u64, sent: u64, now: Timestamp) -> Option<Timestamp> {
+        if self.state != State::InFlight || taken < self.command_end {
+            return None;
+        }
+        let asked_at = self.since;
+        self.since = now;
+        self.state = if self.wants { State::On } else { State::Off };
+        self.quiet_from = if self.wants { u64::MAX } else { sent };
+        Some(asked_at)
+    }
+
+    /// Whether a command is in flight.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.state == State::InFlight
+    }
+
+    /// Whether the push of a cycle that was due then must have arrived by now.
+    pub(crate) fn must(&self, due: Timestamp) -> bool {
+        self.state == State::On && self.since < due
+    }
+
+    /// Whether the push of a cycle that was due then must not have been sent.
+    pub(crate) fn must_not(&self, due: Timestamp) -> bool {
+        self.state == State::Off && self.since < due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DUE: Timestamp = Timestamp::from_nanos(100);
+
+    fn at(nanos: u64) -> Timestamp {
+        Timestamp::from_nanos(nanos)
+    }
+
+    #[test]
+    fn a_connect_is_in_doubt_until_the_server_has_run_idle() {
+        let mut windows = Windows::new(at(10), 200, 0);
+        assert_eq!(
+            windows.on_idle(199, 0, at(20)),
+            None,
+            "the request is not complete"
+        );
+        assert!(!windows.must(DUE));
+        assert_eq!(windows.on_idle(200, 0, at(30)), Some(at(10)));
+        assert!(windows.must(DUE) && !windows.must_not(DUE));
+        assert!(
+            !windows.must(at(30)),
+            "what settles at the due instant may fall on either side"
+        );
+    }
+
+    #[test]
+    fn an_unsubscribe_forbids_what_is_sent_after_it_took_effect_and_nothing_before() {
+        let mut windows = Windows::new(at(0), 1, 0);
+        windows.on_idle(1, 0, at(1));
+        windows.on_command(Command::Unsubscribe, 20, at(50));
+        assert!(!windows.must(DUE) && !windows.must_not(DUE), "in flight: may");
+        windows.on_idle(20, 777, at(60));
+        assert!(windows.must_not(DUE));
+        assert_eq!(windows.quiet_from, 777);
+    }
+
+    #[test]
+    fn a_command_that_changes_nothing_puts_nothing_in_doubt() {
+        let mut windows = Windows::new(at(0), 1, 0);
+        windows.on_idle(1, 0, at(1));
+        windows.on_command(Command::Subscribe, 20, at(50));
+        assert!(windows.must(DUE));
+    }
+
+    #[test]
+    fn the_newest_change_decides_when_two_are_in_flight() {
+        let mut windows = Windows::new(at(0), 1, 0);
+        windows.on_idle(1, 0, at(1));
+        windows.on_command(Command::Unsubscribe, 20, at(50));
+        windows.on_command(Command::Subscribe, 40, at(51));
+        assert_eq!(windows.on_idle(20, 0, at(60)), None);
+        assert!(windows.on_idle(40, 0, at(70)).is_some());
+        assert!(windows.must(DUE));
+    }
+
+    #[test]
+    fn the_grid_is_plain_arithmetic() {
+        let origin = WallTime::from_unix_seconds(1_795_348_800);
+        let mut grid = Grid::new(Duration::from_secs(300), origin, Zone::UTC);
+        assert_eq!(grid.newest(Timestamp::ZERO + Duration::from_millis(299_999)), 0);
+        assert_eq!(grid.newest(grid.due(7)), 7);
+        assert_eq!(&grid.frame(1)[2..], b"Server push message at 2026-11-22 12:05:00");
+        assert_eq!(&grid.frame(2)[2..], b"Server push message at 2026-11-22 12:10:00");
+        assert_eq!(grid.frame(1)[1], 42);
+    }
+}

@@ -1,0 +1,100 @@
+//! Bytes on their way, shared by everybody whom they are on their way to.
+
+use carillon_server::Timestamp;
+
+/// The bytes of one write, by a small index that fits an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PayloadId(pub(crate) u32);
+
+/// A slab of byte strings with reference counts. A push to a hundred thousand clients is in it once, and its memory is
+/// used again when the last of them has it.
+#[derive(Debug, Default)]
+pub(crate) struct Payloads {
+    slots: Vec<Payload>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Payload {
+    bytes: Vec<u8>,
+    references: u32,
+    sent_at: Timestamp,
+}
+
+impl Payloads {
+    /// Stores the joined `parts`, which nobody refers to yet.
+    pub(crate) fn add(&mut self, parts: &[&[u8]], sent_at: Timestamp) -> PayloadId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Payload::default());
+            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 writes are under way")
+        });
+        let payload = &mut self.slots[index as usize];
+        payload.bytes.clear();
+        for part in parts {
+            payload.bytes.extend_from_slice(part);
+        }
+        payload.sent_at = sent_at;
+        PayloadId(index)
+    }
+
+    /// Takes the bytes out, so that the network can be used while they are read. Give them back with
+    /// [`Payloads::put_back`].
+    pub(crate) fn take(&mut self, id: PayloadId) -> Vec<u8> {
+        std::mem::take(&mut self.slots[id.0 as usize].bytes)
+    }
+
+    /// Gives back the bytes that were taken out, and one reference.
+    pub(crate) fn put_back(&mut self, id: PayloadId, bytes: Vec<u8>) {
+        self.slots[id.0 as usize].bytes = bytes;
+        self.release(id);
+    }
+
+    /// When the sender handed the bytes over.
+    pub(crate) fn sent_at(&self, id: PayloadId) -> Timestamp {
+        self.slots[id.0 as usize].sent_at
+    }
+
+    pub(crate) fn retain(&mut self, id: PayloadId) {
+        self.slots[id.0 as usize].references += 1;
+    }
+
+    pub(crate) fn release(&mut self, id: PayloadId) {
+        let payload = &mut self.slots[id.0 as usize];
+        payload.references -= 1;
+        if payload.references == 0 {
+            self.free.push(id.0);
+        }
+    }
+
+    /// Gives back a payload that nobody came to refer to.
+    pub(crate) fn discard_unused(&mut self, id: PayloadId) {
+        if self.slots[id.0 as usize].references == 0 {
+            self.free.push(id.0);
+        }
+    }
+
+    /// How many are under way.
+    #[cfg(test)]
+    pub(crate) fn in_use(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_used_again_when_the_last_reference_is_gone() {
+        let mut payloads = Payloads::default();
+        let first = payloads.add(&[b"ab", b"c"], Timestamp::ZERO);
+        payloads.retain(first);
+        payloads.retain(first);
+        payloads.release(first);
+        let bytes = payloads.take(first);
+        assert_eq!(bytes, b"abc");
+        payloads.put_back(first, bytes);
+        assert_eq!(payloads.in_use(), 0);
+        assert_eq!(payloads.add(&[b"d"], Timestamp::ZERO), first);
+    }
+}

@@ -1,0 +1,154 @@
+//! A connection as its client sees it: what it has read, what it waits for, and what the model knows of it.
+
+use carillon_server::Timestamp;
+
+use crate::codec::{self, Garbled};
+use crate::model::Windows;
+use crate::text::TextQueue;
+use crate::trace::Digest;
+
+/// How far a connection has come, by its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The request is on its way, or its response.
+    Handshake,
+    Open,
+    /// The client has sent its Close.
+    Closing,
+    /// The client is gone, with or without a word.
+    Gone,
+}
+
+/// One connection of a virtual client. What a delivery touches comes first.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Peer {
+    pub(crate) windows: Windows,
+    /// Bytes read so far.
+    pub(crate) received: u64,
+    pub(crate) client: u32,
+    /// The number of this connection among its client's.
+    pub(crate) epoch: u32,
+    pub(crate) phase: Phase,
+    /// The server's Close has been read.
+    pub(crate) has_close: bool,
+    /// Whether a cause is known for which the server may end this connection.
+    pub(crate) may_be_ended: bool,
+    /// Waits for the world to see whether the server has run idle.
+    pub(crate) is_settling: bool,
+    partial: Option<Box<Partial>>,
+    /// What the client has read, whenever it was.
+    pub(crate) observed: Digest,
+    /// Bytes sent so far.
+    pub(crate) sent: u64,
+    /// Of them, those that the server has taken.
+    pub(crate) taken: u64,
+    /// Bytes that the server refused for now.
+    #[expect(clippy::box_collection, reason = "a pointer for the many that never need it")]
+    pub(crate) refused: Option<Box<Vec<u8>>>,
+    /// Texts whose echo is due.
+    pub(crate) echoes: TextQueue,
+    /// Texts whose log line is due.
+    pub(crate) unlogged: TextQueue,
+    /// Since when the first of them is waited for.
+    pub(crate) waiting_since: Timestamp,
+    /// The number of the ping whose pong is due; 0 for none.
+    pub(crate) ping: u32,
+    pub(crate) pinged_at: Timestamp,
+    pub(crate) opened_at: Timestamp,
+    /// When the client ended its side, or stopped being there.
+    pub(crate) ended_at: Timestamp,
+}
+
+/// Bytes of a frame, and of a message, that are not complete.
+#[derive(Debug, Default)]
+struct Partial {
+    bytes: Vec<u8>,
+    message: Option<(u8, Vec<u8>)>,
+}
+
+impl Peer {
+    pub(crate) fn new(client: u32, epoch: u32, windows: Windows, sent: u64, now: Timestamp) -> Self {
+        Self {
+            windows,
+            received: 0,
+            client,
+            epoch,
+            phase: Phase::Handshake,
+            has_close: false,
+            may_be_ended: false,
+            is_settling: false,
+            partial: None,
+            observed: Digest::default(),
+            sent,
+            taken: 0,
+            refused: None,
+            echoes: TextQueue::default(),
+            unlogged: TextQueue::default(),
+            waiting_since: now,
+            ping: 0,
+            pinged_at: now,
+            opened_at: now,
+            ended_at: Timestamp::MAX,
+        }
+    }
+
+    /// Whether the client is connected, reads, and is owed what was promised.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.phase == Phase::Open && !self.may_be_ended
+    }
+
+    /// Whether the client is gone, and the server has not been told.
+    pub(crate) fn has_vanished(&self) -> bool {
+        self.phase == Phase::Gone && !self.may_be_ended
+    }
+
+    /// Whether the next byte begins a frame.
+    pub(crate) fn is_between_frames(&self) -> bool {
+        self.partial.is_none()
+    }
+
+    /// Joins what was left over with what has arrived. Give it back with [`Peer::keep`].
+    pub(crate) fn join(&mut self, arrived: &[u8]) -> Vec<u8> {
+        let mut bytes = self
+            .partial
+            .as_mut()
+            .map(|partial| std::mem::take(&mut partial.bytes))
+            .unwrap_or_default();
+        bytes.extend_from_slice(arrived);
+        bytes
+    }
+
+    /// Keeps the bytes of a frame that is not complete.
+    pub(crate) fn keep(&mut self, rest: &[u8]) {
+        if !rest.is_empty() {
+            self.partial.get_or_insert_default().bytes = rest.to_vec();
+        } else if self
+            .partial
+            .as_ref()
+            .is_some_and(|partial| partial.message.is_none())
+        {
+            self.partial = None;
+        }
+    }
+
+    /// Adds a data frame to the message under way and returns the message, with its opcode, once it is complete.
+    pub(crate) fn assemble(&mut self, first: u8, payload: &[u8]) -> Result<Option<(u8, Vec<u8>)>, Garbled> {
+        let (opcode, is_final) = (first & 0x0F, first & 0x80 != 0);
+        let partial = self.partial.get_or_insert_default();
+        let (kind, mut message) = match (opcode, partial.message.take()) {
+            (codec::opcode::CONTINUATION, Some(message)) => message,
+            (codec::opcode::CONTINUATION, None) => {
+                return Err(Garbled("a continuation of nothing from the server"));
+            }
+            (_, Some(_)) => return Err(Garbled("a message in the middle of another from the server")),
+            (kind, None) => (kind, Vec::new()),
+        };
+        message.extend_from_slice(payload);
+        if is_final {
+            return Ok(Some((kind, message)));
+        }
+        partial.message = Some((kind, message));
+        Ok(None)
+    }
+}

@@ -1,0 +1,52 @@
+//! What the world needs from a server under test.
+
+use carillon_server::Timestamp;
+
+use crate::link::LinkId;
+use crate::network::Network;
+
+/// A push server on trial, in the core's own terms: bytes in, bytes out, and when it wants to be woken.
+///
+/// The world calls one method at a time and gives the [`Network`] to answer on; [`Network::now`] is the time. A target
+/// must be deterministic: the same calls, the same answers.
+pub trait Target {
+    /// A client connects.
+    fn accept(&mut self, link: LinkId, net: &mut Network);
+
+    /// Bytes arrive. Returns how many were taken, from the front; the rest is offered again after [`Network::resume`].
+    fn receive(&mut self, link: LinkId, bytes: &[u8], net: &mut Network) -> usize;
+
+    /// A link that took less than it was offered can take more.
+    fn writable(&mut self, link: LinkId, net: &mut Network);
+
+    /// The client has ended its side of the stream in good order.
+    fn end(&mut self, link: LinkId, net: &mut Network);
+
+    /// The connection was reset.
+    fn reset(&mut self, link: LinkId, net: &mut Network);
+
+    /// When the target acts of its own accord, if that is known before it happens.
+    fn poll_timeout(&self) -> Option<Timestamp>;
+
+    /// Lets time pass until `limit`, or until the target has acted, which it may have done at any instant before.
+    ///
+    /// Sets the network's clock to the instant of the action and returns `true`; `false` if nothing happened by `limit`.
+    fn advance(&mut self, limit: Timestamp, net: &mut Network) -> bool;
+
+    /// Tells the target to shut down (G14).
+    fn drain(&mut self, net: &mut Network);
+
+    /// What it holds, if it can tell (G11).
+    fn census(&self) -> Option<Census> {
+        None
+    }
+}
+
+/// What a target holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Connections that it believes to be there.
+    pub connections: usize,
+    /// Bytes of partial messages and of outboxes.
+    pub held: usize,
+}
