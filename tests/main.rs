@@ -1,1 +1,4 @@
-//! The tests of the workspace.
+//! The tests of the workspace: one binary, and this is its table of contents.
+
+mod arms;
+mod catalogue;

@@ -26,11 +26,7 @@ impl Push {
     fn new(cycle: u64, due: Timestamp, text: &str) -> Self {
         let mut frame = Vec::new();
         framing::encode_text(&mut frame, &[text]);
-        Self {
-            cycle,
-            due,
-            frame: frame.into(),
-        }
+        Self { cycle, due, frame: frame.into() }
     }
 
     /// The cycle that it belongs to.
@@ -97,8 +93,7 @@ impl Announcer {
             if self.recent.len() == KEPT {
                 self.recent.pop_front();
             }
-            self.recent
-                .push_back(Arc::new(Push::new(cycle.number, cycle.due, &text)));
+            self.recent.push_back(Arc::new(Push::new(cycle.number, cycle.due, &text)));
         }
         turn.skipped
     }
@@ -133,10 +128,7 @@ mod tests {
 
     fn now(seconds: f64) -> Now {
         let span = Duration::from_secs_f64(seconds);
-        Now {
-            at: Timestamp::ZERO + span,
-            wall: WallTime::from_unix_seconds(1_795_348_800).after(span),
-        }
+        Now { at: Timestamp::ZERO + span, wall: WallTime::from_unix_seconds(1_795_348_800).after(span) }
     }
 
     fn texts(announcer: &Announcer, after: u64) -> Vec<String> {
@@ -148,10 +140,7 @@ mod tests {
     fn the_text_names_the_due_instant_and_not_the_moment_of_sending() {
         let mut announcer = Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC);
         announcer.handle_timeout(now(301.5));
-        assert_eq!(
-            texts(&announcer, 0),
-            ["Server push message at 2026-11-22 12:05:00"]
-        );
+        assert_eq!(texts(&announcer, 0), ["Server push message at 2026-11-22 12:05:00"]);
     }
 
     #[test]
@@ -176,15 +165,8 @@ mod tests {
     #[test]
     fn skipped_cycles_are_counted() {
         let mut announcer = Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC);
-        assert_eq!(
-            announcer.handle_timeout(now(1000.0)),
-            2,
-            "cycle 3 is 100 s late, which is just in time"
-        );
+        assert_eq!(announcer.handle_timeout(now(1000.0)), 2, "cycle 3 is 100 s late, which is just in time");
         assert_eq!(announcer.skipped(), 2);
-        assert_eq!(
-            texts(&announcer, 0),
-            ["Server push message at 2026-11-22 12:15:00"]
-        );
+        assert_eq!(texts(&announcer, 0), ["Server push message at 2026-11-22 12:15:00"]);
     }
 }

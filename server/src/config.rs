@@ -48,20 +48,13 @@ impl Config {
     ///
     /// The first value that is out of its range, and the range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let largest_reply = MAX_HEADER
-            .saturating_add(ECHO_PREFIX.len())
-            .saturating_add(self.max_message);
+        let largest_reply = MAX_HEADER.saturating_add(ECHO_PREFIX.len()).saturating_add(self.max_message);
         let smallest_outbox = largest_reply.saturating_mul(2);
         if !self.path.starts_with('/') || self.path.contains(['?', '#', ' ']) {
-            return Err(ConfigError::Path {
-                path: self.path.clone(),
-            });
+            return Err(ConfigError::Path { path: self.path.clone() });
         }
         if self.outbox_limit < smallest_outbox {
-            return Err(ConfigError::OutboxLimit {
-                limit: self.outbox_limit,
-                smallest: smallest_outbox,
-            });
+            return Err(ConfigError::OutboxLimit { limit: self.outbox_limit, smallest: smallest_outbox });
         }
         for (name, span) in [
             ("period", self.period),
@@ -113,20 +106,14 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path { path } => {
-                write!(
-                    f,
-                    "path {path:?} must begin with '/' and hold no '?', '#' or space"
-                )
+                write!(f, "path {path:?} must begin with '/' and hold no '?', '#' or space")
             }
             Self::OutboxLimit { limit, smallest } => write!(
                 f,
                 "outbox-limit is {limit} bytes; it must be at least {smallest}, twice the reply to the largest message"
             ),
             Self::Span { name, span } => {
-                write!(
-                    f,
-                    "{name} is {span:?}; it must lie between {SHORTEST_SPAN:?} and ten years"
-                )
+                write!(f, "{name} is {span:?}; it must lie between {SHORTEST_SPAN:?} and ten years")
             }
         }
     }
@@ -144,46 +131,17 @@ mod tests {
     #[test]
     fn an_outbox_holds_twice_the_largest_reply_or_is_refused() {
         // 2 × (10 header + 17 prefix + 100 text) = 254 bytes.
-        let with_limit = |outbox_limit| {
-            Config {
-                max_message: 100,
-                outbox_limit,
-                ..Config::default()
-            }
-            .validate()
-        };
+        let with_limit =
+            |outbox_limit| Config { max_message: 100, outbox_limit, ..Config::default() }.validate();
         assert_eq!(with_limit(254), Ok(()));
-        assert_eq!(
-            with_limit(253),
-            Err(ConfigError::OutboxLimit {
-                limit: 253,
-                smallest: 254
-            })
-        );
+        assert_eq!(with_limit(253), Err(ConfigError::OutboxLimit { limit: 253, smallest: 254 }));
     }
 
     #[test]
     fn times_and_paths_out_of_range_are_named() {
-        let short = Config {
-            close_timeout: Duration::from_millis(9),
-            ..Config::default()
-        };
-        assert!(
-            short
-                .validate()
-                .unwrap_err()
-                .to_string()
-                .starts_with("close-timeout is 9ms")
-        );
-        let path = Config {
-            path: "ws".to_owned(),
-            ..Config::default()
-        };
-        assert!(
-            path.validate()
-                .unwrap_err()
-                .to_string()
-                .contains("must begin with '/'")
-        );
+        let short = Config { close_timeout: Duration::from_millis(9), ..Config::default() };
+        assert!(short.validate().unwrap_err().to_string().starts_with("close-timeout is 9ms"));
+        let path = Config { path: "ws".to_owned(), ..Config::default() };
+        assert!(path.validate().unwrap_err().to_string().contains("must begin with '/'"));
     }
 }

@@ -105,10 +105,7 @@ impl Decoder {
         self.partial.as_ref().map_or(0, |partial| {
             partial.header.capacity()
                 + partial.control.capacity()
-                + partial
-                    .message
-                    .as_ref()
-                    .map_or(0, |message| message.text.capacity())
+                + partial.message.as_ref().map_or(0, |message| message.text.capacity())
         })
     }
 }
@@ -154,10 +151,7 @@ impl Partial {
         while let Some((&byte, rest)) = input.split_first() {
             *input = rest;
             self.header.push(byte);
-            debug_assert!(
-                self.header.len() <= MAX_HEADER,
-                "a header never grows past its longest form"
-            );
+            debug_assert!(self.header.len() <= MAX_HEADER, "a header never grows past its longest form");
             if let Some((frame, _)) = parse_header(&self.header, self.message.as_ref(), max_message)? {
                 self.header.clear();
                 return Ok(Some(frame));
@@ -193,11 +187,7 @@ impl Partial {
             OpCode::Data(_) => {
                 let message = self.message.take().expect("a data frame that ended was stored");
                 *scratch = message.text;
-                Done::Message(OpCode::Data(if message.is_text {
-                    Data::Text
-                } else {
-                    Data::Binary
-                }))
+                Done::Message(OpCode::Data(if message.is_text { Data::Text } else { Data::Binary }))
             }
         }
     }
@@ -233,9 +223,7 @@ fn parse_header(
         return Ok(None);
     };
     if header.rsv1 || header.rsv2 || header.rsv3 {
-        return Err(CloseReason::ProtocolError(
-            "reserved bit set, and no extension was negotiated",
-        ));
+        return Err(CloseReason::ProtocolError("reserved bit set, and no extension was negotiated"));
     }
     let Some(mask) = header.mask else {
         return Err(CloseReason::ProtocolError("frame of a client is not masked"));
@@ -245,20 +233,12 @@ fn parse_header(
             return Err(CloseReason::ProtocolError("control frame is fragmented"));
         }
         OpCode::Control(_) if length > MAX_CONTROL => {
-            return Err(CloseReason::ProtocolError(
-                "control frame is longer than 125 bytes",
-            ));
+            return Err(CloseReason::ProtocolError("control frame is longer than 125 bytes"));
         }
         OpCode::Control(_) => {}
         OpCode::Data(kind) => check_data(kind, length, message, max_message)?,
     }
-    let frame = Frame {
-        opcode: header.opcode,
-        is_final: header.is_final,
-        mask,
-        length,
-        received: 0,
-    };
+    let frame = Frame { opcode: header.opcode, is_final: header.is_final, mask, length, received: 0 };
     Ok(Some((frame, cursor.position() as usize)))
 }
 
@@ -270,25 +250,21 @@ fn check_data(
 ) -> Result<(), CloseReason> {
     match (kind, message) {
         (Data::Continue, None) => Err(CloseReason::ProtocolError("continuation of no message")),
-        (Data::Text | Data::Binary, Some(_)) => Err(CloseReason::ProtocolError(
-            "new message before the last fragment of the one before",
-        )),
+        (Data::Text | Data::Binary, Some(_)) => {
+            Err(CloseReason::ProtocolError("new message before the last fragment of the one before"))
+        }
         _ => {
             let total = message.map_or(0, |message| message.length).saturating_add(length);
-            if total > max_message as u64 {
-                Err(CloseReason::TooBig)
-            } else {
-                Ok(())
-            }
+            if total > max_message as u64 { Err(CloseReason::TooBig) } else { Ok(()) }
         }
     }
 }
 
 fn finish(opcode: OpCode, payload: &[u8]) -> Result<Message<'_>, CloseReason> {
     match opcode {
-        OpCode::Data(Data::Text) => std::str::from_utf8(payload)
-            .map(Message::Text)
-            .map_err(|_| CloseReason::InvalidText),
+        OpCode::Data(Data::Text) => {
+            std::str::from_utf8(payload).map(Message::Text).map_err(|_| CloseReason::InvalidText)
+        }
         OpCode::Control(Control::Close) => close_code(payload).map(Message::Close),
         OpCode::Control(Control::Ping) => Ok(Message::Ping(payload)),
         OpCode::Control(_) => Ok(Message::Pong),
@@ -364,13 +340,8 @@ pub(crate) fn encode_close(to: &mut Vec<u8>, code: u16, sentence: &str) {
 }
 
 fn encode_header(to: &mut Vec<u8>, opcode: OpCode, length: usize) {
-    let header = FrameHeader {
-        opcode,
-        ..FrameHeader::default()
-    };
-    header
-        .format(length as u64, to)
-        .expect("writing to a vector does not fail");
+    let header = FrameHeader { opcode, ..FrameHeader::default() };
+    header.format(length as u64, to).expect("writing to a vector does not fail");
 }
 
 /// The length, header included, of the server frame at the front of `bytes`.
@@ -380,10 +351,8 @@ fn encode_header(to: &mut Vec<u8>, opcode: OpCode, length: usize) {
 /// If `bytes` does not begin with a complete header.
 pub(crate) fn frame_length(bytes: &[u8]) -> usize {
     let mut cursor = Cursor::new(bytes);
-    let (_, length) = FrameHeader::parse(&mut cursor)
-        .ok()
-        .flatten()
-        .expect("only complete frames are ever queued");
+    let (_, length) =
+        FrameHeader::parse(&mut cursor).ok().flatten().expect("only complete frames are ever queued");
     cursor.position() as usize + length as usize
 }
 

@@ -103,10 +103,7 @@ pub(crate) fn answer(bytes: &[u8], path: &str) -> Answer {
         Err(_) => return Answer::Refuse(Refusal::BadRequest),
     };
     match accept_key(&request, path) {
-        Ok(key) => Answer::Upgrade {
-            response: upgrade_response(&key),
-            consumed,
-        },
+        Ok(key) => Answer::Upgrade { response: upgrade_response(&key), consumed },
         Err(refusal) => Answer::Refuse(refusal),
     }
 }
@@ -136,10 +133,7 @@ fn accept_key(request: &httparse::Request<'_, '_>, path: &str) -> Result<String,
 
 /// The value of a field that occurs exactly once.
 fn field<'a>(request: &httparse::Request<'_, 'a>, name: &str) -> Option<&'a [u8]> {
-    let mut values = request
-        .headers
-        .iter()
-        .filter(|field| field.name.eq_ignore_ascii_case(name));
+    let mut values = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
     let value = values.next()?.value;
     values.next().is_none().then_some(value)
 }
@@ -186,24 +180,15 @@ mod tests {
     #[test]
     fn the_sample_of_the_rfc_is_accepted_and_what_follows_is_left_alone() {
         let bytes = format!("{REQUEST}\x01\x02");
-        let Answer::Upgrade { response, consumed } = answer(bytes.as_bytes(), "/ws") else {
-            panic!()
-        };
-        assert!(
-            response.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
-            "{response}"
-        );
+        let Answer::Upgrade { response, consumed } = answer(bytes.as_bytes(), "/ws") else { panic!() };
+        assert!(response.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{response}");
         assert_eq!(consumed, REQUEST.len());
     }
 
     #[test]
     fn a_head_cut_anywhere_is_incomplete() {
         for end in 0..REQUEST.len() {
-            assert_eq!(
-                answer(&REQUEST.as_bytes()[..end], "/ws"),
-                Answer::Incomplete,
-                "cut at {end}"
-            );
+            assert_eq!(answer(&REQUEST.as_bytes()[..end], "/ws"), Answer::Incomplete, "cut at {end}");
         }
     }
 
@@ -216,21 +201,14 @@ mod tests {
         assert_eq!(status(&REQUEST.replace("keep-alive, Upgrade", "keep-alive")), 426);
         assert_eq!(status(&REQUEST.replace("Version: 13", "Version: 8")), 426);
         assert_eq!(status(&REQUEST.replace("dGhl", "d")), 400);
-        assert_eq!(
-            status(&REQUEST.replace("Host: x", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")),
-            400
-        );
+        assert_eq!(status(&REQUEST.replace("Host: x", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")), 400);
         assert_eq!(status("hello\r\n\r\n"), 400);
     }
 
     #[test]
     fn a_query_is_ignored_and_a_longer_path_is_another() {
-        let upgrades = |path| {
-            matches!(
-                answer(REQUEST.replace("/ws", path).as_bytes(), "/ws"),
-                Answer::Upgrade { .. }
-            )
-        };
+        let upgrades =
+            |path| matches!(answer(REQUEST.replace("/ws", path).as_bytes(), "/ws"), Answer::Upgrade { .. });
         assert!(upgrades("/ws?token=1"));
         assert!(!upgrades("/ws/"));
     }
@@ -241,10 +219,7 @@ mod tests {
             let filler = "x".repeat(length - REQUEST.len());
             REQUEST.replace("Host: x", &format!("Host: x{filler}"))
         };
-        assert!(matches!(
-            answer(padded(MAX_HEAD).as_bytes(), "/ws"),
-            Answer::Upgrade { .. }
-        ));
+        assert!(matches!(answer(padded(MAX_HEAD).as_bytes(), "/ws"), Answer::Upgrade { .. }));
         assert_eq!(status(&padded(MAX_HEAD + 1)), 431);
         assert_eq!(status(&padded(MAX_HEAD + 100)[..MAX_HEAD + 1]), 431);
         assert_eq!(status(&REQUEST.replace("Host: x", &"A: b\r\n".repeat(65))), 431);
@@ -254,15 +229,8 @@ mod tests {
     fn a_refusal_says_how_long_its_sentence_is() {
         let response = Refusal::NotFound.response();
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
-        assert!(
-            head.contains(&format!("Content-Length: {}", body.len())),
-            "{response}"
-        );
-        assert!(
-            Refusal::BadVersion
-                .response()
-                .contains("Sec-WebSocket-Version: 13\r\n")
-        );
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{response}");
+        assert!(Refusal::BadVersion.response().contains("Sec-WebSocket-Version: 13\r\n"));
     }
 
     proptest! {

@@ -125,10 +125,7 @@ impl Hub {
     /// A configuration with which the promises cannot be kept; see [`Config::validate`].
     pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
-        let shortest = config
-            .handshake_timeout
-            .min(config.ping_interval)
-            .min(config.close_timeout);
+        let shortest = config.handshake_timeout.min(config.ping_interval).min(config.close_timeout);
         Ok(Self {
             timers: Timers::new(shortest / GRANULARITY_DIVISOR),
             config,
@@ -225,22 +222,12 @@ impl Hub {
     pub fn handle_push(&mut self, push: Arc<Push>) {
         let slots = self.sessions.len();
         let next = starting_point(push.cycle(), slots);
-        self.walks.push_back(Walk {
-            push,
-            slots,
-            next,
-            left: slots,
-            subscribers: 0,
-        });
+        self.walks.push_back(Walk { push, slots, next, left: slots, subscribers: 0 });
     }
 
     /// When to call [`Hub::handle_timeout`] next; [`Timestamp::ZERO`] while a fan-out is under way.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.walks.is_empty() {
-            self.timers.next()
-        } else {
-            Some(Timestamp::ZERO)
-        }
+        if self.walks.is_empty() { self.timers.next() } else { Some(Timestamp::ZERO) }
     }
 
     /// Does a slice of what is due: fan-out first, then pings, and the ends of those who let a timeout pass.
@@ -290,10 +277,7 @@ impl Hub {
         }
         self.counters.pushes += 1;
         self.counters.deliveries += walk.subscribers;
-        wire.log(LogLine::Pushed {
-            cycle: walk.push.cycle(),
-            subscribers: walk.subscribers,
-        });
+        wire.log(LogLine::Pushed { cycle: walk.push.cycle(), subscribers: walk.subscribers });
     }
 
     fn collect(&self, walk: &mut Walk, batch: &mut Batch) {
@@ -309,11 +293,7 @@ impl Hub {
             walk.left -= 1;
             let subscription = self.subscriptions[slot];
             if subscription.is_older_than(due) {
-                let list = if subscription.has_backlog() {
-                    &mut batch.blocked
-                } else {
-                    &mut batch.ready
-                };
+                let list = if subscription.has_backlog() { &mut batch.blocked } else { &mut batch.ready };
                 list.push(ConnectionId(slot as u32));
             }
         }
@@ -326,15 +306,11 @@ impl Hub {
         wire.send_all(&batch.ready, frame, &mut batch.taken);
         for (&connection, &taken) in batch.ready.iter().zip(&batch.taken) {
             if taken < frame.len() {
-                self.with_session(connection, now, wire, |session, cx| {
-                    session.queue_push(frame, taken, cx)
-                });
+                self.with_session(connection, now, wire, |session, cx| session.queue_push(frame, taken, cx));
             }
         }
         for &connection in &batch.blocked {
-            self.with_session(connection, now, wire, |session, cx| {
-                session.queue_push(frame, 0, cx)
-            });
+            self.with_session(connection, now, wire, |session, cx| session.queue_push(frame, 0, cx));
         }
     }
 
@@ -347,18 +323,9 @@ impl Hub {
         act: impl FnOnce(&mut Session, &mut Context<'_, W>) -> Fate,
     ) {
         let slot = id.index();
-        let session = self.sessions[slot]
-            .as_mut()
-            .expect("the driver uses an id only until its close");
+        let session = self.sessions[slot].as_mut().expect("the driver uses an id only until its close");
         let (config, scratch, is_draining) = (&self.config, &mut self.scratch, self.is_draining);
-        let mut cx = Context {
-            id,
-            now,
-            config,
-            wire,
-            scratch,
-            is_draining,
-        };
+        let mut cx = Context { id, now, config, wire, scratch, is_draining };
         if act(session, &mut cx) == Fate::Over {
             self.release(id, wire);
             return;
@@ -368,10 +335,7 @@ impl Hub {
     }
 
     fn release(&mut self, id: ConnectionId, wire: &mut impl Wire) {
-        if self.sessions[id.index()]
-            .take()
-            .is_some_and(|session| session.was_open())
-        {
+        if self.sessions[id.index()].take().is_some_and(|session| session.was_open()) {
             wire.log(LogLine::Disconnected);
         }
         self.subscriptions[id.index()] = Subscription::NONE;
@@ -397,9 +361,6 @@ fn starting_point(cycle: u64, slots: usize) -> usize {
 
 /// The time until a silent peer is certainly found dead and cut off.
 pub fn dead_peer_bound(config: &Config) -> Duration {
-    let shortest = config
-        .handshake_timeout
-        .min(config.ping_interval)
-        .min(config.close_timeout);
+    let shortest = config.handshake_timeout.min(config.ping_interval).min(config.close_timeout);
     config.ping_interval * 2 + shortest / GRANULARITY_DIVISOR
 }

@@ -30,6 +30,8 @@ mod outbox;
 pub mod protocol;
 pub mod schedule;
 mod session;
+#[cfg(feature = "shell")]
+pub mod shell;
 pub mod time;
 mod timers;
 pub mod wire;

@@ -122,31 +122,16 @@ mod tests {
     #[test]
     fn the_lines_of_the_seed_are_kept() {
         let render = |line: LogLine<'_>| line.render(NOON, &Zone::UTC, 3);
-        assert_eq!(
-            render(LogLine::Connected),
-            "Client connected. Total connections: 3"
-        );
-        assert_eq!(
-            render(LogLine::Received { text: "Heartbeat" }),
-            "Received message: Heartbeat"
-        );
-        assert_eq!(
-            render(LogLine::Unsubscribed),
-            "[2026-11-22 12:00:00] unsubscribe: 关闭推送"
-        );
-        assert_eq!(
-            render(LogLine::Subscribed),
-            "[2026-11-22 12:00:00] subscribe: 开启推送"
-        );
+        assert_eq!(render(LogLine::Connected), "Client connected. Total connections: 3");
+        assert_eq!(render(LogLine::Received { text: "Heartbeat" }), "Received message: Heartbeat");
+        assert_eq!(render(LogLine::Unsubscribed), "[2026-11-22 12:00:00] unsubscribe: 关闭推送");
+        assert_eq!(render(LogLine::Subscribed), "[2026-11-22 12:00:00] subscribe: 开启推送");
     }
 
     #[test]
     fn nobody_forges_a_line() {
         let text = "a\nClient connected. Total connections: 9\u{1b}[2J\u{2028}é";
-        assert_eq!(
-            escape(text),
-            "a\\nClient connected. Total connections: 9\\u{1b}[2J\\u{2028}é"
-        );
+        assert_eq!(escape(text), "a\\nClient connected. Total connections: 9\\u{1b}[2J\\u{2028}é");
     }
 
     proptest! {

@@ -46,10 +46,7 @@ impl Outbox {
 
     /// Queues the rest of a shared frame, of which `sent` bytes are on their way.
     pub(crate) fn push_shared(&mut self, frame: Arc<[u8]>, sent: usize) {
-        debug_assert!(
-            sent == 0 || self.is_empty(),
-            "only the first frame can have been begun"
-        );
+        debug_assert!(sent == 0 || self.is_empty(), "only the first frame can have been begun");
         debug_assert!(sent < frame.len(), "a frame that was sent is not queued");
         if self.is_empty() {
             self.sent = sent;
@@ -60,10 +57,7 @@ impl Outbox {
 
     /// Queues the rest of whole frames of this connection's own, of which `sent` bytes are on their way.
     pub(crate) fn push_own(&mut self, frames: &[u8], sent: usize) {
-        debug_assert!(
-            sent == 0 || self.is_empty(),
-            "only the first frame can have been begun"
-        );
+        debug_assert!(sent == 0 || self.is_empty(), "only the first frame can have been begun");
         self.unsent += frames.len() - sent;
         if let Some(Chunk::Frames(bytes)) = self.chunks.back_mut() {
             bytes.extend_from_slice(frames);
@@ -107,10 +101,7 @@ impl Outbox {
                 self.sent = 0;
             }
         }
-        self.unsent = self
-            .chunks
-            .front()
-            .map_or(0, |chunk| chunk.bytes().len() - self.sent);
+        self.unsent = self.chunks.front().map_or(0, |chunk| chunk.bytes().len() - self.sent);
     }
 }
 
@@ -158,8 +149,7 @@ mod tests {
                 && let Some(frame) = self.frames.front()
             {
                 let taken = takes.min(frame.len() - self.sent);
-                self.on_the_wire
-                    .extend_from_slice(&frame[self.sent..self.sent + taken]);
+                self.on_the_wire.extend_from_slice(&frame[self.sent..self.sent + taken]);
                 takes -= taken;
                 self.sent += taken;
                 if self.sent == frame.len() {

@@ -91,15 +91,7 @@ mod tests {
     fn commands_match_to_the_letter() {
         assert_eq!(Command::parse("subscribe"), Some(Command::Subscribe));
         assert_eq!(Command::parse("unsubscribe"), Some(Command::Unsubscribe));
-        for near_miss in [
-            "Subscribe",
-            " subscribe",
-            "subscribe ",
-            "subscribe\n",
-            "unsubscribed",
-            "",
-            "sub",
-        ] {
+        for near_miss in ["Subscribe", " subscribe", "subscribe ", "subscribe\n", "unsubscribed", "", "sub"] {
             assert_eq!(Command::parse(near_miss), None, "{near_miss:?}");
         }
     }
@@ -107,10 +99,7 @@ mod tests {
     #[test]
     fn the_push_text_is_the_one_of_the_seed() {
         let due = WallTime::from_unix_seconds(1_795_348_800);
-        assert_eq!(
-            push_text(due, &Zone::UTC),
-            "Server push message at 2026-11-22 12:00:00"
-        );
+        assert_eq!(push_text(due, &Zone::UTC), "Server push message at 2026-11-22 12:00:00");
     }
 
     #[test]

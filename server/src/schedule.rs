@@ -46,11 +46,7 @@ impl Schedule {
     /// If the period is zero.
     pub fn new(origin: Timestamp, period: Duration) -> Self {
         assert!(!period.is_zero(), "a period of zero has no cycles");
-        Self {
-            origin,
-            period,
-            next: 1,
-        }
+        Self { origin, period, next: 1 }
     }
 
     /// When the next cycle is due.
@@ -73,15 +69,9 @@ impl Schedule {
         let older = newest - self.next;
         self.next = newest + 1;
         if at.since(due) <= self.lateness_limit() {
-            Turn {
-                cycle: Some(Cycle { number: newest, due }),
-                skipped: older,
-            }
+            Turn { cycle: Some(Cycle { number: newest, due }), skipped: older }
         } else {
-            Turn {
-                cycle: None,
-                skipped: older + 1,
-            }
+            Turn { cycle: None, skipped: older + 1 }
         }
     }
 
@@ -110,21 +100,9 @@ mod tests {
     #[test]
     fn the_first_cycle_is_due_one_period_after_the_origin_and_not_before() {
         let mut schedule = Schedule::new(seconds(10), PERIOD);
-        assert_eq!(
-            schedule.poll(Timestamp::from_nanos(seconds(310).as_nanos() - 1)),
-            Turn::default()
-        );
+        assert_eq!(schedule.poll(Timestamp::from_nanos(seconds(310).as_nanos() - 1)), Turn::default());
         let turn = schedule.poll(seconds(310));
-        assert_eq!(
-            turn,
-            Turn {
-                cycle: Some(Cycle {
-                    number: 1,
-                    due: seconds(310)
-                }),
-                skipped: 0
-            }
-        );
+        assert_eq!(turn, Turn { cycle: Some(Cycle { number: 1, due: seconds(310) }), skipped: 0 });
         assert_eq!(schedule.next_due(), seconds(610));
     }
 
@@ -133,13 +111,7 @@ mod tests {
         let mut schedule = Schedule::new(Timestamp::ZERO, PERIOD);
         for cycle in 1..=1000 {
             let late = schedule.next_due() + Duration::from_millis(7);
-            assert_eq!(
-                schedule.poll(late).cycle,
-                Some(Cycle {
-                    number: cycle,
-                    due: seconds(300 * cycle)
-                })
-            );
+            assert_eq!(schedule.poll(late).cycle, Some(Cycle { number: cycle, due: seconds(300 * cycle) }));
         }
     }
 
@@ -148,16 +120,7 @@ mod tests {
         // Cycles 1, 2 and 3 came due at 300, 600 and 900 s; the third is 50 s late, and 300 s / 3 = 100 s is the limit.
         let mut schedule = Schedule::new(Timestamp::ZERO, PERIOD);
         let turn = schedule.poll(seconds(950));
-        assert_eq!(
-            turn,
-            Turn {
-                cycle: Some(Cycle {
-                    number: 3,
-                    due: seconds(900)
-                }),
-                skipped: 2
-            }
-        );
+        assert_eq!(turn, Turn { cycle: Some(Cycle { number: 3, due: seconds(900) }), skipped: 2 });
     }
 
     #[test]
@@ -165,13 +128,7 @@ mod tests {
         let edge = seconds(400);
         assert!(Schedule::new(Timestamp::ZERO, PERIOD).poll(edge).cycle.is_some());
         let past = Timestamp::from_nanos(edge.as_nanos() + 1);
-        assert_eq!(
-            Schedule::new(Timestamp::ZERO, PERIOD).poll(past),
-            Turn {
-                cycle: None,
-                skipped: 1
-            }
-        );
+        assert_eq!(Schedule::new(Timestamp::ZERO, PERIOD).poll(past), Turn { cycle: None, skipped: 1 });
     }
 
     proptest! {

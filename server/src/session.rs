@@ -76,10 +76,7 @@ impl Session {
     /// A connection that has just been accepted; one too many (`!is_admitted`) is told so once it has asked.
     pub(crate) fn new(now: Now, config: &Config, is_admitted: bool, jitter: u8) -> Self {
         Self {
-            phase: Phase::Handshake {
-                head: Vec::new(),
-                is_admitted,
-            },
+            phase: Phase::Handshake { head: Vec::new(), is_admitted },
             decoder: Decoder::default(),
             outbox: None,
             last_heard: now.at,
@@ -151,10 +148,7 @@ impl Session {
             Phase::Handshake { .. } => return Fate::Over,
             Phase::Open { .. } => {
                 self.enter_closing(cx);
-                self.phase = Phase::Closing {
-                    has_ended: true,
-                    is_shut: false,
-                };
+                self.phase = Phase::Closing { has_ended: true, is_shut: false };
             }
             Phase::Closing { has_ended, .. } => *has_ended = true,
         }
@@ -232,10 +226,7 @@ impl Session {
             Answer::Upgrade { response, consumed } => {
                 *input = &input[consumed - before..];
                 cx.scratch.output.extend_from_slice(response.as_bytes());
-                self.phase = Phase::Open {
-                    is_pinged: false,
-                    is_stalled: false,
-                };
+                self.phase = Phase::Open { is_pinged: false, is_stalled: false };
                 self.deadline = Timestamp::MAX;
                 self.subscribed_since = cx.now.at;
                 self.was_open = true;
@@ -245,9 +236,7 @@ impl Session {
     }
 
     fn refuse<W: Wire>(&mut self, refusal: Refusal, cx: &mut Context<'_, W>) {
-        cx.wire.log(LogLine::Refused {
-            status: refusal.status(),
-        });
+        cx.wire.log(LogLine::Refused { status: refusal.status() });
         cx.scratch.output.extend_from_slice(refusal.response().as_bytes());
         self.enter_closing(cx);
     }
@@ -258,18 +247,12 @@ impl Session {
             if self.backlog() + cx.scratch.output.len() > cx.config.outbox_limit / 2 {
                 self.send_output(cx);
                 if self.is_over_half(cx.config) {
-                    self.phase = Phase::Open {
-                        is_pinged: false,
-                        is_stalled: true,
-                    };
+                    self.phase = Phase::Open { is_pinged: false, is_stalled: true };
                     return;
                 }
             }
             let mut message_buffer = std::mem::take(&mut cx.scratch.message);
-            match self
-                .decoder
-                .decode(input, &mut message_buffer, cx.config.max_message)
-            {
+            match self.decoder.decode(input, &mut message_buffer, cx.config.max_message) {
                 Ok(Some(message)) => self.handle_message(message, cx),
                 Ok(None) => {}
                 Err(reason) => self.close(reason, cx),
@@ -319,10 +302,7 @@ impl Session {
         if let Phase::Open { is_stalled: true, .. } = self.phase {
             cx.wire.resume(cx.id);
         }
-        self.phase = Phase::Closing {
-            has_ended: false,
-            is_shut: false,
-        };
+        self.phase = Phase::Closing { has_ended: false, is_shut: false };
         self.deadline = cx.now.at + cx.config.close_timeout;
         self.subscribed_since = Timestamp::MAX;
         self.decoder = Decoder::default();
@@ -369,11 +349,7 @@ impl Session {
         if output.is_empty() {
             return;
         }
-        let sent = if self.outbox.is_none() {
-            cx.wire.send(cx.id, output)
-        } else {
-            0
-        };
+        let sent = if self.outbox.is_none() { cx.wire.send(cx.id, output) } else { 0 };
         if sent < output.len() {
             self.outbox.get_or_insert_default().push_own(output, sent);
         }

@@ -103,11 +103,7 @@ pub struct Now {
 /// `span` in nanoseconds, saturating at 584 years.
 pub(crate) const fn nanos(span: Duration) -> u64 {
     let nanos = span.as_nanos();
-    if nanos > u64::MAX as u128 {
-        u64::MAX
-    } else {
-        nanos as u64
-    }
+    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
 }
 
 #[cfg(test)]
@@ -129,9 +125,6 @@ mod tests {
 
     #[test]
     fn a_timestamp_prints_as_seconds() {
-        assert_eq!(
-            (Timestamp::ZERO + Duration::from_millis(300_001)).to_string(),
-            "300.001000000s"
-        );
+        assert_eq!((Timestamp::ZERO + Duration::from_millis(300_001)).to_string(), "300.001000000s");
     }
 }

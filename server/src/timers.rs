@@ -23,12 +23,7 @@ pub(crate) struct Timers {
 impl Timers {
     /// Deadlines are rounded up to multiples of `granularity`, so that sessions share their wake-ups.
     pub(crate) fn new(granularity: Duration) -> Self {
-        Self {
-            heap: BinaryHeap::new(),
-            live: Vec::new(),
-            armed: 0,
-            granularity: nanos(granularity).max(1),
-        }
+        Self { heap: BinaryHeap::new(), live: Vec::new(), armed: 0, granularity: nanos(granularity).max(1) }
     }
 
     /// Wakes `slot` at `deadline`, or earlier.
@@ -82,8 +77,7 @@ impl Timers {
     fn drop_overtaken(&mut self) {
         if self.heap.len() > 2 * self.armed + 64 {
             let live = &self.live;
-            self.heap
-                .retain(|Reverse((at, slot))| live[*slot as usize] == *at);
+            self.heap.retain(|Reverse((at, slot))| live[*slot as usize] == *at);
         }
     }
 
@@ -124,11 +118,7 @@ mod tests {
             timers.arm(0, at(1_000_000 - round));
             timers.disarm(0);
         }
-        assert!(
-            timers.heap.len() <= 64,
-            "{} entries for nobody",
-            timers.heap.len()
-        );
+        assert!(timers.heap.len() <= 64, "{} entries for nobody", timers.heap.len());
     }
 
     #[derive(Clone, Debug)]

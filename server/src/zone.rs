@@ -37,10 +37,7 @@ impl Zone {
     pub fn civil(&self, wall: WallTime) -> NaiveDateTime {
         let unix = wall.as_unix_seconds();
         let offset = FixedOffset::east_opt(self.offset(unix)).unwrap_or_else(zero_offset);
-        DateTime::from_timestamp(unix, 0)
-            .unwrap_or_default()
-            .with_timezone(&offset)
-            .naive_local()
+        DateTime::from_timestamp(unix, 0).unwrap_or_default().with_timezone(&offset).naive_local()
     }
 
     /// Seconds east of Greenwich at this Unix time.
@@ -72,27 +69,14 @@ mod tests {
 
     #[test]
     fn dates_are_zero_padded_and_in_the_zone() {
-        assert_eq!(
-            Zone::UTC.format(WallTime::from_unix_seconds(0)),
-            "1970-01-01 00:00:00"
-        );
-        assert_eq!(
-            Zone::Fixed(8 * 3600).format(WallTime::from_unix_seconds(0)),
-            "1970-01-01 08:00:00"
-        );
-        assert_eq!(
-            Zone::Fixed(-1).format(WallTime::from_unix_seconds(0)),
-            "1969-12-31 23:59:59"
-        );
+        assert_eq!(Zone::UTC.format(WallTime::from_unix_seconds(0)), "1970-01-01 00:00:00");
+        assert_eq!(Zone::Fixed(8 * 3600).format(WallTime::from_unix_seconds(0)), "1970-01-01 08:00:00");
+        assert_eq!(Zone::Fixed(-1).format(WallTime::from_unix_seconds(0)), "1969-12-31 23:59:59");
     }
 
     #[test]
     fn two_instants_share_a_text_when_daylight_saving_time_ends() {
-        let zone = Zone::Switch {
-            before: 7200,
-            at: SUMMER_TIME_ENDS,
-            after: 3600,
-        };
+        let zone = Zone::Switch { before: 7200, at: SUMMER_TIME_ENDS, after: 3600 };
         let last_of_summer = zone.format(WallTime::from_unix_seconds(SUMMER_TIME_ENDS - 3600 + 60));
         let winter = zone.format(WallTime::from_unix_seconds(SUMMER_TIME_ENDS + 60));
         assert_eq!(last_of_summer, "2026-10-25 02:01:00");
@@ -101,13 +85,7 @@ mod tests {
 
     #[test]
     fn an_impossible_offset_or_year_still_prints_a_date() {
-        assert_eq!(
-            Zone::Fixed(i32::MAX).format(WallTime::from_unix_seconds(0)),
-            "1970-01-01 00:00:00"
-        );
-        assert_eq!(
-            Zone::UTC.format(WallTime::from_unix_nanos(i64::MAX)).len(),
-            "1970-01-01 00:00:00".len()
-        );
+        assert_eq!(Zone::Fixed(i32::MAX).format(WallTime::from_unix_seconds(0)), "1970-01-01 00:00:00");
+        assert_eq!(Zone::UTC.format(WallTime::from_unix_nanos(i64::MAX)).len(), "1970-01-01 00:00:00".len());
     }
 }

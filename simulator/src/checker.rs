@@ -225,13 +225,7 @@ impl Checker {
     ) {
         self.score.tallies[guarantee.index()].violations += 1;
         if self.score.violations.len() < KEPT {
-            self.score.violations.push(Violation {
-                guarantee,
-                fault,
-                at,
-                client,
-                detail: detail(),
-            });
+            self.score.violations.push(Violation { guarantee, fault, at, client, detail: detail() });
         }
     }
 
@@ -248,9 +242,7 @@ impl Checker {
         let due = self.grid.due(cycle);
         let client = peer.client;
         self.score.deliveries += 1;
-        self.score
-            .latency
-            .saturating_record(seen.at.since(due).as_micros() as u64);
+        self.score.latency.saturating_record(seen.at.since(due).as_micros() as u64);
         if seen.offset >= peer.windows.quiet_from {
             self.violate(Guarantee::G2, Fault::Unexpected, seen.at, client, || {
                 "a push behind an unsubscribe that had taken effect".to_owned()
@@ -292,11 +284,7 @@ impl Checker {
         let late = seen.sent_at.since(self.grid.due(cycle));
         if late > self.bounds.push {
             let was_on_time = self.first_sent.since(self.grid.due(cycle)) <= self.bounds.push;
-            let guarantee = if was_on_time {
-                Guarantee::G10
-            } else {
-                Guarantee::G7
-            };
+            let guarantee = if was_on_time { Guarantee::G10 } else { Guarantee::G7 };
             self.violate(guarantee, Fault::Late, seen.at, client, || {
                 format!("the push of cycle {cycle} left the server {late:?} after it was due")
             });
@@ -310,10 +298,7 @@ impl Checker {
         }
         let expected = String::from_utf8_lossy(&self.grid.frame(cycle)[2..]).into_owned();
         self.violate(Guarantee::G6, Fault::WrongText, seen.at, client, || {
-            format!(
-                "cycle {cycle} says {:?}; due was {expected:?}",
-                String::from_utf8_lossy(text)
-            )
+            format!("cycle {cycle} says {:?}; due was {expected:?}", String::from_utf8_lossy(text))
         });
     }
 
@@ -348,19 +333,14 @@ impl Checker {
         scratch: &mut String,
     ) {
         let shown = String::from_utf8_lossy(text).into_owned();
-        let is_command = [Text::Subscribe, Text::Unsubscribe]
-            .iter()
-            .any(|command| command.is(text, scratch));
+        let is_command = [Text::Subscribe, Text::Unsubscribe].iter().any(|command| command.is(text, scratch));
         if is_command {
             self.violate(Guarantee::G9, Fault::Unexpected, seen.at, client, || {
                 format!("the command {shown:?} was answered")
             });
         } else if peer.echoes.has_behind_front(|later| later.is(text, scratch)) {
             self.violate(Guarantee::G5, Fault::OutOfOrder, seen.at, client, || {
-                format!(
-                    "the reply to {shown:?} came before the one to {:?}",
-                    peer.echoes.front()
-                )
+                format!("the reply to {shown:?} came before the one to {:?}", peer.echoes.front())
             });
             peer.echoes.clear();
         } else if let Some(expected) = peer.echoes.pop() {
@@ -412,16 +392,10 @@ impl Checker {
         let is_default_broken = untouched.violations > 1 && untouched.violations == untouched.exercised;
         for link in lost {
             let peer = &peers[link.index()];
-            let guarantee = if is_default_broken && !peer.windows.has_commanded {
-                Guarantee::G1
-            } else {
-                Guarantee::G3
-            };
+            let guarantee =
+                if is_default_broken && !peer.windows.has_commanded { Guarantee::G1 } else { Guarantee::G3 };
             self.violate(guarantee, Fault::Lost, now, peer.client, || {
-                format!(
-                    "the push of cycle {cycle} never came; subscribed since {}",
-                    peer.windows.since
-                )
+                format!("the push of cycle {cycle} never came; subscribed since {}", peer.windows.since)
             });
         }
     }
@@ -433,14 +407,8 @@ impl Checker {
         if let Some(text) = peer.echoes.front()
             && now.since(peer.waiting_since) > limit
         {
-            let guarantee = if text == Text::Heartbeat {
-                Guarantee::G13
-            } else {
-                Guarantee::G8
-            };
-            self.violate(guarantee, Fault::Lost, now, client, || {
-                format!("the reply to {text:?} never came")
-            });
+            let guarantee = if text == Text::Heartbeat { Guarantee::G13 } else { Guarantee::G8 };
+            self.violate(guarantee, Fault::Lost, now, client, || format!("the reply to {text:?} never came"));
             peer.echoes.clear();
         }
         if let Some(text) = peer.unlogged.front()
@@ -453,9 +421,7 @@ impl Checker {
             peer.unlogged.clear();
         }
         if peer.ping != 0 && now.since(peer.pinged_at) > limit {
-            self.violate(Guarantee::G13, Fault::Lost, now, client, || {
-                "a ping was never answered".to_owned()
-            });
+            self.violate(Guarantee::G13, Fault::Lost, now, client, || "a ping was never answered".to_owned());
             peer.ping = 0;
         }
     }

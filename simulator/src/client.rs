@@ -57,13 +57,7 @@ impl Client {
     pub(crate) const NO_LINK: u32 = u32::MAX;
 
     pub(crate) fn new(rng: Rng) -> Self {
-        Self {
-            rng,
-            epoch: 0,
-            link: Self::NO_LINK,
-            wants_push: true,
-            last_number: 0,
-        }
+        Self { rng, epoch: 0, link: Self::NO_LINK, wants_push: true, last_number: 0 }
     }
 
     /// The next fence or ping.

@@ -36,12 +36,7 @@ pub(crate) fn encode_raw(to: &mut Vec<u8>, first: u8, payload: &[u8], mask: u32)
     }
     let key = mask.to_be_bytes();
     to.extend_from_slice(&key);
-    to.extend(
-        payload
-            .iter()
-            .zip(key.iter().cycle())
-            .map(|(byte, key)| byte ^ key),
-    );
+    to.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
 }
 
 /// What a client makes of the server's bytes.
@@ -85,10 +80,7 @@ pub(crate) fn split_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Garbled> {
             _ => return Ok(None),
         },
         127 => match rest.first_chunk::<8>() {
-            Some(length) => (
-                usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX),
-                10,
-            ),
+            Some(length) => (usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX), 10),
             None => return Ok(None),
         },
         short => (usize::from(*short), 2),
@@ -103,11 +95,7 @@ pub(crate) fn split_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Garbled> {
         return Err(Garbled("a fragmented or long control frame from the server"));
     }
     let end = length.saturating_add(header);
-    Ok(bytes.get(header..end).map(|payload| Frame {
-        first: *first,
-        payload,
-        length: end,
-    }))
+    Ok(bytes.get(header..end).map(|payload| Frame { first: *first, payload, length: end }))
 }
 
 /// What a complete message or control frame means.
@@ -155,10 +143,7 @@ impl Handshake {
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
         );
         let accept_field = format!("sec-websocket-accept: {}", derive_accept_key(key.as_bytes()));
-        Self {
-            request: request.into_bytes(),
-            accept_field,
-        }
+        Self { request: request.into_bytes(), accept_field }
     }
 
     /// Reads the response at the front of `bytes` and returns its length; `None` if it is not complete.
@@ -180,11 +165,7 @@ impl Handshake {
                 format!("{}: {}", name.to_ascii_lowercase(), value.trim()) == self.accept_field
             })
         });
-        if has_key {
-            Ok(Some(end + 4))
-        } else {
-            Err(Garbled("a wrong Sec-WebSocket-Accept"))
-        }
+        if has_key { Ok(Some(end + 4)) } else { Err(Garbled("a wrong Sec-WebSocket-Accept")) }
     }
 }
 
@@ -214,31 +195,16 @@ mod tests {
         }
         assert_eq!(
             split_frame(&bytes),
-            Ok(Some(Frame {
-                first: 0x81,
-                payload: &bytes[4..130],
-                length: 130
-            }))
+            Ok(Some(Frame { first: 0x81, payload: &bytes[4..130], length: 130 }))
         );
-        assert_eq!(
-            split_frame(&bytes[130..]),
-            Ok(Some(Frame {
-                first: 0x88,
-                payload: &[],
-                length: 2
-            }))
-        );
+        assert_eq!(split_frame(&bytes[130..]), Ok(Some(Frame { first: 0x88, payload: &[], length: 2 })));
     }
 
     #[test]
     fn a_server_that_breaks_the_rules_is_found_out() {
-        for bytes in [
-            b"\x81\x80\0\0\0\0".as_slice(),
-            b"\xC1\x00",
-            b"\x83\x00",
-            b"\x09\x00",
-            b"\x89\x7e\x00\x7e",
-        ] {
+        for bytes in
+            [b"\x81\x80\0\0\0\0".as_slice(), b"\xC1\x00", b"\x83\x00", b"\x09\x00", b"\x89\x7e\x00\x7e"]
+        {
             assert!(split_frame(bytes).is_err(), "{bytes:?}");
         }
         assert!(interpret(opcode::TEXT, b"\xFF").is_err());
@@ -247,27 +213,15 @@ mod tests {
 
     #[test]
     fn texts_are_told_apart_by_their_prefix() {
-        assert_eq!(
-            interpret(opcode::TEXT, b"Server received: "),
-            Ok(Received::Echo(b""))
-        );
-        assert!(matches!(
-            interpret(opcode::TEXT, b"Server push message at x"),
-            Ok(Received::Push(_))
-        ));
-        assert!(matches!(
-            interpret(opcode::TEXT, b"server received: x"),
-            Ok(Received::Unknown(_))
-        ));
+        assert_eq!(interpret(opcode::TEXT, b"Server received: "), Ok(Received::Echo(b"")));
+        assert!(matches!(interpret(opcode::TEXT, b"Server push message at x"), Ok(Received::Push(_))));
+        assert!(matches!(interpret(opcode::TEXT, b"server received: x"), Ok(Received::Unknown(_))));
     }
 
     #[test]
     fn a_response_counts_only_with_the_right_key() {
         let handshake = Handshake::new("/ws", 42);
-        let good = format!(
-            "HTTP/1.1 101 Switching Protocols\r\n{}\r\n\r\nrest",
-            handshake.accept_field
-        );
+        let good = format!("HTTP/1.1 101 Switching Protocols\r\n{}\r\n\r\nrest", handshake.accept_field);
         assert_eq!(handshake.read_response(good.as_bytes()), Ok(Some(good.len() - 4)));
         assert_eq!(handshake.read_response(&good.as_bytes()[..40]), Ok(None));
         let bad = good.replace(": ", ": x");

@@ -80,11 +80,7 @@ pub struct Options {
 impl Options {
     /// Heartbeats every 15 minutes, and back whenever the connection is gone.
     pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            heartbeat: Duration::from_secs(15 * 60),
-            reconnect: true,
-        }
+        Self { url: url.into(), heartbeat: Duration::from_secs(15 * 60), reconnect: true }
     }
 }
 
@@ -152,12 +148,7 @@ pub async fn run(
     output: impl Write,
 ) -> Result<(), ConnectError> {
     check(&options.url)?;
-    let mut app = App {
-        input: Input::new(input),
-        output,
-        heartbeat: options.heartbeat,
-        wants_pushes: true,
-    };
+    let mut app = App { input: Input::new(input), output, heartbeat: options.heartbeat, wants_pushes: true };
     let mut backoff = Backoff::new(RandomState::new().build_hasher().finish());
     loop {
         let lost = match open(&options.url).await {
@@ -298,18 +289,11 @@ impl<R: AsyncRead + Unpin, W: Write> App<R, W> {
 
     /// Closes from this side, and shows what was on its way.
     async fn leave(&mut self, mut sink: Sink, mut stream: Stream) -> Result<(), ConnectError> {
-        let close = Message::Close(Some(CloseFrame {
-            code: CloseCode::Normal,
-            reason: "".into(),
-        }));
+        let close = Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }));
         let sending = timeout(FAREWELL_LIMIT, sink.send(close));
         let (sent, told) = join(sending, self.listen_to_the_end(&mut stream)).await;
         let was_clean = told?.is_some() && matches!(sent, Ok(Ok(())));
-        Ok(self.say(if was_clean {
-            "closed"
-        } else {
-            "gone, without a Close from the server"
-        })?)
+        Ok(self.say(if was_clean { "closed" } else { "gone, without a Close from the server" })?)
     }
 
     /// Shows what still arrives, for a bounded time: what the server's Close says, if one is among it.
@@ -380,20 +364,14 @@ async fn open(url: &str) -> Result<Socket, ConnectError> {
     let cause = match timeout(OPEN_LIMIT, opening).await {
         Ok(Ok((socket, _))) => return Ok(socket),
         Ok(Err(Error::Url(cause))) => {
-            return Err(ConnectError::Url {
-                url: url.to_owned(),
-                cause: cause.to_string(),
-            });
+            return Err(ConnectError::Url { url: url.to_owned(), cause: cause.to_string() });
         }
         Ok(Err(Error::Http(response))) => refusal(&response),
         Ok(Err(Error::Io(error))) => error.to_string(),
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s", OPEN_LIMIT.as_secs()),
     };
-    Err(ConnectError::Refused {
-        url: url.to_owned(),
-        cause,
-    })
+    Err(ConnectError::Refused { url: url.to_owned(), cause })
 }
 
 /// The status of a handshake that was answered with anything but an upgrade, and the server's sentence about it.
@@ -401,20 +379,14 @@ fn refusal(response: &Response<Option<Vec<u8>>>) -> String {
     let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
     let sentence: String = body.trim().chars().take(SHOWN_OF_BODY).collect();
     let separator = if sentence.is_empty() { "" } else { ": " };
-    format!(
-        "the server answered {}{separator}{}",
-        response.status(),
-        escape(&sentence)
-    )
+    format!("the server answered {}{separator}{}", response.status(), escape(&sentence))
 }
 
 /// Hands the queue to the socket. It can be dropped and called again: a message leaves the queue with its last poll.
 async fn send(sink: &mut Sink, outgoing: &mut VecDeque<Message>) -> Result<(), Error> {
     while !outgoing.is_empty() {
         poll_fn(|context| sink.poll_ready_unpin(context)).await?;
-        outgoing
-            .pop_front()
-            .map_or(Ok(()), |message| sink.start_send_unpin(message))?;
+        outgoing.pop_front().map_or(Ok(()), |message| sink.start_send_unpin(message))?;
     }
     sink.flush().await
 }
@@ -436,11 +408,7 @@ fn lost(error: &Error) -> String {
 
 /// Ends after `period`; after zero, never.
 async fn timer(period: Duration) {
-    if period.is_zero() {
-        pending().await
-    } else {
-        sleep(period).await
-    }
+    if period.is_zero() { pending().await } else { sleep(period).await }
 }
 
 /// One typed line.
@@ -462,9 +430,7 @@ struct Input<R> {
 
 impl<R: AsyncRead + Unpin> Input<R> {
     fn new(input: R) -> Self {
-        Self {
-            lines: Some(BufReader::new(input).split(b'\n')),
-        }
+        Self { lines: Some(BufReader::new(input).split(b'\n')) }
     }
 
     /// The next line; pending forever once the input has ended. Dropping it loses nothing.
@@ -509,9 +475,7 @@ impl Backoff {
     }
 
     fn next_wait(&mut self) -> Duration {
-        let ceiling = FIRST_WAIT
-            .saturating_mul(2_u32.saturating_pow(self.attempts))
-            .min(LONGEST_WAIT);
+        let ceiling = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.attempts)).min(LONGEST_WAIT);
         self.attempts += 1;
         self.seed = self.seed.wrapping_add(1);
         jitter(self.seed, ceiling)
@@ -535,482 +499,4 @@ fn jitter(seed: u64, ceiling: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, empty};
-    use tokio::net::{TcpListener, TcpSocket};
-    use tokio_tungstenite::accept_async;
-
-    use super::*;
-
-    /// Far beyond what any of these takes; a test that hangs is to fail and not to hang.
-    const PATIENCE: Duration = Duration::from_secs(30);
-
-    type Accepted = WebSocketStream<TcpStream>;
-
-    /// A real server on loopback whose every move the test makes.
-    struct Server {
-        listener: TcpListener,
-    }
-
-    impl Server {
-        async fn start() -> Self {
-            Self {
-                listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
-            }
-        }
-
-        fn options(&self) -> Options {
-            let url = format!("ws://{}/ws", self.listener.local_addr().unwrap());
-            Options {
-                url,
-                heartbeat: Duration::ZERO,
-                reconnect: false,
-            }
-        }
-
-        async fn accept(&self) -> Accepted {
-            accept_async(self.listener.accept().await.unwrap().0)
-                .await
-                .unwrap()
-        }
-
-        async fn answer_with(&self, response: &str) {
-            let (mut stream, _) = self.listener.accept().await.unwrap();
-            let mut request = vec![0; 4096];
-            assert!(stream.read(&mut request).await.unwrap() > 0);
-            stream.write_all(response.as_bytes()).await.unwrap();
-        }
-    }
-
-    /// An address that refuses for as long as the socket lives: bound, so that nobody else gets its port, and deaf.
-    fn refusing() -> (TcpSocket, Options) {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let url = format!("ws://{}/ws", socket.local_addr().unwrap());
-        (
-            socket,
-            Options {
-                reconnect: false,
-                ..Options::new(url)
-            },
-        )
-    }
-
-    async fn text_from(client: &mut Accepted) -> String {
-        client
-            .next()
-            .await
-            .unwrap()
-            .unwrap()
-            .into_text()
-            .unwrap()
-            .to_string()
-    }
-
-    /// Closes, waits for the answer and hangs up.
-    async fn close(mut client: Accepted, code: u16, reason: &str) {
-        client
-            .close(Some(CloseFrame {
-                code: code.into(),
-                reason: reason.into(),
-            }))
-            .await
-            .unwrap();
-        while client.next().await.is_some() {}
-    }
-
-    /// Reads to the end of the connection: the code of the client's Close.
-    async fn close_code_from(client: &mut Accepted) -> Option<u16> {
-        let mut code = None;
-        while let Some(Ok(message)) = client.next().await {
-            if let Message::Close(frame) = message {
-                code = frame.map(|frame| frame.code.into());
-            }
-        }
-        code
-    }
-
-    async fn echo_all(client: &mut Accepted) {
-        while let Some(Ok(message)) = client.next().await {
-            if let Message::Text(text) = message {
-                client
-                    .send(format!("Server received: {text}").into())
-                    .await
-                    .unwrap();
-            }
-        }
-    }
-
-    /// Runs the client against `server`, which is handed the far end of its keyboard; returns what was printed.
-    async fn play<F: Future>(
-        options: Options,
-        server: impl FnOnce(DuplexStream) -> F,
-    ) -> (Result<(), ConnectError>, String) {
-        let (keyboard, input) = duplex(1 << 16);
-        let mut output = Vec::new();
-        let both = join(run(options, input, &mut output), server(keyboard));
-        let (result, _) = timeout(PATIENCE, both)
-            .await
-            .expect("the client is to end in time");
-        (result, String::from_utf8(output).unwrap())
-    }
-
-    /// What was printed, without the times.
-    fn texts(output: &str) -> Vec<&str> {
-        output
-            .lines()
-            .map(|line| &line["00:00:00.000  ".len()..])
-            .collect()
-    }
-
-    #[tokio::test]
-    async fn it_says_hello_and_prints_the_answer_with_its_time() {
-        let server = Server::start().await;
-        let (result, output) = play(server.options(), |_keyboard| async {
-            let mut client = server.accept().await;
-            assert_eq!(text_from(&mut client).await, "Hello, Server!");
-            client
-                .send("Server received: Hello, Server!".into())
-                .await
-                .unwrap();
-            close(client, 1001, "the server is shutting down").await;
-        })
-        .await;
-        result.unwrap();
-        let expected = [
-            "* connected",
-            "Server received: Hello, Server!",
-            "* closed by the server: 1001 the server is shutting down",
-        ];
-        assert_eq!(texts(&output), expected);
-        for line in output.lines() {
-            let shape: String = line[..14]
-                .chars()
-                .map(|c| if c.is_ascii_digit() { '0' } else { c })
-                .collect();
-            assert_eq!(shape, "00:00:00.000  ");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_switch_sends_commands_and_other_lines_go_as_they_are() {
-        let server = Server::start().await;
-        let (result, _) = play(server.options(), |mut keyboard| async move {
-            let mut client = server.accept().await;
-            keyboard
-                .write_all("off\non\r\n on \n\n你好\nquit\n".as_bytes())
-                .await
-                .unwrap();
-            for expected in ["Hello, Server!", "unsubscribe", "subscribe", " on ", "", "你好"] {
-                assert_eq!(text_from(&mut client).await, expected);
-            }
-            assert_eq!(close_code_from(&mut client).await, Some(1000));
-        })
-        .await;
-        result.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_person_who_leaves_still_sees_what_was_under_way() {
-        let server = Server::start().await;
-        let (result, output) = play(server.options(), |mut keyboard| async move {
-            keyboard.write_all(b"last words\nquit\n").await.unwrap();
-            echo_all(&mut server.accept().await).await;
-        })
-        .await;
-        result.unwrap();
-        let expected = [
-            "* connected",
-            "Server received: Hello, Server!",
-            "Server received: last words",
-            "* closed",
-        ];
-        assert_eq!(texts(&output), expected);
-    }
-
-    #[tokio::test]
-    async fn after_a_reconnect_a_switch_that_is_off_is_told_again_and_before_the_hello() {
-        let server = Server::start().await;
-        let options = Options {
-            reconnect: true,
-            ..server.options()
-        };
-        let (result, output) = play(options, |mut keyboard| async move {
-            let mut client = server.accept().await;
-            assert_eq!(text_from(&mut client).await, "Hello, Server!");
-            // Spelled out, the command moves the switch as `off` does.
-            keyboard.write_all(b"unsubscribe\n").await.unwrap();
-            assert_eq!(text_from(&mut client).await, "unsubscribe");
-            close(client, 1001, "").await;
-
-            let mut client = server.accept().await;
-            assert_eq!(text_from(&mut client).await, "unsubscribe");
-            assert_eq!(text_from(&mut client).await, "Hello, Server!");
-            keyboard.write_all(b"on\n").await.unwrap();
-            assert_eq!(text_from(&mut client).await, "subscribe");
-            drop(client);
-
-            let mut client = server.accept().await;
-            assert_eq!(text_from(&mut client).await, "Hello, Server!");
-            keyboard.write_all(b"quit\n").await.unwrap();
-            assert_eq!(close_code_from(&mut client).await, Some(1000));
-        })
-        .await;
-        result.unwrap();
-        let printed = texts(&output);
-        assert_eq!(
-            printed.iter().filter(|text| **text == "* connected").count(),
-            3,
-            "{printed:#?}"
-        );
-        assert!(
-            printed[1].starts_with("* closed by the server: 1001, reconnecting in 0."),
-            "{printed:#?}"
-        );
-        assert!(printed[3].starts_with("* connection lost"), "{printed:#?}");
-    }
-
-    #[tokio::test]
-    async fn the_end_of_the_input_ends_nothing() {
-        let server = Server::start().await;
-        let mut output = Vec::new();
-        let serving = async {
-            let mut client = server.accept().await;
-            assert_eq!(text_from(&mut client).await, "Hello, Server!");
-            client
-                .send("Server push message at 2026-11-22 12:00:00".into())
-                .await
-                .unwrap();
-            client.send(Message::Binary(vec![1, 2, 3].into())).await.unwrap();
-            close(client, 1001, "").await;
-        };
-        let (result, ()) = timeout(
-            PATIENCE,
-            join(run(server.options(), empty(), &mut output), serving),
-        )
-        .await
-        .unwrap();
-        result.unwrap();
-        let output = String::from_utf8(output).unwrap();
-        assert_eq!(
-            texts(&output)[1..3],
-            [
-                "Server push message at 2026-11-22 12:00:00",
-                "(3 bytes of binary)"
-            ]
-        );
-    }
-
-    #[tokio::test]
-    async fn heartbeats_come_from_a_timer() {
-        let server = Server::start().await;
-        let options = Options {
-            heartbeat: Duration::from_millis(500),
-            ..server.options()
-        };
-        let (result, _) = play(options, |mut keyboard| async move {
-            let mut client = server.accept().await;
-            for expected in ["Hello, Server!", "Heartbeat", "Heartbeat"] {
-                let text = text_from(&mut client).await;
-                assert_eq!(text, expected);
-                client
-                    .send(format!("Server received: {text}").into())
-                    .await
-                    .unwrap();
-            }
-            keyboard.write_all(b"quit\n").await.unwrap();
-            assert_eq!(close_code_from(&mut client).await, Some(1000));
-        })
-        .await;
-        result.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_server_that_says_nothing_between_two_heartbeats_is_given_up() {
-        let server = Server::start().await;
-        let options = Options {
-            heartbeat: Duration::from_millis(50),
-            ..server.options()
-        };
-        let (result, output) = play(options, |_keyboard| async move {
-            let mut client = server.accept().await;
-            assert_eq!(text_from(&mut client).await, "Hello, Server!");
-            assert_eq!(close_code_from(&mut client).await, None);
-        })
-        .await;
-        result.unwrap();
-        assert_eq!(
-            texts(&output)[1],
-            "* no sign of life from the server since the last heartbeat"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_flood_of_lines_does_not_lock_it_up_against_a_server_that_answers_before_it_reads_on() {
-        // 1,000 lines of 16 KiB are far more than the socket buffers of both directions hold.
-        let server = Server::start().await;
-        let line = "x".repeat(16 * 1024);
-        let (result, output) = play(server.options(), |mut keyboard| async move {
-            let typing = async {
-                for _ in 0..1_000 {
-                    keyboard.write_all(format!("{line}\n").as_bytes()).await.unwrap();
-                }
-                keyboard.write_all(b"quit\n").await.unwrap();
-            };
-            let mut client = server.accept().await;
-            join(typing, echo_all(&mut client)).await;
-        })
-        .await;
-        result.unwrap();
-        assert_eq!(
-            texts(&output)
-                .iter()
-                .filter(|text| text.ends_with("xxxx"))
-                .count(),
-            1_000
-        );
-    }
-
-    #[tokio::test]
-    async fn what_a_server_sends_cannot_drive_the_terminal() {
-        let server = Server::start().await;
-        let (result, output) = play(server.options(), |_keyboard| async {
-            let mut client = server.accept().await;
-            client
-                .send("a\n00:00:00.000  * connected\u{1b}[2J".into())
-                .await
-                .unwrap();
-            close(client, 4000, "b\n").await;
-        })
-        .await;
-        result.unwrap();
-        let printed = texts(&output);
-        assert_eq!(printed[1], "a\\n00:00:00.000  * connected\\u{1b}[2J");
-        assert_eq!(printed[2], "* closed by the server: 4000 b\\n");
-    }
-
-    #[tokio::test]
-    async fn a_line_that_is_not_utf_8_is_not_sent() {
-        let server = Server::start().await;
-        let (result, output) = play(server.options(), |mut keyboard| async move {
-            let mut client = server.accept().await;
-            keyboard.write_all(b"\xff\nquit\n").await.unwrap();
-            assert_eq!(text_from(&mut client).await, "Hello, Server!");
-            assert_eq!(close_code_from(&mut client).await, Some(1000));
-        })
-        .await;
-        result.unwrap();
-        assert_eq!(texts(&output)[1], "* not sent, because it is not UTF-8");
-    }
-
-    #[tokio::test]
-    async fn a_url_that_cannot_work_is_refused_with_a_sentence_whatever_the_options() {
-        for (url, cause) in [
-            ("http://127.0.0.1:1/ws", "it must begin with ws:// or wss://"),
-            ("127.0.0.1:1/ws", "it must begin with ws:// or wss://"),
-            ("", "it must begin with ws:// or wss://"),
-            ("ws://", "it does not parse: "),
-            ("ws:///ws", "it does not parse: "),
-            ("ws://127.0.0.1:99999/", "its port is not a number up to 65535"),
-            ("ws://[::1]:/", "its port is not a number up to 65535"),
-            ("ws://a b/", "it does not parse: "),
-        ] {
-            let running = run(Options::new(url), empty(), Vec::new());
-            let error = timeout(PATIENCE, running).await.expect(url).unwrap_err();
-            assert!(matches!(error, ConnectError::Url { .. }), "{url}: {error:?}");
-            let sentence = error.to_string();
-            assert!(
-                sentence.starts_with(&format!("cannot use the URL {url:?}: ")),
-                "{sentence}"
-            );
-            assert!(sentence.contains(cause), "{sentence}");
-        }
-    }
-
-    #[tokio::test]
-    async fn without_reconnect_a_refused_connection_is_an_error() {
-        let (_socket, options) = refusing();
-        let running = run(options.clone(), empty(), Vec::new());
-        let error = timeout(PATIENCE, running).await.unwrap().unwrap_err();
-        let sentence = error.to_string();
-        assert!(sentence.starts_with(&format!(
-            "could not connect to {}: Connection refused",
-            options.url
-        )));
-    }
-
-    #[tokio::test]
-    async fn without_reconnect_a_refused_handshake_is_an_error_with_the_servers_sentence() {
-        let server = Server::start().await;
-        let options = server.options();
-        let refusing =
-            server.answer_with("HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\nNothing here.\n");
-        let both = join(run(options.clone(), empty(), Vec::new()), refusing);
-        let (result, ()) = timeout(PATIENCE, both).await.unwrap();
-        let expected = format!(
-            "could not connect to {}: the server answered 404 Not Found: Nothing here.",
-            options.url
-        );
-        assert_eq!(result.unwrap_err().to_string(), expected);
-    }
-
-    #[tokio::test]
-    async fn between_two_attempts_the_switch_and_quit_are_obeyed_and_texts_refused() {
-        let (_socket, options) = refusing();
-        let options = Options {
-            reconnect: true,
-            ..options
-        };
-        // A wait may be as short as nothing, so the lines may meet the second or third one.
-        let (result, output) = play(options, |mut keyboard| async move {
-            keyboard.write_all(b"off\non\nhello\nquit\n").await.unwrap();
-        })
-        .await;
-        result.unwrap();
-        let printed: Vec<_> = texts(&output)
-            .into_iter()
-            .filter(|text| !text.contains("reconnecting in"))
-            .collect();
-        let expected = [
-            "* off, once connected",
-            "* on, once connected",
-            "* not sent, because there is no connection",
-        ];
-        assert_eq!(printed, expected);
-    }
-
-    #[test]
-    fn waits_stay_under_a_ceiling_that_doubles_from_half_a_second_to_thirty() {
-        // 0.5 s, 1, 2, 4, 8, 16, then 32 is cut to 30.
-        let ceilings = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000];
-        let mut longest = [Duration::ZERO; 9];
-        for seed in 0..1_000 {
-            let mut backoff = Backoff::new(seed * 1_000_003);
-            for (longest, ceiling) in longest.iter_mut().zip(ceilings) {
-                let wait = backoff.next_wait();
-                assert!(wait < Duration::from_millis(ceiling));
-                *longest = wait.max(*longest);
-            }
-            backoff.reset();
-            assert!(backoff.next_wait() < FIRST_WAIT);
-        }
-        for (longest, ceiling) in longest.iter().zip(ceilings) {
-            assert!(
-                *longest > Duration::from_millis(ceiling).mul_f64(0.95),
-                "{longest:?} of {ceiling} ms"
-            );
-        }
-    }
-
-    #[test]
-    fn waits_are_spread_evenly_and_never_overflow() {
-        let total: Duration = (0..10_000).map(|seed| jitter(seed, Duration::from_secs(1))).sum();
-        let mean = total / 10_000;
-        assert!((0.48..0.52).contains(&mean.as_secs_f64()), "{mean:?}");
-        let mut backoff = Backoff {
-            seed: u64::MAX,
-            attempts: u32::MAX - 1,
-        };
-        assert!(backoff.next_wait() < LONGEST_WAIT);
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use carillon_server::{Announcer, Config, ConfigError, ConnectionId, Hub, LogLine
 use crate::link::LinkId;
 use crate::network::Network;
 use crate::rng::Rng;
-use crate::target::{Census, Target};
+use crate::target::{Advance, Census, Target};
 
 /// The largest difference between the clocks at which two shards wake up for the same cycle.
 const MAX_SKEW: Duration = Duration::from_millis(5);
@@ -54,11 +54,7 @@ impl Wire for HubWire<'_> {
 
     fn send_all(&mut self, to: &[ConnectionId], frame: &[u8], taken: &mut [usize]) {
         let links = self.links;
-        self.net.send_all(
-            to.iter().map(|connection| links[connection.index()]),
-            frame,
-            taken,
-        );
+        self.net.send_all(to.iter().map(|connection| links[connection.index()]), frame, taken);
     }
 
     fn resume(&mut self, connection: ConnectionId) {
@@ -98,12 +94,7 @@ impl CoreTarget {
             })
         };
         let shards = (0..shards.max(1)).map(|_| shard()).collect::<Result<_, _>>()?;
-        Ok(Self {
-            announcer,
-            shards,
-            homes: Vec::new(),
-            next_shard: 0,
-        })
+        Ok(Self { announcer, shards, homes: Vec::new(), next_shard: 0 })
     }
 
     /// Runs `act` on the hub that serves `link`.
@@ -121,9 +112,7 @@ impl CoreTarget {
 
 impl Shard {
     fn poll_timeout(&self) -> Timestamp {
-        self.hub
-            .poll_timeout()
-            .map_or(self.asks_at, |timeout| timeout.min(self.asks_at))
+        self.hub.poll_timeout().map_or(self.asks_at, |timeout| timeout.min(self.asks_at))
     }
 
     fn handle_timeout(&mut self, announcer: &mut Announcer, net: &mut Network) {
@@ -134,17 +123,9 @@ impl Shard {
                 self.last_cycle = push.cycle();
                 self.hub.handle_push(Arc::clone(push));
             }
-            self.asks_at = announcer
-                .poll_timeout()
-                .map_or(Timestamp::MAX, |due| due + self.skew);
+            self.asks_at = announcer.poll_timeout().map_or(Timestamp::MAX, |due| due + self.skew);
         }
-        self.hub.handle_timeout(
-            now,
-            &mut HubWire {
-                net,
-                links: &self.links,
-            },
-        );
+        self.hub.handle_timeout(now, &mut HubWire { net, links: &self.links });
     }
 }
 
@@ -155,71 +136,55 @@ impl Target for CoreTarget {
         let shard = &mut self.shards[index];
         let connection = shard.hub.handle_connect(net.now(), true);
         put(&mut shard.links, connection.index(), link);
-        put(
-            &mut self.homes,
-            link.index(),
-            Home {
-                shard: index,
-                connection,
-            },
-        );
+        put(&mut self.homes, link.index(), Home { shard: index, connection });
     }
 
     fn receive(&mut self, link: LinkId, bytes: &[u8], net: &mut Network) -> usize {
         let now = net.now();
-        self.with_hub(link, net, |hub, connection, wire| {
-            hub.handle_input(connection, bytes, now, wire)
-        })
+        self.with_hub(link, net, |hub, connection, wire| hub.handle_input(connection, bytes, now, wire))
     }
 
     fn writable(&mut self, link: LinkId, net: &mut Network) {
         let now = net.now();
-        self.with_hub(link, net, |hub, connection, wire| {
-            hub.handle_writable(connection, now, wire)
-        });
+        self.with_hub(link, net, |hub, connection, wire| hub.handle_writable(connection, now, wire));
     }
 
     fn end(&mut self, link: LinkId, net: &mut Network) {
         let now = net.now();
-        self.with_hub(link, net, |hub, connection, wire| {
-            hub.handle_end(connection, now, wire)
-        });
+        self.with_hub(link, net, |hub, connection, wire| hub.handle_end(connection, now, wire));
     }
 
     fn reset(&mut self, link: LinkId, net: &mut Network) {
         let now = net.now();
-        self.with_hub(link, net, |hub, connection, wire| {
-            hub.handle_reset(connection, now, wire)
-        });
+        self.with_hub(link, net, |hub, connection, wire| hub.handle_reset(connection, now, wire));
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         self.shards.iter().map(Shard::poll_timeout).min()
     }
 
-    fn advance(&mut self, limit: Timestamp, net: &mut Network) -> bool {
+    fn advance(&mut self, limit: Timestamp, net: &mut Network) -> Advance {
         let next = self.shards.iter_mut().min_by_key(|shard| shard.poll_timeout());
         let Some(shard) = next.filter(|shard| shard.poll_timeout() <= limit) else {
-            return false;
+            return Advance::Reached;
         };
         net.now = net.now.max(shard.poll_timeout());
         shard.handle_timeout(&mut self.announcer, net);
-        true
+        Advance::Acted
     }
 
-    fn drain(&mut self, net: &mut Network) {
+    fn drain(&mut self, net: &mut Network) -> bool {
         self.announcer.stop();
         let now = net.now();
         for shard in &mut self.shards {
             shard.asks_at = Timestamp::MAX;
-            shard.hub.handle_drain(
-                now,
-                &mut HubWire {
-                    net,
-                    links: &shard.links,
-                },
-            );
+            shard.hub.handle_drain(now, &mut HubWire { net, links: &shard.links });
         }
+        true
+    }
+
+    fn attributes_log(&self) -> bool {
+        true
     }
 
     fn census(&self) -> Option<Census> {
@@ -227,12 +192,7 @@ impl Target for CoreTarget {
             connections: total.connections + census.connections,
             held: total.held + census.held,
         };
-        Some(
-            self.shards
-                .iter()
-                .map(|shard| shard.hub.census())
-                .fold(Census::default(), add),
-        )
+        Some(self.shards.iter().map(|shard| shard.hub.census()).fold(Census::default(), add))
     }
 }
 

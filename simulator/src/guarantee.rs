@@ -99,10 +99,7 @@ mod tests {
         let document = include_str!("../../server/PROTOCOL.md");
         for guarantee in Guarantee::ALL {
             let heading = format!("{guarantee} · {}", guarantee.name());
-            assert!(
-                document.contains(&heading),
-                "no heading {heading:?} in PROTOCOL.md"
-            );
+            assert!(document.contains(&heading), "no heading {heading:?} in PROTOCOL.md");
         }
     }
 }

@@ -136,11 +136,7 @@ impl Link {
                 }
             }
         }
-        arrive(Piece {
-            at,
-            start,
-            end: length,
-        });
+        arrive(Piece { at, start, end: length });
         at
     }
 

@@ -27,12 +27,7 @@ struct Text {
 
 impl Grid {
     pub(crate) fn new(period: Duration, wall_origin: WallTime, zone: Zone) -> Self {
-        Self {
-            period,
-            wall_origin,
-            zone,
-            texts: Default::default(),
-        }
+        Self { period, wall_origin, zone, texts: Default::default() }
     }
 
     pub(crate) fn due(&self, cycle: u64) -> Timestamp {
@@ -60,11 +55,7 @@ impl Grid {
             None => {
                 let frame = self.render(cycle);
                 self.texts.swap(0, 1);
-                self.texts[1] = Text {
-                    cycle,
-                    digest: Digest::of(&frame[2..]),
-                    frame,
-                };
+                self.texts[1] = Text { cycle, digest: Digest::of(&frame[2..]), frame };
                 1
             }
         };
@@ -181,18 +172,11 @@ mod tests {
     #[test]
     fn a_connect_is_in_doubt_until_the_server_has_run_idle() {
         let mut windows = Windows::new(at(10), 200, 0);
-        assert_eq!(
-            windows.on_idle(199, 0, at(20)),
-            None,
-            "the request is not complete"
-        );
+        assert_eq!(windows.on_idle(199, 0, at(20)), None, "the request is not complete");
         assert!(!windows.must(DUE));
         assert_eq!(windows.on_idle(200, 0, at(30)), Some(at(10)));
         assert!(windows.must(DUE) && !windows.must_not(DUE));
-        assert!(
-            !windows.must(at(30)),
-            "what settles at the due instant may fall on either side"
-        );
+        assert!(!windows.must(at(30)), "what settles at the due instant may fall on either side");
     }
 
     #[test]

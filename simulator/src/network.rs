@@ -65,11 +65,7 @@ pub(crate) enum End {
 
 impl End {
     pub(crate) fn of(event: &Event) -> Self {
-        if event.start == 0 {
-            Self::Finished
-        } else {
-            Self::Reset
-        }
+        if event.start == 0 { Self::Finished } else { Self::Reset }
     }
 }
 
@@ -100,6 +96,8 @@ pub struct Network {
 pub(crate) struct LogBook {
     pub(crate) texts: String,
     pub(crate) entries: Vec<LogEntry>,
+    /// Lines as they were written, by targets whose events cannot be attributed.
+    pub(crate) lines: Vec<String>,
 }
 
 /// A log line whose text lies in the book.
@@ -130,10 +128,7 @@ impl Network {
 
     /// What both clocks show.
     pub fn now(&self) -> Now {
-        Now {
-            at: self.now,
-            wall: self.wall_origin.after(self.now.since(Timestamp::ZERO)),
-        }
+        Now { at: self.now, wall: self.wall_origin.after(self.now.since(Timestamp::ZERO)) }
     }
 
     /// Offers bytes to a client and returns how many the link took, from the front.
@@ -168,7 +163,12 @@ impl Network {
 
     /// The server has dropped its end. If it had not shut it down before, the client sees a reset.
     pub fn close(&mut self, id: LinkId) {
-        self.end_to_client(id, End::Reset);
+        self.drop_stream(id, End::Reset);
+    }
+
+    /// The server has dropped its end, which looks like `end` to a client that has not seen the stream's end before.
+    pub(crate) fn drop_stream(&mut self, id: LinkId, end: End) {
+        self.end_to_client(id, end);
         let link = &mut self.links[id.index()];
         if !link.is_server_gone {
             link.is_server_gone = true;
@@ -185,16 +185,18 @@ impl Network {
             LogLine::Received { text } => {
                 let start = self.log.texts.len();
                 self.log.texts.push_str(text);
-                LogEntry::Received {
-                    start,
-                    end: self.log.texts.len(),
-                }
+                LogEntry::Received { start, end: self.log.texts.len() }
             }
             LogLine::Subscribed => LogEntry::Subscribed,
             LogLine::Unsubscribed => LogEntry::Unsubscribed,
             _ => return,
         };
         self.log.entries.push(entry);
+    }
+
+    /// The server has written a line to its log; whose input made it do so is not known.
+    pub(crate) fn log_line(&mut self, line: String) {
+        self.log.lines.push(line);
     }
 
     /// A new link for this client.
@@ -231,13 +233,7 @@ impl Network {
     }
 
     pub(crate) fn schedule(&mut self, at: Timestamp, subject: u32, kind: Kind, start: u32, end: u32) {
-        self.queue.push(Event {
-            at,
-            subject,
-            tag: kind as u32,
-            start,
-            end,
-        });
+        self.queue.push(Event { at, subject, tag: kind as u32, start, end });
     }
 
     /// Forgets a link on which nothing is under way any more.

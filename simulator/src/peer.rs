@@ -110,11 +110,8 @@ impl Peer {
 
     /// Joins what was left over with what has arrived. Give it back with [`Peer::keep`].
     pub(crate) fn join(&mut self, arrived: &[u8]) -> Vec<u8> {
-        let mut bytes = self
-            .partial
-            .as_mut()
-            .map(|partial| std::mem::take(&mut partial.bytes))
-            .unwrap_or_default();
+        let mut bytes =
+            self.partial.as_mut().map(|partial| std::mem::take(&mut partial.bytes)).unwrap_or_default();
         bytes.extend_from_slice(arrived);
         bytes
     }
@@ -123,11 +120,7 @@ impl Peer {
     pub(crate) fn keep(&mut self, rest: &[u8]) {
         if !rest.is_empty() {
             self.partial.get_or_insert_default().bytes = rest.to_vec();
-        } else if self
-            .partial
-            .as_ref()
-            .is_some_and(|partial| partial.message.is_none())
-        {
+        } else if self.partial.as_ref().is_some_and(|partial| partial.message.is_none()) {
             self.partial = None;
         }
     }

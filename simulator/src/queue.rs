@@ -57,10 +57,7 @@ struct Level {
 
 impl Level {
     fn new(buckets: usize) -> Self {
-        Self {
-            buckets: vec![Vec::new(); buckets],
-            occupied: vec![0; buckets / 64],
-        }
+        Self { buckets: vec![Vec::new(); buckets], occupied: vec![0; buckets / 64] }
     }
 
     fn add(&mut self, bucket: usize, event: Event) {
@@ -81,10 +78,7 @@ impl Level {
 
     /// Exchanges the contents of a bucket with the empty `other`, so that both keep their memory.
     fn take(&mut self, bucket: usize, other: &mut Vec<Event>) {
-        debug_assert!(
-            other.is_empty(),
-            "a bucket is only ever exchanged with an empty one"
-        );
+        debug_assert!(other.is_empty(), "a bucket is only ever exchanged with an empty one");
         std::mem::swap(&mut self.buckets[bucket], other);
         self.occupied[bucket / 64] &= !(1 << (bucket % 64));
     }
@@ -174,11 +168,9 @@ impl EventQueue {
         let nanos = event.at.as_nanos();
         let here = self.cursor << FINE_SHIFT;
         if nanos >> COARSE_SHIFT == here >> COARSE_SHIFT {
-            self.fine
-                .add((nanos >> FINE_SHIFT) as usize % FINE_BUCKETS, event);
+            self.fine.add((nanos >> FINE_SHIFT) as usize % FINE_BUCKETS, event);
         } else if nanos >> EPOCH_SHIFT == here >> EPOCH_SHIFT {
-            self.coarse
-                .add((nanos >> COARSE_SHIFT) as usize % COARSE_BUCKETS, event);
+            self.coarse.add((nanos >> COARSE_SHIFT) as usize % COARSE_BUCKETS, event);
         } else {
             self.epochs.entry(nanos >> EPOCH_SHIFT).or_default().push(event);
         }
@@ -229,10 +221,8 @@ impl EventQueue {
     /// Spreads the next epoch over the coarse buckets, once this one has none left.
     fn open_epoch(&mut self, limit: u64) -> bool {
         let is_spent = self.coarse.next_occupied(0).is_none();
-        let Some(entry) = self
-            .epochs
-            .first_entry()
-            .filter(|entry| is_spent && *entry.key() <= limit >> EPOCH_SHIFT)
+        let Some(entry) =
+            self.epochs.first_entry().filter(|entry| is_spent && *entry.key() <= limit >> EPOCH_SHIFT)
         else {
             return false;
         };
@@ -246,18 +236,12 @@ impl EventQueue {
 
     fn sort_current(&mut self) {
         let mut events = std::mem::take(&mut self.current);
-        events.sort_unstable_by(|a, b| {
-            b.at.cmp(&a.at)
-                .then_with(|| self.ordered(*b).cmp(&self.ordered(*a)))
-        });
+        events.sort_unstable_by(|a, b| b.at.cmp(&a.at).then_with(|| self.ordered(*b).cmp(&self.ordered(*a))));
         self.current = events;
     }
 
     fn ordered(&self, event: Event) -> Ordered {
-        Ordered {
-            tie: self.tie(&event),
-            event,
-        }
+        Ordered { tie: self.tie(&event), event }
     }
 
     fn tie(&self, event: &Event) -> u64 {
@@ -274,13 +258,7 @@ mod tests {
     use super::*;
 
     fn event(at: u64, subject: u32) -> Event {
-        Event {
-            at: Timestamp::from_nanos(at),
-            subject,
-            tag: 0,
-            start: 0,
-            end: 0,
-        }
+        Event { at: Timestamp::from_nanos(at), subject, tag: 0, start: 0, end: 0 }
     }
 
     #[test]
@@ -314,9 +292,7 @@ mod tests {
         };
         prop_oneof![
             distance().prop_map(|limit| Op::Pop { limit }),
-            distance().prop_map(|after| Op::Push {
-                after: after % (1 << (EPOCH_SHIFT + 2))
-            }),
+            distance().prop_map(|after| Op::Push { after: after % (1 << (EPOCH_SHIFT + 2)) }),
         ]
     }
 

@@ -16,9 +16,7 @@ impl Rng {
     /// The stream of a named part of what this stream decides. It draws nothing.
     #[must_use]
     pub fn fork(&self, label: &str) -> Self {
-        let seed = label
-            .bytes()
-            .fold(self.0, |seed, byte| mix(seed ^ u64::from(byte)));
+        let seed = label.bytes().fold(self.0, |seed, byte| mix(seed ^ u64::from(byte)));
         Self(mix(seed))
     }
 

@@ -75,33 +75,18 @@ impl Scenario {
     pub fn day(clients: u32, duration: Duration, period: Duration) -> Self {
         let app = AppProfile {
             heartbeat: Some(Duration::from_secs(900)),
-            switch: Some(SwitchProfile {
-                on: 3 * HOUR,
-                off: HOUR / 3,
-            }),
+            switch: Some(SwitchProfile { on: 3 * HOUR, off: HOUR / 3 }),
             restart: Some(12 * HOUR),
         };
         // Longer than the heartbeat: an app that talks is not pinged, and one that is gone is found out.
-        let server = Config {
-            period,
-            ping_interval: HOUR / 2,
-            ..Config::default()
-        };
+        let server = Config { period, ping_interval: HOUR / 2, ..Config::default() };
         Self::new("day", clients, duration, server, app)
     }
 
     /// The plain delivery rate: one Hello, then nothing but pushes.
     pub fn fanout(clients: u32, duration: Duration, period: Duration) -> Self {
-        let app = AppProfile {
-            heartbeat: None,
-            switch: None,
-            restart: None,
-        };
-        let server = Config {
-            period,
-            ping_interval: 48 * HOUR,
-            ..Config::default()
-        };
+        let app = AppProfile { heartbeat: None, switch: None, restart: None };
+        let server = Config { period, ping_interval: 48 * HOUR, ..Config::default() };
         Self::new("fanout", clients, duration, server, app)
     }
 

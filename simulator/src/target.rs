@@ -28,18 +28,33 @@ pub trait Target {
     /// When the target acts of its own accord, if that is known before it happens.
     fn poll_timeout(&self) -> Option<Timestamp>;
 
-    /// Lets time pass until `limit`, or until the target has acted, which it may have done at any instant before.
-    ///
-    /// Sets the network's clock to the instant of the action and returns `true`; `false` if nothing happened by `limit`.
-    fn advance(&mut self, limit: Timestamp, net: &mut Network) -> bool;
+    /// Lets time pass until `limit`, or until the target has acted or run idle at an instant before, to which it sets the
+    /// network's clock.
+    fn advance(&mut self, limit: Timestamp, net: &mut Network) -> Advance;
 
-    /// Tells the target to shut down (G14).
-    fn drain(&mut self, net: &mut Network);
+    /// Tells the target to shut down (G14). `false` if it cannot be told.
+    fn drain(&mut self, net: &mut Network) -> bool;
+
+    /// Whether each log line is handed over while the input is handled that caused it.
+    fn attributes_log(&self) -> bool {
+        false
+    }
 
     /// What it holds, if it can tell (G11).
     fn census(&self) -> Option<Census> {
         None
     }
+}
+
+/// How far a target has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advance {
+    /// It has done something.
+    Acted,
+    /// It has nothing to do before time passes: all input that it has taken has taken effect.
+    Idle,
+    /// Nothing happened by the limit.
+    Reached,
 }
 
 /// What a target holds.

@@ -73,9 +73,7 @@ impl TextQueue {
 
     /// Whether this text waits, though not as the first.
     pub(crate) fn has_behind_front(&self, mut is: impl FnMut(Text) -> bool) -> bool {
-        self.rest
-            .as_ref()
-            .is_some_and(|rest| rest.iter().any(|text| is(*text)))
+        self.rest.as_ref().is_some_and(|rest| rest.iter().any(|text| is(*text)))
     }
 
     pub(crate) fn clear(&mut self) {

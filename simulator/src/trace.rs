@@ -80,11 +80,7 @@ impl std::fmt::Debug for Trace {
 impl Trace {
     /// A record that writes the story of `watch` to `sink`, a line an event.
     pub fn new(watch: Watch, sink: Option<Box<dyn Write>>) -> Self {
-        Self {
-            watch,
-            sink,
-            ..Self::default()
-        }
+        Self { watch, sink, ..Self::default() }
     }
 
     /// Whether anybody wants to read about this client.

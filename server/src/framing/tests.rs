@@ -49,10 +49,7 @@ fn decode_all(bytes: &[u8], cuts: &[usize]) -> (Vec<Owned>, Option<u16>) {
                 }
             }
         }
-        assert!(
-            input.is_empty(),
-            "the decoder asked for more without having taken everything"
-        );
+        assert!(input.is_empty(), "the decoder asked for more without having taken everything");
     }
     (messages, None)
 }
@@ -68,12 +65,7 @@ fn frame(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
         }
     }
     bytes.extend_from_slice(&mask);
-    bytes.extend(
-        payload
-            .iter()
-            .zip(mask.iter().cycle())
-            .map(|(byte, key)| byte ^ key),
-    );
+    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
     bytes
 }
 
@@ -97,16 +89,9 @@ fn a_message_in_fragments_is_one_message_and_control_frames_may_come_between() {
     .concat();
     for cut in 0..bytes.len() {
         let (messages, error) = decode_all(&bytes, &[cut]);
-        let expected = [
-            Owned::Ping(b"ping".to_vec()),
-            Owned::Text("grü".to_owned()),
-            Owned::Text("next".to_owned()),
-        ];
-        assert_eq!(
-            (messages.as_slice(), error),
-            (expected.as_slice(), None),
-            "cut at {cut}"
-        );
+        let expected =
+            [Owned::Ping(b"ping".to_vec()), Owned::Text("grü".to_owned()), Owned::Text("next".to_owned())];
+        assert_eq!((messages.as_slice(), error), (expected.as_slice(), None), "cut at {cut}");
     }
 }
 
@@ -114,65 +99,26 @@ fn a_message_in_fragments_is_one_message_and_control_frames_may_come_between() {
 fn each_broken_rule_has_the_close_code_of_the_rfc() {
     let unmasked = [0x81, 0x00];
     assert_eq!(code_of(&unmasked), Some(1002), "5.1: a client masks");
-    assert_eq!(
-        code_of(&frame(0xC1, b"", [0; 4])),
-        Some(1002),
-        "5.2: reserved bits"
-    );
-    assert_eq!(
-        code_of(&frame(0x83, b"", [0; 4])),
-        Some(1002),
-        "5.2: reserved opcode"
-    );
-    assert_eq!(
-        code_of(&frame(0x09, b"", [0; 4])),
-        Some(1002),
-        "5.5: control frames are not fragmented"
-    );
-    assert_eq!(
-        code_of(&frame(0x89, &[0; 126], [0; 4])),
-        Some(1002),
-        "5.5: control frames are short"
-    );
-    assert_eq!(
-        code_of(&frame(0x80, b"", [0; 4])),
-        Some(1002),
-        "5.4: nothing to continue"
-    );
-    assert_eq!(
-        code_of(&[frame(0x01, b"a", [0; 4]), text("b")].concat()),
-        Some(1002),
-        "5.4: no interleaving"
-    );
-    assert_eq!(
-        code_of(&frame(0x81, &[0xFF], [0; 4])),
-        Some(1007),
-        "8.1: text is UTF-8"
-    );
-    assert_eq!(
-        code_of(&frame(0x88, &[0x03], [0; 4])),
-        Some(1002),
-        "5.5.1: half a status code"
-    );
+    assert_eq!(code_of(&frame(0xC1, b"", [0; 4])), Some(1002), "5.2: reserved bits");
+    assert_eq!(code_of(&frame(0x83, b"", [0; 4])), Some(1002), "5.2: reserved opcode");
+    assert_eq!(code_of(&frame(0x09, b"", [0; 4])), Some(1002), "5.5: control frames are not fragmented");
+    assert_eq!(code_of(&frame(0x89, &[0; 126], [0; 4])), Some(1002), "5.5: control frames are short");
+    assert_eq!(code_of(&frame(0x80, b"", [0; 4])), Some(1002), "5.4: nothing to continue");
+    assert_eq!(code_of(&[frame(0x01, b"a", [0; 4]), text("b")].concat()), Some(1002), "5.4: no interleaving");
+    assert_eq!(code_of(&frame(0x81, &[0xFF], [0; 4])), Some(1007), "8.1: text is UTF-8");
+    assert_eq!(code_of(&frame(0x88, &[0x03], [0; 4])), Some(1002), "5.5.1: half a status code");
     assert_eq!(
         code_of(&frame(0x88, &1005u16.to_be_bytes(), [0; 4])),
         Some(1002),
         "7.4.1: 1005 is never sent"
     );
-    assert_eq!(
-        code_of(&frame(0x88, &[0x03, 0xE8, 0xFF], [0; 4])),
-        Some(1007),
-        "5.5.1: the reason is UTF-8"
-    );
+    assert_eq!(code_of(&frame(0x88, &[0x03, 0xE8, 0xFF], [0; 4])), Some(1007), "5.5.1: the reason is UTF-8");
 }
 
 #[test]
 fn a_message_of_exactly_the_limit_is_taken_and_one_byte_more_is_not() {
     let limit = "x".repeat(MAX);
-    assert_eq!(
-        decode_all(&text(&limit), &[]),
-        (vec![Owned::Text(limit.clone())], None)
-    );
+    assert_eq!(decode_all(&text(&limit), &[]), (vec![Owned::Text(limit.clone())], None));
     assert_eq!(code_of(&text(&(limit.clone() + "x"))), Some(1009));
     let in_two = [frame(0x01, limit.as_bytes(), [1; 4]), frame(0x80, b"x", [1; 4])].concat();
     assert_eq!(code_of(&in_two), Some(1009));
@@ -184,10 +130,7 @@ fn a_message_of_exactly_the_limit_is_taken_and_one_byte_more_is_not() {
 fn an_announced_length_costs_no_memory_before_it_arrives() {
     let mut decoder = Decoder::default();
     let header = [0x82, 0xFE, 0x04, 0x00, 0, 0, 0, 0];
-    assert_eq!(
-        decoder.decode(&mut header.as_slice(), &mut Vec::new(), MAX),
-        Ok(None)
-    );
+    assert_eq!(decoder.decode(&mut header.as_slice(), &mut Vec::new(), MAX), Ok(None));
     assert!(decoder.held() < 64, "{} bytes", decoder.held());
 }
 
@@ -198,10 +141,7 @@ fn between_messages_the_decoder_holds_nothing() {
     let (head, mut tail) = bytes.split_at(500);
     assert_eq!(decoder.decode(&mut { head }, &mut Vec::new(), MAX), Ok(None));
     assert!(decoder.held() > 400);
-    assert!(matches!(
-        decoder.decode(&mut tail, &mut Vec::new(), MAX),
-        Ok(Some(Message::Text(_)))
-    ));
+    assert!(matches!(decoder.decode(&mut tail, &mut Vec::new(), MAX), Ok(Some(Message::Text(_)))));
     assert!(decoder.partial.is_none());
 }
 
@@ -220,19 +160,14 @@ fn replies_of_every_length_class_are_read_back_by_tungstenite() {
 
 /// What tungstenite's own reader makes of the same bytes, up to the first error or Close.
 fn tungstenite_reads(bytes: &[u8]) -> (Vec<Owned>, bool) {
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(MAX))
-        .max_frame_size(Some(MAX));
+    let config = WebSocketConfig::default().max_message_size(Some(MAX)).max_frame_size(Some(MAX));
     let mut context = WebSocketContext::new(Role::Server, Some(config));
     let mut stream = Cursor::new(bytes.to_vec());
     let end = stream.get_ref().len() as u64;
     let mut messages = Vec::new();
     loop {
         // Its answers go into the void behind the input.
-        match context.read(&mut Discarding {
-            stream: &mut stream,
-            end,
-        }) {
+        match context.read(&mut Discarding { stream: &mut stream, end }) {
             Ok(PeerMessage::Text(text)) => messages.push(Owned::Text(text.to_string())),
             Ok(PeerMessage::Binary(_)) => messages.push(Owned::Binary),
             Ok(PeerMessage::Ping(payload)) => messages.push(Owned::Ping(payload.to_vec())),

@@ -64,17 +64,10 @@ impl<T: Target> World<T> {
         let state = &mut self.clients[client as usize];
         let app = &self.scenario.app;
         if let Some(heartbeat) = app.heartbeat {
-            self.net.schedule(
-                now + heartbeat,
-                client,
-                Kind::Client,
-                Alarm::Heartbeat as u32,
-                state.epoch,
-            );
+            self.net.schedule(now + heartbeat, client, Kind::Client, Alarm::Heartbeat as u32, state.epoch);
         }
         if let Some(at) = state.next_restart(app, now) {
-            self.net
-                .schedule(at, client, Kind::Client, Alarm::Restart as u32, state.epoch);
+            self.net.schedule(at, client, Kind::Client, Alarm::Restart as u32, state.epoch);
         }
         self.schedule_flip(link);
     }
@@ -85,8 +78,7 @@ impl<T: Target> World<T> {
         let state = &mut self.clients[client as usize];
         let next = state.next_flip(&self.scenario.app, &self.checker.grid, latency, self.net.now);
         if let Some(at) = next {
-            self.net
-                .schedule(at, client, Kind::Client, Alarm::Flip as u32, state.epoch);
+            self.net.schedule(at, client, Kind::Client, Alarm::Flip as u32, state.epoch);
         }
     }
 
@@ -94,11 +86,7 @@ impl<T: Target> World<T> {
     pub(super) fn flip(&mut self, link: LinkId) {
         let state = &mut self.clients[self.peers[link.index()].client as usize];
         state.wants_push = !state.wants_push;
-        let command = if state.wants_push {
-            Text::Subscribe
-        } else {
-            Text::Unsubscribe
-        };
+        let command = if state.wants_push { Text::Subscribe } else { Text::Unsubscribe };
         let fence = state.rng.chance(500).then(|| Text::Fence(state.next_number()));
         self.compose(link, command);
         if let Some(fence) = fence {
@@ -125,13 +113,7 @@ impl<T: Target> World<T> {
         self.transmit(link);
         if let Some(heartbeat) = self.scenario.app.heartbeat {
             let epoch = self.clients[client as usize].epoch;
-            self.net.schedule(
-                now + heartbeat,
-                client,
-                Kind::Client,
-                Alarm::Heartbeat as u32,
-                epoch,
-            );
+            self.net.schedule(now + heartbeat, client, Kind::Client, Alarm::Heartbeat as u32, epoch);
         }
     }
 
@@ -145,7 +127,9 @@ impl<T: Target> World<T> {
         if peer.echoes.front().is_none() && peer.unlogged.front().is_none() {
             peer.waiting_since = now;
         }
-        peer.unlogged.push(text);
+        if self.target.attributes_log() {
+            peer.unlogged.push(text);
+        }
         let end = peer.sent + self.outgoing.len() as u64;
         match text.command() {
             Some(command) => peer.windows.on_command(command, end, now),
@@ -219,8 +203,7 @@ impl<T: Target> World<T> {
         let at = self.net.now + state.pause();
         // Timers of the connection that is over mean nothing any more.
         state.epoch += 1;
-        self.net
-            .schedule(at, client, Kind::Client, Alarm::Connect as u32, state.epoch);
+        self.net.schedule(at, client, Kind::Client, Alarm::Connect as u32, state.epoch);
     }
 
     pub(super) fn is_current(&self, link: LinkId) -> bool {

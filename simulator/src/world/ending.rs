@@ -22,16 +22,11 @@ impl<T: Target> World<T> {
         let peer = &self.peers[link.index()];
         let is_same = peer.client == client && peer.epoch == epoch;
         if is_same && !self.net.links[link.index()].is_server_gone {
-            let guarantee = if peer.may_be_ended {
-                Guarantee::G11
-            } else {
-                Guarantee::G13
-            };
+            let guarantee = if peer.may_be_ended { Guarantee::G11 } else { Guarantee::G13 };
             let ended_at = peer.ended_at;
-            self.checker
-                .violate(guarantee, Fault::Leaked, self.net.now, client, || {
-                    format!("the server still holds a connection that ended at {ended_at}")
-                });
+            self.checker.violate(guarantee, Fault::Leaked, self.net.now, client, || {
+                format!("the server still holds a connection that ended at {ended_at}")
+            });
         }
     }
 
@@ -60,8 +55,10 @@ impl<T: Target> World<T> {
     /// Shuts the server down and sees it through (G14).
     pub(super) fn drain(&mut self) {
         let now = self.net.now;
+        if !self.target.drain(&mut self.net) {
+            return;
+        }
         self.checker.on_drain(now);
-        self.target.drain(&mut self.net);
         self.after_server();
         let deadline = self.scenario.server.close_timeout + self.scenario.bounds.release;
         let end = now + deadline + 4 * self.scenario.links.longest_way();
@@ -70,25 +67,19 @@ impl<T: Target> World<T> {
             let peer = &self.peers[index];
             if peer.client != u32::MAX && !self.net.links[index].is_server_gone {
                 let client = peer.client;
-                self.checker
-                    .violate(Guarantee::G14, Fault::Leaked, self.net.now, client, || {
-                        "the server has not let go of the connection by the deadline".to_owned()
-                    });
+                self.checker.violate(Guarantee::G14, Fault::Leaked, self.net.now, client, || {
+                    "the server has not let go of the connection by the deadline".to_owned()
+                });
             }
         }
-        if self.logged_open != 0 {
-            let open = self.logged_open;
-            self.checker
-                .violate(Guarantee::G15, Fault::WrongLog, self.net.now, 0, || {
-                    format!("by its log the server ended with {open} connections")
-                });
+        if let Err(detail) = self.journal.finish() {
+            self.checker.violate(Guarantee::G15, Fault::WrongLog, self.net.now, 0, || detail);
         }
         let census = self.target.census();
         if census.is_some_and(|census| census.connections > 0) {
-            self.checker
-                .violate(Guarantee::G11, Fault::Leaked, self.net.now, 0, || {
-                    format!("after the last connection the server still holds {census:?}")
-                });
+            self.checker.violate(Guarantee::G11, Fault::Leaked, self.net.now, 0, || {
+                format!("after the last connection the server still holds {census:?}")
+            });
         }
     }
 

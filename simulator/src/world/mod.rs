@@ -12,6 +12,7 @@ use carillon_server::Timestamp;
 use crate::checker::{Checker, Score};
 use crate::client::{Alarm, Client};
 use crate::codec::Handshake;
+use crate::journal::Journal;
 use crate::link::LinkId;
 use crate::model::Grid;
 use crate::network::{End, Kind, LogEntry, Network};
@@ -19,7 +20,7 @@ use crate::peer::Peer;
 use crate::queue::Event;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
-use crate::target::Target;
+use crate::target::{Advance, Target};
 use crate::trace::Trace;
 
 /// How many different handshakes the clients use.
@@ -43,8 +44,8 @@ pub struct World<T> {
     serving: Option<LinkId>,
     /// The command whose log line comes next.
     expected_line: Option<LogEntry>,
-    /// Connections that are open by the server's log.
-    logged_open: i64,
+    /// What the server's log says.
+    journal: Journal,
     coin: Rng,
     links: Rng,
     observed: u64,
@@ -71,11 +72,7 @@ pub struct Outcome {
 impl<T: Target> World<T> {
     /// A world at the origin of time. `rng` decides everything in it but the target.
     pub fn new(scenario: Scenario, target: T, rng: &Rng, trace: Trace) -> Self {
-        let grid = Grid::new(
-            scenario.server.period,
-            scenario.wall_origin,
-            scenario.zone.clone(),
-        );
+        let grid = Grid::new(scenario.server.period, scenario.wall_origin, scenario.zone.clone());
         let checker = Checker::new(grid, scenario.bounds, scenario.links.longest_way());
         let clients = rng.fork("clients");
         let handshakes = rng.fork("handshakes");
@@ -93,7 +90,7 @@ impl<T: Target> World<T> {
             settling: Vec::new(),
             serving: None,
             expected_line: None,
-            logged_open: 0,
+            journal: Journal::default(),
             coin: rng.fork("coin"),
             links: rng.fork("links"),
             observed: 0,
@@ -123,8 +120,7 @@ impl<T: Target> World<T> {
         let period = self.scenario.server.period.as_nanos() as u64;
         for (index, client) in self.clients.iter_mut().enumerate() {
             let at = Timestamp::from_nanos(client.rng.below(period));
-            self.net
-                .schedule(at, index as u32, Kind::Client, Alarm::Connect as u32, 0);
+            self.net.schedule(at, index as u32, Kind::Client, Alarm::Connect as u32, 0);
         }
         let first_audit = self.checker.audit_at(1);
         self.net.schedule(first_audit, 0, Kind::Audit, 1, 0);
@@ -142,19 +138,26 @@ impl<T: Target> World<T> {
         let limit = event_at.unwrap_or(horizon);
         let is_tie = event_at.is_some() && event_at == wakes_at;
         let server_first = wakes_at.is_none_or(|at| at <= limit) && !(is_tie && self.coin.chance(500));
-        if server_first && self.target.advance(limit, &mut self.net) {
-            self.trace.events += 1;
-            self.after_server();
-            return true;
-        }
-        if wakes_at.is_none() {
-            self.settle();
+        let advance = if server_first { self.target.advance(limit, &mut self.net) } else { Advance::Reached };
+        match advance {
+            Advance::Acted => {
+                self.trace.events += 1;
+                self.after_server();
+                return true;
+            }
+            Advance::Idle => {
+                self.after_server();
+                self.settle();
+                return true;
+            }
+            Advance::Reached => {}
         }
         let Some(event) = self.net.queue.pop(limit) else {
             self.net.now = end;
             return false;
         };
-        self.net.now = event.at;
+        // A target whose clock is coarser than the world's may be a little ahead.
+        self.net.now = self.net.now.max(event.at);
         self.trace.events += 1;
         self.dispatch(event);
         true
@@ -163,9 +166,7 @@ impl<T: Target> World<T> {
     fn dispatch(&mut self, event: Event) {
         let kind = Kind::of(&event);
         self.trace.digest.absorb(event.at.as_nanos());
-        self.trace
-            .digest
-            .absorb(u64::from(event.subject) << 32 | kind as u64);
+        self.trace.digest.absorb(u64::from(event.subject) << 32 | kind as u64);
         let link = LinkId(event.subject);
         match kind {
             Kind::Accept => self.on_accept(link),

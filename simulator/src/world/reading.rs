@@ -33,11 +33,7 @@ impl<T: Target> World<T> {
                 let digest = self.checker.grid.digest(cycle);
                 self.trace.digest.absorb(digest);
                 peer.observed.absorb(digest);
-                let seen = Sighting {
-                    at: self.net.now,
-                    sent_at,
-                    offset: peer.received,
-                };
+                let seen = Sighting { at: self.net.now, sent_at, offset: peer.received };
                 peer.received += bytes.len() as u64;
                 self.checker.on_push(peer, None, seen);
                 if self.trace.watches(peer.client) {
@@ -62,18 +58,10 @@ impl<T: Target> World<T> {
         }
         while !self.net.links[link.index()].is_client_gone {
             match codec::split_frame(rest) {
-                Ok(Some(Frame {
-                    first,
-                    payload,
-                    length,
-                })) => {
+                Ok(Some(Frame { first, payload, length })) => {
                     let offset = self.peers[link.index()].received;
                     self.peers[link.index()].received += length as u64;
-                    let seen = Sighting {
-                        at: self.net.now,
-                        sent_at,
-                        offset,
-                    };
+                    let seen = Sighting { at: self.net.now, sent_at, offset };
                     if let Err(garbled) = self.on_frame(link, first, payload, seen) {
                         return self.on_garbled(link, garbled);
                     }
@@ -108,10 +96,9 @@ impl<T: Target> World<T> {
         let peer = &mut self.peers[link.index()];
         if peer.has_close {
             let client = peer.client;
-            self.checker
-                .violate(Guarantee::G12, Fault::AfterClose, seen.at, client, || {
-                    format!("a frame {first:#04x} behind the server's Close")
-                });
+            self.checker.violate(Guarantee::G12, Fault::AfterClose, seen.at, client, || {
+                format!("a frame {first:#04x} behind the server's Close")
+            });
         }
         let is_control = first & 0x08 != 0;
         if is_control || (first & 0x8F != 0x80 && first & 0x80 != 0 && peer.is_between_frames()) {
@@ -148,19 +135,14 @@ impl<T: Target> World<T> {
             Received::Pong(payload) => self.on_pong(link, payload),
             Received::Close(code) => self.on_server_close(link, *code),
             Received::Binary => {
-                self.checker
-                    .violate(Guarantee::G9, Fault::Unexpected, seen.at, client, || {
-                        "a binary message from the server".to_owned()
-                    })
+                self.checker.violate(Guarantee::G9, Fault::Unexpected, seen.at, client, || {
+                    "a binary message from the server".to_owned()
+                })
             }
             Received::Unknown(text) => {
-                self.checker
-                    .violate(Guarantee::G8, Fault::Unexpected, seen.at, client, || {
-                        format!(
-                            "a text that is no reply and no push: {:?}",
-                            String::from_utf8_lossy(text)
-                        )
-                    });
+                self.checker.violate(Guarantee::G8, Fault::Unexpected, seen.at, client, || {
+                    format!("a text that is no reply and no push: {:?}", String::from_utf8_lossy(text))
+                });
             }
         }
         self.tell(link, |line| line.push_str(&describe(&received)));
@@ -174,10 +156,9 @@ impl<T: Target> World<T> {
             self.checker.exercise(Guarantee::G13);
         } else {
             let client = peer.client;
-            self.checker
-                .violate(Guarantee::G13, Fault::WrongEcho, self.net.now, client, || {
-                    format!("a pong with {payload:?}, which answers no ping")
-                });
+            self.checker.violate(Guarantee::G13, Fault::WrongEcho, self.net.now, client, || {
+                format!("a pong with {payload:?}, which answers no ping")
+            });
         }
     }
 
@@ -187,10 +168,7 @@ impl<T: Target> World<T> {
         if is_refused && self.checker.is_draining() {
             return self.depart(link, Departure::Reset);
         }
-        self.checker
-            .violate(Guarantee::G5, Fault::Garbled, self.net.now, client, || {
-                garbled.0.to_owned()
-            });
+        self.checker.violate(Guarantee::G5, Fault::Garbled, self.net.now, client, || garbled.0.to_owned());
         self.depart(link, Departure::Reset);
     }
 
@@ -206,16 +184,14 @@ impl<T: Target> World<T> {
             if code == Some(1001) {
                 self.checker.exercise(Guarantee::G14);
             } else {
-                self.checker
-                    .violate(Guarantee::G14, Fault::WrongClose, now, client, || {
-                        format!("the server shut down with a Close of {code:?}; due was 1001")
-                    });
+                self.checker.violate(Guarantee::G14, Fault::WrongClose, now, client, || {
+                    format!("the server shut down with a Close of {code:?}; due was 1001")
+                });
             }
         } else if !peer.may_be_ended {
-            self.checker
-                .violate(Guarantee::G3, Fault::Dropped, now, client, || {
-                    format!("the server closed the connection with {code:?}")
-                });
+            self.checker.violate(Guarantee::G3, Fault::Dropped, now, client, || {
+                format!("the server closed the connection with {code:?}")
+            });
         }
         self.peers[link.index()].phase = Phase::Closing;
         self.compose_close(link, code.unwrap_or(1000));
@@ -231,23 +207,12 @@ impl<T: Target> World<T> {
         let client = peer.client;
         let is_expected = peer.has_close || peer.phase == Phase::Closing || peer.may_be_ended;
         if !is_expected {
-            let guarantee = if self.checker.is_draining() {
-                Guarantee::G14
-            } else {
-                Guarantee::G3
-            };
-            self.checker
-                .violate(guarantee, Fault::Dropped, self.net.now, client, || {
-                    format!("the server ended the connection without a Close ({end:?})")
-                });
+            let guarantee = if self.checker.is_draining() { Guarantee::G14 } else { Guarantee::G3 };
+            self.checker.violate(guarantee, Fault::Dropped, self.net.now, client, || {
+                format!("the server ended the connection without a Close ({end:?})")
+            });
         }
-        self.tell(link, |line| {
-            line.push_str(if end == End::Finished {
-                "end of stream"
-            } else {
-                "reset"
-            })
-        });
+        self.tell(link, |line| line.push_str(if end == End::Finished { "end of stream" } else { "reset" }));
         self.net.end_to_server(link, End::Finished);
         self.leave(link);
         if !self.checker.is_draining() && self.is_current(link) {

@@ -101,6 +101,9 @@ impl<T: Target> World<T> {
     }
 
     pub(super) fn check_log(&mut self) {
+        if !self.net.log.lines.is_empty() {
+            self.check_log_lines();
+        }
         if self.net.log.entries.is_empty() {
             return;
         }
@@ -113,14 +116,27 @@ impl<T: Target> World<T> {
         self.net.log.texts.clear();
     }
 
+    pub(super) fn check_log_lines(&mut self) {
+        let wall = self.net.now().wall;
+        for line in std::mem::take(&mut self.net.log.lines) {
+            match self.journal.read(&line, wall, &self.scenario.zone) {
+                Ok(true) => self.checker.exercise(Guarantee::G15),
+                Ok(false) => {}
+                Err(detail) => {
+                    self.checker.violate(Guarantee::G15, Fault::WrongLog, self.net.now, 0, || detail);
+                }
+            }
+        }
+    }
+
     pub(super) fn check_log_entry(&mut self, entry: LogEntry, texts: &str) {
         let is_due = match entry {
             LogEntry::Connected => {
-                self.logged_open += 1;
+                self.journal.open += 1;
                 self.expected_line.is_none()
             }
             LogEntry::Disconnected => {
-                self.logged_open -= 1;
+                self.journal.open -= 1;
                 self.expected_line.is_none()
             }
             LogEntry::Received { start, end } => self.is_received_line_due(&texts[start..end]),
@@ -130,10 +146,9 @@ impl<T: Target> World<T> {
             self.checker.exercise(Guarantee::G15);
         } else {
             let client = self.serving.map_or(0, |link| self.peers[link.index()].client);
-            self.checker
-                .violate(Guarantee::G15, Fault::WrongLog, self.net.now, client, || {
-                    format!("a log line {entry:?} that nothing called for")
-                });
+            self.checker.violate(Guarantee::G15, Fault::WrongLog, self.net.now, client, || {
+                format!("a log line {entry:?} that nothing called for")
+            });
         }
     }
 

@@ -1,0 +1,147 @@
+//! The task of one connection.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::hub::Hub;
+use crate::shell::shard::{Shard, State};
+use crate::shell::socket::{Socket, poll_read};
+use crate::shell::streams::{Streams, Ticket};
+use crate::time::Now;
+
+/// How many reads one poll makes before other tasks get their turn.
+const READS: usize = 4;
+
+/// The task of one connection: a future that ends with it. Dropped earlier, it cuts the client off.
+///
+/// It holds no state of its own, so that an idle connection is small: whoever wakes it (the socket, the hub, a fan-out
+/// whose write was refused) has left in its slot what there is to do.
+#[must_use = "a connection is served by polling it"]
+pub struct Connection<S: Socket> {
+    shard: Shard<S>,
+    ticket: Ticket,
+}
+
+impl<S: Socket> Connection<S> {
+    pub(super) fn new(shard: Shard<S>, ticket: Ticket) -> Self {
+        Self { shard, ticket }
+    }
+}
+
+impl<S: Socket> Future for Connection<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let ticket = self.ticket;
+        self.shard.with(|state, now| state.drive(ticket, now, cx))
+    }
+}
+
+impl<S: Socket> Drop for Connection<S> {
+    fn drop(&mut self) {
+        let ticket = self.ticket;
+        self.shard.with(|state, now| {
+            if state.streams.get(ticket).is_some() {
+                state.hub.handle_reset(ticket.id, now, &mut state.streams);
+            }
+        });
+    }
+}
+
+impl<S: Socket> State<S> {
+    /// Does for a connection whatever can be done now. Ready when it is over.
+    fn drive(&mut self, ticket: Ticket, now: Now, cx: &mut Context<'_>) -> Poll<()> {
+        self.streams.register(ticket, cx.waker());
+        self.write(ticket, now, cx);
+        if self.read(ticket, now, cx) {
+            cx.waker().wake_by_ref();
+        }
+        self.shut_down(ticket, cx);
+        let Some(slot) = self.streams.get(ticket) else {
+            return Poll::Ready(());
+        };
+        if !slot.has_failed {
+            return Poll::Pending;
+        }
+        self.hub.handle_reset(ticket.id, now, &mut self.streams);
+        Poll::Ready(())
+    }
+
+    /// Lets the hub send what a blocked stream refused. Where nothing has changed the stream refuses again.
+    fn write(&mut self, ticket: Ticket, now: Now, cx: &mut Context<'_>) {
+        let Some(slot) = self.streams.get(ticket) else {
+            return;
+        };
+        if std::mem::take(&mut slot.is_blocked) {
+            self.hub.handle_writable(ticket.id, now, &mut self.streams);
+        }
+        self.flush(ticket, cx);
+    }
+
+    /// Streams that buffer, such as TLS, need to be asked again for what they took; a socket has nothing to do here.
+    fn flush(&mut self, ticket: Ticket, cx: &mut Context<'_>) {
+        let Some(slot) = self.streams.get(ticket) else {
+            return;
+        };
+        if let Some(stream) = slot.stream() {
+            slot.has_failed = matches!(Pin::new(stream).poll_flush(cx), Poll::Ready(Err(_)));
+        }
+    }
+
+    /// Brings the hub input until there is no more, or until others should have their turn: then it returns true.
+    fn read(&mut self, ticket: Ticket, now: Now, cx: &mut Context<'_>) -> bool {
+        for _ in 0..READS {
+            let Some(slot) = self.streams.get(ticket).filter(|slot| !slot.is_stalled) else {
+                return false;
+            };
+            if let Some(refused) = slot.refused.take() {
+                take_input(&mut self.hub, &mut self.streams, ticket, &refused, now);
+                continue;
+            }
+            let is_ended = slot.is_ended;
+            let Some(stream) = slot.stream().filter(|_| !is_ended) else {
+                return false;
+            };
+            match poll_read(stream, cx, &mut self.buffer) {
+                Poll::Pending => return false,
+                Poll::Ready(Err(_)) => slot.has_failed = true,
+                Poll::Ready(Ok(0)) => {
+                    slot.is_ended = true;
+                    self.hub.handle_end(ticket.id, now, &mut self.streams);
+                }
+                Poll::Ready(Ok(count)) => {
+                    let bytes = &self.buffer[..count];
+                    take_input(&mut self.hub, &mut self.streams, ticket, bytes, now);
+                }
+            }
+        }
+        true
+    }
+
+    fn shut_down(&mut self, ticket: Ticket, cx: &mut Context<'_>) {
+        let Some(slot) = self.streams.get(ticket).filter(|slot| slot.is_shutting_down) else {
+            return;
+        };
+        let Some(stream) = slot.stream() else { return };
+        if let Poll::Ready(result) = Pin::new(stream).poll_shutdown(cx) {
+            slot.is_shutting_down = false;
+            slot.has_failed = result.is_err();
+        }
+    }
+}
+
+/// Hands input to the hub and keeps what it refuses.
+fn take_input<S: Socket>(hub: &mut Hub, streams: &mut Streams<S>, ticket: Ticket, bytes: &[u8], now: Now) {
+    if let Some(slot) = streams.get(ticket) {
+        // Set before, as the hub may refuse and resume within one call.
+        slot.is_stalled = true;
+    }
+    let taken = hub.handle_input(ticket.id, bytes, now, streams);
+    let Some(slot) = streams.get(ticket) else { return };
+    if taken == bytes.len() {
+        slot.is_stalled = false;
+    } else {
+        slot.refused = Some(bytes[taken..].into());
+    }
+}

@@ -1,0 +1,46 @@
+//! How many files the process may open, and how many connections that makes.
+
+use std::io;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Files that are no connections of clients: standard streams, listener, epoll instances, wakers.
+const OWN_FILES: u64 = 64;
+
+/// How many clients beyond the largest number are told that the server is full; others are dropped unheard.
+pub(super) const MOST_REFUSED: usize = 256;
+
+/// The most files that the process may have open; `u64::MAX` where there is no limit.
+pub fn open_files() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Raises the soft limit of open files to the hard one and returns it.
+///
+/// # Errors
+///
+/// The system refuses; the limit is then what it was.
+pub fn raise_open_files() -> io::Result<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit)?;
+    Ok(open_files())
+}
+
+/// How many connections a process that may open this many files can hold beside what else it needs. At least 1.
+pub fn capacity(open_files: u64) -> usize {
+    let reserve = (OWN_FILES + MOST_REFUSED as u64).min(open_files / 4);
+    usize::try_from(open_files - reserve).unwrap_or(usize::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reserve_is_kept_for_refusals_and_the_process_itself() {
+        assert_eq!(capacity(20_000), 20_000 - 64 - 256);
+        assert_eq!(capacity(64), 48, "a quarter of a small limit");
+        assert_eq!(capacity(0), 1);
+    }
+}

@@ -1,0 +1,236 @@
+//! A whole server: shards on their threads, from the first socket to the drain.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::announcer::Announcer;
+use crate::config::{Config, ConfigError};
+use crate::shell::accept::{Arrival, Gate, accept_all};
+use crate::shell::clock::{Clock, SystemClock};
+use crate::shell::log::Journal;
+use crate::shell::options::Options;
+use crate::shell::shard::Shard;
+
+/// Connections that the kernel holds until they are accepted; it cuts this to its own limit.
+const BACKLOG: u32 = 16_384;
+
+/// What a drain may take beyond the close timeout before the server ends without those who are left.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// A server that listens and has not begun to serve.
+pub struct Server {
+    listener: TcpListener,
+    config: Config,
+    gate: Gate,
+    shards: usize,
+    zone: crate::zone::Zone,
+    journal: Arc<Journal>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Server {
+    /// Takes the address, and says so in the journal. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Options with which the promises cannot be kept, or an address that cannot be listened on.
+    pub fn bind(options: &Options, journal: Arc<Journal>) -> Result<Self, ServeError> {
+        let config = options.config().map_err(ServeError::Config)?;
+        let listener =
+            listen(options.listen).map_err(|error| ServeError::Listen { address: options.listen, error })?;
+        let server = Self {
+            listener,
+            config,
+            gate: Gate::new(options.connection_limit()),
+            shards: options.shard_count().get(),
+            zone: options.time_zone.clone(),
+            journal,
+            clock: Arc::new(SystemClock::new()),
+        };
+        let (address, path) = (server.local_addr()?, &server.config.path);
+        server.note("listening", &format!("Listening on ws://{address}{path}"));
+        server.note(
+            "ready",
+            &format!("{} shards, at most {} connections", server.shards, options.connection_limit()),
+        );
+        Ok(server)
+    }
+
+    /// The address that the server listens on, with the port that it really got.
+    ///
+    /// # Errors
+    ///
+    /// The system has lost the socket.
+    pub fn local_addr(&self) -> Result<SocketAddr, ServeError> {
+        self.listener.local_addr().map_err(ServeError::System)
+    }
+
+    /// Serves until `shutdown` is ready, then sees every client off, which takes at most the close timeout and a second.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses a thread, a shard has failed, or the drain did not end in time.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let announcer = Announcer::new(self.clock.now().at, self.config.period, self.zone.clone());
+        let announcer = Arc::new(Mutex::new(announcer));
+        let (mut shards, mut over) = self.start_shards(&announcer)?;
+        let log = (self.journal.as_ref(), self.clock.as_ref());
+        tokio::select! {
+            biased;
+            () = pin!(shutdown) => {}
+            _ = over.recv() => return Err(ServeError::ShardFailed),
+            () = accept_all(&self.listener, &self.gate, &shards, log) => {}
+        }
+        self.note("draining", &format!("Shutting down with {} connections", self.journal.total()));
+        announcer.lock().unwrap_or_else(PoisonError::into_inner).stop();
+        let patience = self.config.close_timeout + DRAIN_GRACE;
+        let (journal, clock) = (Arc::clone(&self.journal), Arc::clone(&self.clock));
+        drop(self);
+        shards.clear();
+        // Every shard holds a sender until its thread ends.
+        let all_over = async { while over.recv().await.is_some() {} };
+        tokio::time::timeout(patience, all_over).await.map_err(|_| ServeError::DrainTimedOut)?;
+        journal.note("drained", "All connections are closed", clock.now());
+        Ok(())
+    }
+
+    /// Starts the threads. A shard drains once its sender is dropped, and tells the receiver when it is over.
+    fn start_shards(&self, announcer: &Arc<Mutex<Announcer>>) -> Result<Shards, ServeError> {
+        let (tell, over) = unbounded_channel();
+        let mut senders = Vec::new();
+        for index in 0..self.shards {
+            let (sender, arrivals) = unbounded_channel();
+            let shard = ShardThread {
+                config: self.config.clone(),
+                announcer: Arc::clone(announcer),
+                clock: Arc::clone(&self.clock),
+                journal: Arc::clone(&self.journal),
+                seed: index as u64,
+                arrivals,
+                over: Farewell(tell.clone()),
+            };
+            thread::Builder::new()
+                .name(format!("shard {index}"))
+                .spawn(move || shard.run())
+                .map_err(ServeError::System)?;
+            senders.push(sender);
+        }
+        Ok((senders, over))
+    }
+
+    fn note(&self, event: &str, sentence: &str) {
+        self.journal.note(event, sentence, self.clock.now());
+    }
+}
+
+type Shards = (Vec<UnboundedSender<Arrival>>, UnboundedReceiver<()>);
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A server that is started again should not wait for the connections of its former life to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// What one thread needs to run its shard.
+struct ShardThread {
+    config: Config,
+    announcer: Arc<Mutex<Announcer>>,
+    clock: Arc<dyn Clock>,
+    journal: Arc<Journal>,
+    seed: u64,
+    arrivals: UnboundedReceiver<Arrival>,
+    over: Farewell,
+}
+
+/// Says that a shard's thread is over, a panic included.
+struct Farewell(UnboundedSender<()>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        // Nobody listens once the server has given up on this shard.
+        self.0.send(()).ok();
+    }
+}
+
+impl ShardThread {
+    fn run(self) {
+        let _over = self.over;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .expect("the system has room for one more epoll instance");
+        let shard = Shard::new(self.config, self.announcer, self.clock, self.journal, self.seed)
+            .expect("the server has validated the configuration");
+        runtime.block_on(serve_arrivals(shard, self.arrivals));
+    }
+}
+
+/// Serves until no more connections can arrive, then drains.
+async fn serve_arrivals(shard: Shard<TcpStream>, mut arrivals: UnboundedReceiver<Arrival>) {
+    tokio::task::spawn_local(shard.run());
+    while let Some(Arrival { stream, place }) = arrivals.recv().await {
+        // It fails on a socket that is gone already: its client has left.
+        let Ok(stream) = TcpStream::from_std(stream) else {
+            continue;
+        };
+        let connection = shard.serve(stream, place.is_admitted);
+        tokio::task::spawn_local(async move {
+            connection.await;
+            drop(place);
+        });
+    }
+    shard.drain();
+    shard.emptied().await;
+}
+
+/// Why a server could not run, or not to its end.
+#[derive(Debug)]
+pub enum ServeError {
+    /// The options contradict each other.
+    Config(ConfigError),
+    /// Some clients or a shard did not end in time.
+    DrainTimedOut,
+    /// A second signal came before the drain was over.
+    Interrupted,
+    /// The address cannot be listened on.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The thread of a shard has ended, which is a bug.
+    ShardFailed,
+    /// The system refuses something else that every server needs.
+    System(io::Error),
+}
+
+impl std::error::Error for ServeError {}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => write!(f, "{error}"),
+            Self::DrainTimedOut => f.write_str("the drain did not end in time"),
+            Self::Interrupted => f.write_str("interrupted before every client was seen off"),
+            Self::Listen { address, error } if error.kind() == io::ErrorKind::AddrInUse => {
+                write!(f, "cannot listen on {address}: another process does so already")
+            }
+            Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::ShardFailed => f.write_str("a shard has failed"),
+            Self::System(error) => write!(f, "{error}"),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What a stream must offer so that a fan-out can write to it there and then.
+
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::task::coop;
+
+/// A byte stream to a peer: a TCP socket, a TLS stream, one end of a pipe in memory.
+///
+/// The methods have bodies that suit every stream, so that most implementations are empty.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
+    /// Offers bytes and returns how many were taken, from the front.
+    ///
+    /// Less than all, or `Pending` for none, means that the stream is blocked: the waker is then registered and woken
+    /// as soon as it can take more. The caller is often another task than the one that `cx` wakes: a fan-out offers the
+    /// same bytes to thousands of streams from one poll.
+    ///
+    /// # Errors
+    ///
+    /// The stream has failed; what it took before does not matter any more.
+    fn poll_offer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        offer(bytes, |rest| poll_write_unconstrained(self, cx, rest))
+    }
+
+    /// The stream is about to be dropped before its peer ended it: what is on its way may be thrown away.
+    fn abort(&mut self) {}
+}
+
+impl Socket for TcpStream {
+    /// A plain write; the waker is registered only if the socket refused.
+    fn poll_offer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        offer(bytes, |rest| {
+            loop {
+                match self.try_write(rest) {
+                    // `try_write` has cleared the readiness, or never had it: until the driver has seen a new socket
+                    // writable it refuses without asking the kernel. Where the readiness came back in between, the next
+                    // turn tries again; where the task's budget is spent, its waker is woken at once.
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => ready!(self.poll_write_ready(cx))?,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    result => return Poll::Ready(result),
+                }
+            }
+        })
+    }
+
+    /// A peer that reads nothing would else hold what the kernel has for it, for minutes.
+    fn abort(&mut self) {
+        // It fails on a socket that is gone already, and then there is nothing to throw away.
+        self.set_zero_linger().ok();
+    }
+}
+
+impl Socket for DuplexStream {}
+
+/// Writes until everything is taken or the stream blocks. A short write alone promises no wake-up.
+fn offer(
+    bytes: &[u8],
+    mut poll_write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<usize>> {
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match poll_write(&bytes[taken..]) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(count)) => taken += count,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending if taken == 0 => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(Ok(taken))
+}
+
+/// Writes without asking tokio's budget, which is meant for one stream per task: one fan-out polls hundreds.
+fn poll_write_unconstrained<S: AsyncWrite + Unpin + ?Sized>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    let write = std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, bytes));
+    pin!(coop::unconstrained(write)).poll(cx)
+}
+
+/// Reads what is there into `buffer`; zero is the end of the stream.
+pub(super) fn poll_read<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(buffer);
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}

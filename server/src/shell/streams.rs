@@ -1,0 +1,186 @@
+//! The streams of one shard in a slab, which is the wire of its hub.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crate::log::LogLine;
+use crate::shell::log::Log;
+use crate::shell::socket::Socket;
+use crate::time::Now;
+use crate::wire::{ConnectionId, Wire};
+
+/// One stream per slot; the hub chooses the slots.
+pub(super) struct Streams<S> {
+    slots: Vec<Slot<S>>,
+    open: usize,
+    log: Arc<dyn Log>,
+    /// The time of the input that the hub is handling, for its log lines.
+    now: Now,
+}
+
+/// Which connection of a slot is meant: an id is given to the next one as soon as the hub has closed it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    pub(super) id: ConnectionId,
+    generation: u32,
+}
+
+/// One connection's stream, and what its task must know.
+#[derive(Debug)]
+pub(super) struct Slot<S> {
+    stream: Option<S>,
+    /// Of the connection's task. None until it was polled once; it does everything then that it was not woken for.
+    waker: Option<Waker>,
+    /// Input that the hub refused. Only a stalled connection has some, or one that was resumed a moment ago.
+    pub(super) refused: Option<Box<[u8]>>,
+    generation: u32,
+    /// The hub is owed a `handle_writable`.
+    pub(super) is_blocked: bool,
+    /// The hub takes no input until it resumes.
+    pub(super) is_stalled: bool,
+    /// The peer has ended its side.
+    pub(super) is_ended: bool,
+    /// The hub wants the peer to see the end of the stream.
+    pub(super) is_shutting_down: bool,
+    /// The hub is owed a `handle_reset`.
+    pub(super) has_failed: bool,
+}
+
+impl<S> Slot<S> {
+    fn vacant() -> Self {
+        Self {
+            stream: None,
+            waker: None,
+            refused: None,
+            generation: 0,
+            is_blocked: false,
+            is_stalled: false,
+            is_ended: false,
+            is_shutting_down: false,
+            has_failed: false,
+        }
+    }
+
+    /// The stream, as long as there is something to expect from it.
+    pub(super) fn stream(&mut self) -> Option<&mut S> {
+        self.stream.as_mut().filter(|_| !self.has_failed)
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl<S: Socket> Slot<S> {
+    fn offer(&mut self, bytes: &[u8]) -> usize {
+        let Some(stream) = self.stream.as_mut().filter(|_| !self.has_failed) else {
+            return bytes.len();
+        };
+        let waker = self.waker.as_ref().unwrap_or(Waker::noop());
+        match stream.poll_offer(&mut Context::from_waker(waker), bytes) {
+            Poll::Ready(Ok(taken)) => {
+                self.is_blocked |= taken < bytes.len();
+                taken
+            }
+            Poll::Pending => {
+                self.is_blocked = true;
+                0
+            }
+            Poll::Ready(Err(_)) => {
+                self.has_failed = true;
+                self.wake();
+                bytes.len()
+            }
+        }
+    }
+}
+
+impl<S: Socket> Streams<S> {
+    pub(super) fn new(log: Arc<dyn Log>) -> Self {
+        Self { slots: Vec::new(), open: 0, log, now: Now::default() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.open == 0
+    }
+
+    /// What the log lines of the next input say about the time.
+    pub(super) fn set_now(&mut self, now: Now) {
+        self.now = now;
+    }
+
+    pub(super) fn insert(&mut self, id: ConnectionId, stream: S) -> Ticket {
+        while self.slots.len() <= id.index() {
+            self.slots.push(Slot::vacant());
+        }
+        let slot = &mut self.slots[id.index()];
+        let generation = slot.generation;
+        *slot = Slot { stream: Some(stream), generation, ..Slot::vacant() };
+        self.open += 1;
+        Ticket { id, generation }
+    }
+
+    /// The slot of a connection, unless the hub has closed it.
+    pub(super) fn get(&mut self, ticket: Ticket) -> Option<&mut Slot<S>> {
+        let slot = &mut self.slots[ticket.id.index()];
+        (slot.generation == ticket.generation && slot.stream.is_some()).then_some(slot)
+    }
+
+    /// From now on the connection's streams and the hub wake this task.
+    pub(super) fn register(&mut self, ticket: Ticket, waker: &Waker) {
+        if let Some(slot) = self.get(ticket)
+            && !slot.waker.as_ref().is_some_and(|known| known.will_wake(waker))
+        {
+            slot.waker = Some(waker.clone());
+        }
+    }
+
+    pub(super) fn note(&self, line: &LogLine<'_>) {
+        self.log.log(line, self.now);
+    }
+}
+
+impl<S: Socket> Wire for Streams<S> {
+    fn send(&mut self, to: ConnectionId, bytes: &[u8]) -> usize {
+        self.slots[to.index()].offer(bytes)
+    }
+
+    fn send_all(&mut self, to: &[ConnectionId], frame: &[u8], taken: &mut [usize]) {
+        for (connection, taken) in to.iter().zip(taken) {
+            *taken = self.slots[connection.index()].offer(frame);
+        }
+    }
+
+    fn resume(&mut self, connection: ConnectionId) {
+        let slot = &mut self.slots[connection.index()];
+        slot.is_stalled = false;
+        slot.wake();
+    }
+
+    fn shutdown(&mut self, connection: ConnectionId) {
+        let slot = &mut self.slots[connection.index()];
+        slot.is_shutting_down = true;
+        slot.wake();
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        let slot = &mut self.slots[connection.index()];
+        let generation = slot.generation.wrapping_add(1);
+        let closed = std::mem::replace(slot, Slot { generation, ..Slot::vacant() });
+        if let Some(mut stream) = closed.stream {
+            self.open -= 1;
+            if !closed.is_ended {
+                stream.abort();
+            }
+        }
+        if let Some(waker) = closed.waker {
+            waker.wake();
+        }
+    }
+
+    fn log(&mut self, line: LogLine<'_>) {
+        self.note(&line);
+    }
+}

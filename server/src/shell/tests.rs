@@ -1,0 +1,359 @@
+//! The connection task and the timer loop over scripted streams, on a paused runtime.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio_test::io::{Builder, Mock};
+use tokio_test::task as by_hand;
+use tokio_test::{assert_pending, assert_ready};
+
+use crate::config::Config;
+use crate::hub::SLICE;
+use crate::shell::connection::Connection;
+use crate::shell::scripted::*;
+use crate::shell::socket::Socket;
+
+impl Socket for Mock {}
+
+/// Runs `test` with a shard whose timer loop runs.
+async fn on_stage<S: Socket, F: Future<Output = ()>>(config: Config, test: impl FnOnce(Stage<S>) -> F) {
+    let local = LocalSet::new();
+    local
+        .run_until(async move {
+            let stage = Stage::new(config);
+            spawn_local(stage.shard.run());
+            test(stage).await;
+        })
+        .await;
+}
+
+/// Lets time pass, and so everybody do what there is to do: a paused clock moves only when all tasks wait.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+async fn connect(stage: &Stage<Scripted>) -> (Peer, JoinHandle<()>) {
+    let peer = Peer::upgrading();
+    let task = spawn_local(stage.shard.serve(peer.stream(), true));
+    settle().await;
+    assert_eq!(peer.received(), RESPONSE);
+    assert_eq!(stage.events.take(), ["connected"]);
+    (peer, task)
+}
+
+/// Settings in which nobody is pinged during a test of a few cycles.
+fn quiet() -> Config {
+    Config { ping_interval: 100 * PERIOD, ..Config::default() }
+}
+
+#[test]
+fn an_idle_connection_is_two_words_of_task() {
+    assert_eq!(size_of::<Connection<tokio::net::TcpStream>>(), 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn input_may_come_byte_by_byte() {
+    on_stage(quiet(), async |stage| {
+        let mut script = Builder::new();
+        for byte in REQUEST {
+            script.read(std::slice::from_ref(byte));
+        }
+        script.write(RESPONSE);
+        for byte in client_text("Hello, Server!") {
+            script.read(&[byte]);
+        }
+        script.write(&server_text("Server received: Hello, Server!"));
+        // The mock ends the stream behind its script, and panics when dropped before the end of it.
+        stage.shard.serve(script.build(), true).await;
+        assert_eq!(stage.events.take(), ["connected", "received", "disconnected"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_behind_the_request_in_one_piece_are_obeyed() {
+    on_stage(quiet(), async |stage| {
+        let input = [REQUEST, &client_text("unsubscribe"), &client_text("a"), &client_text("b")].concat();
+        let answers = [server_text("Server received: a"), server_text("Server received: b")].concat();
+        let mut script = Builder::new();
+        script.read(&input).write(&[RESPONSE, &answers].concat()).wait(2 * PERIOD);
+        stage.shard.serve(script.build(), true).await;
+        assert_eq!(stage.shard.counters().deliveries, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_resets_is_gone() {
+    on_stage(quiet(), async |stage| {
+        let reset = std::io::ErrorKind::ConnectionReset.into();
+        let wait = Duration::from_secs(1);
+        // The builder must go, as the mock wants the error for itself.
+        let stream = Builder::new().read(REQUEST).write(RESPONSE).wait(wait).read_error(reset).build();
+        stage.shard.serve(stream, true).await;
+        assert_eq!(stage.events.take(), ["connected", "disconnected"]);
+        assert_eq!(stage.shard.census(), Default::default());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_that_are_taken_in_part_arrive_whole_and_in_order() {
+    on_stage(quiet(), async |stage| {
+        let (peer, _task) = connect(&stage).await;
+        peer.plan([Write::Take(3), Write::Take(1), Write::Block, Write::Take(7)]);
+        peer.send_text("one");
+        settle().await;
+        let whole = server_text("Server received: one");
+        assert_eq!(peer.received(), whole[..4]);
+        peer.send_text("two");
+        settle().await;
+        assert_eq!(peer.received(), b"", "blocked is blocked");
+        peer.unblock();
+        settle().await;
+        let rest = [&whole[4..], &server_text("Server received: two")].concat();
+        assert_eq!(peer.received(), rest);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_that_was_cut_is_finished_before_anything_else() {
+    on_stage(quiet(), async |stage| {
+        let (peer, _task) = connect(&stage).await;
+        peer.plan([Write::Take(5), Write::Block]);
+        tokio::time::sleep(PERIOD).await;
+        assert_eq!(peer.received(), push(1)[..5]);
+        peer.send_text("echo");
+        tokio::time::sleep(PERIOD).await;
+        peer.unblock();
+        settle().await;
+        let echo = server_text("Server received: echo");
+        assert_eq!(peer.received(), [&push(1)[5..], &echo, &push(2)].concat());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_blocked_and_one_that_fails_delay_nobody() {
+    on_stage(quiet(), async |stage| {
+        let (blocked, _blocked_task) = connect(&stage).await;
+        let (failing, failing_task) = connect(&stage).await;
+        let (healthy, _healthy_task) = connect(&stage).await;
+        blocked.plan([Write::Block]);
+        failing.plan([Write::Fail]);
+        tokio::time::sleep(PERIOD).await;
+        assert_eq!(healthy.received(), push(1));
+        failing_task.await.unwrap();
+        assert!(failing.is_dropped());
+        assert_eq!(stage.events.take(), ["pushed", "disconnected"]);
+        blocked.unblock();
+        settle().await;
+        assert_eq!(blocked.received(), push(1));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_leaves_in_the_middle_of_a_frame_leaves_nothing_behind() {
+    on_stage(quiet(), async |stage| {
+        let (peer, task) = connect(&stage).await;
+        peer.send(Read::Bytes(client_text("Hello, Server!")[..9].to_vec()));
+        settle().await;
+        assert!(stage.shard.census().held > 0);
+        peer.send(Read::End);
+        task.await.unwrap();
+        assert_eq!(peer.received(), b"");
+        assert!(peer.is_dropped());
+        assert!(!peer.is_aborted(), "what was on its way may arrive");
+        assert_eq!(stage.shard.census(), Default::default());
+        assert_eq!(stage.events.take(), ["disconnected"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_is_noticed_while_a_push_waits() {
+    on_stage(quiet(), async |stage| {
+        let (peer, task) = connect(&stage).await;
+        peer.plan([Write::Take(5), Write::Block]);
+        tokio::time::sleep(PERIOD).await;
+        assert_eq!(stage.shard.census().held, push(1).len() - 5);
+        peer.send(Read::Reset);
+        task.await.unwrap();
+        assert!(peer.is_dropped());
+        assert_eq!(stage.shard.census(), Default::default());
+        assert_eq!(stage.events.take(), ["pushed", "disconnected"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_no_echoes_is_not_read_either_and_loses_none_of_them() {
+    let config = Config { max_message: 100, outbox_limit: 254, ..quiet() };
+    on_stage(config, async |stage| {
+        let (peer, _task) = connect(&stage).await;
+        peer.plan([Write::Block]);
+        // Two echoes of 2 + 17 + 100 bytes are more than half of 254, so the second piece is refused.
+        let text = |index: usize| format!("{index:0>100}");
+        for index in 0..10 {
+            let piece = [client_text(&text(2 * index)), client_text(&text(2 * index + 1))];
+            peer.send(Read::Bytes(piece.concat()));
+        }
+        settle().await;
+        assert_eq!(peer.unread(), 8, "nothing is read behind what was refused");
+        peer.unblock();
+        settle().await;
+        let echoes: Vec<u8> =
+            (0..20).flat_map(|index| server_text(&format!("Server received: {}", text(index)))).collect();
+        assert_eq!(peer.received(), echoes);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_are_served_between_the_slices_of_a_fan_out() {
+    on_stage(quiet(), async |stage| {
+        let mut peers = Vec::new();
+        for _ in 0..4 * SLICE {
+            peers.push(connect(&stage).await.0);
+        }
+        for peer in &peers {
+            peer.answer_the_next_write("Heartbeat");
+        }
+        tokio::time::sleep(PERIOD).await;
+        let events = stage.events.take();
+        let pushed = events.iter().position(|event| *event == "pushed").unwrap();
+        let answered = events[..pushed].iter().filter(|event| **event == "received").count();
+        assert_eq!(answered, 3 * SLICE, "the last slice ends the fan-out before its own answers");
+        let echo = server_text("Server received: Heartbeat");
+        for peer in peers {
+            assert_eq!(peer.received(), [&push(1)[..], &echo].concat());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_says_nothing_is_told_and_then_cut_off() {
+    on_stage(Config::default(), async |stage| {
+        let peer = Peer::default();
+        let task = spawn_local(stage.shard.serve(peer.stream(), true));
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert!(peer.received().starts_with(b"HTTP/1.1 408 "));
+        assert!(peer.is_shut() && !peer.is_dropped());
+        task.await.unwrap();
+        assert!(peer.is_aborted() && peer.is_dropped());
+        assert_eq!(stage.events.take(), ["refused"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_too_many_is_told_that_the_server_is_full() {
+    on_stage(Config::default(), async |stage| {
+        let peer = Peer::upgrading();
+        let task = spawn_local(stage.shard.serve(peer.stream(), false));
+        settle().await;
+        assert!(peer.received().starts_with(b"HTTP/1.1 503 "));
+        assert!(peer.is_shut());
+        peer.send(Read::End);
+        task.await.unwrap();
+        assert!(!peer.is_aborted());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_says_goodbye_behind_what_is_queued_and_ends() {
+    on_stage(quiet(), async |stage| {
+        let (polite, _polite_task) = connect(&stage).await;
+        let (silent, _silent_task) = connect(&stage).await;
+        polite.plan([Write::Block]);
+        polite.send_text("last words");
+        settle().await;
+        stage.announcer.lock().unwrap().stop();
+        stage.shard.drain();
+        let mut emptied = by_hand::spawn(stage.shard.emptied());
+        assert_pending!(emptied.poll());
+        polite.unblock();
+        settle().await;
+        let goodbye = server_close(1001, "the server is shutting down");
+        let echo = server_text("Server received: last words");
+        assert_eq!(polite.received(), [&echo[..], &goodbye].concat());
+        assert!(polite.is_shut());
+        polite.send(Read::End);
+        settle().await;
+        assert_pending!(emptied.poll(), "the silent one has five seconds");
+        assert_eq!(silent.received(), goodbye);
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_ready!(emptied.poll());
+        assert!(silent.is_aborted() && !polite.is_aborted());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_that_other_shards_have_is_delivered_in_spite_of_the_drain() {
+    let stage = Stage::<Scripted>::new(quiet());
+    let peer = Peer::upgrading();
+    let mut task = by_hand::spawn(stage.shard.serve(peer.stream(), true));
+    assert_pending!(task.poll());
+    peer.received();
+    tokio::time::advance(PERIOD).await;
+    let now = stage.now();
+    stage.announcer.lock().unwrap().handle_timeout(now);
+    stage.announcer.lock().unwrap().stop();
+    stage.shard.drain();
+    let goodbye = server_close(1001, "the server is shutting down");
+    assert_eq!(peer.received(), [&push(1)[..], &goodbye].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_dropped_cuts_its_client_off() {
+    on_stage(quiet(), async |stage| {
+        let (peer, task) = connect(&stage).await;
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert!(peer.is_aborted() && peer.is_dropped());
+        assert_eq!(stage.shard.census(), Default::default());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_slot_was_given_away_leaves_the_new_connection_alone() {
+    let stage = Stage::<Scripted>::new(Config::default());
+    let mut timers = by_hand::spawn(stage.shard.run());
+    let mut old = by_hand::spawn(stage.shard.serve(Peer::default().stream(), true));
+    assert_pending!(old.poll());
+    for _ in 0..2 {
+        tokio::time::advance(Duration::from_secs(11)).await;
+        assert_pending!(timers.poll());
+    }
+    assert_eq!(stage.shard.census().connections, 0, "told after 10 s, cut off after 15");
+    let peer = Peer::upgrading();
+    let mut new = by_hand::spawn(stage.shard.serve(peer.stream(), true));
+    assert_ready!(old.poll());
+    drop(old);
+    assert_pending!(new.poll());
+    assert_eq!(peer.received(), RESPONSE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_input_leaves_others_their_turn() {
+    let stage = Stage::<Scripted>::new(quiet());
+    let peer = Peer::upgrading();
+    for _ in 0..100 {
+        peer.send_text("Heartbeat");
+    }
+    let mut task = by_hand::spawn(stage.shard.serve(peer.stream(), true));
+    let mut polls = 0;
+    while peer.unread() > 0 {
+        assert_pending!(task.poll());
+        assert!(peer.unread() == 0 || task.is_woken(), "what is left is not forgotten");
+        polls += 1;
+    }
+    assert_eq!(polls, 26, "101 pieces, four at a time");
+}

@@ -1,0 +1,85 @@
+//! The command line: one file, one subcommand.
+
+mod connect;
+mod output;
+mod progress;
+mod run;
+mod story;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// A guarantee was violated. 0 says that none was, 1 that the run could not be done, 2 that the options make no sense.
+const VIOLATED: u8 = 100;
+
+/// Puts a push server through days of traffic in seconds, and judges every frame
+#[derive(Debug, Parser)]
+#[command(name = "carillon-sim", version, arg_required_else_help = true)]
+struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Talk to a real server as the app would: `on` and `off` flip the switch, other lines are sent, `quit` leaves
+    Connect(connect::Options),
+    /// Run a scenario on virtual time, and hold the server to its guarantees
+    Run(run::Options),
+}
+
+/// Why a subcommand came to nothing.
+#[derive(Debug)]
+enum Failure {
+    /// It could not be done.
+    Impossible(String),
+    /// These options make no sense.
+    Usage(String),
+}
+
+/// Does what the command line says.
+pub(crate) fn main() -> ExitCode {
+    let (name, result) = match Cli::parse().command {
+        Command::Connect(options) => ("connect", connect::execute(&options)),
+        Command::Run(options) => ("run", run::execute(&options)),
+    };
+    match result {
+        Ok(code) => code,
+        Err(Failure::Impossible(sentence)) => {
+            terminal::complain(&format!("error: {sentence}"));
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(sentence)) => usage_error(name, &sentence).exit(),
+    }
+}
+
+/// The error that clap would give, had it known that these values do not go together.
+fn usage_error(subcommand: &str, sentence: &str) -> clap::Error {
+    let mut command = Cli::command();
+    command.build();
+    let subcommand = command.find_subcommand_mut(subcommand).expect("the subcommand that was parsed");
+    subcommand.error(ErrorKind::ValueValidation, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_usage_error_names_the_subcommand_and_ends_with_2() {
+        let error = usage_error("run", "this cannot be");
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.starts_with("error: this cannot be\n"), "{text}");
+        assert!(text.contains("carillon-sim run [OPTIONS]"), "{text}");
+    }
+}

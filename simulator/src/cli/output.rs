@@ -1,0 +1,109 @@
+//! The files that a run writes. They are opened before it starts: a wrong path is not to cost the run.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use carillon_simulator::report::Summary;
+use carillon_simulator::{Trace, Watch};
+
+use super::{Failure, terminal};
+
+/// Where the JSON goes.
+pub(crate) enum JsonOutput {
+    File(PathBuf, File),
+    Nowhere,
+    Stdout,
+}
+
+impl JsonOutput {
+    /// The file of this name, or standard output if that is `-`.
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        match path {
+            None => Ok(Self::Nowhere),
+            Some(path) if path == Path::new("-") => Ok(Self::Stdout),
+            Some(path) => match File::create(path) {
+                Ok(file) => Ok(Self::File(path.to_owned(), file)),
+                Err(error) => Err(cannot_write(path, &error)),
+            },
+        }
+    }
+
+    /// Whether standard output is left to the text report.
+    pub(crate) fn leaves_stdout(&self) -> bool {
+        !matches!(self, Self::Stdout)
+    }
+
+    /// Writes the outcome.
+    pub(crate) fn write(self, summary: &Summary) -> Result<(), Failure> {
+        let mut text = serde_json::to_string_pretty(summary)
+            .expect("a summary has no map and no writer that could fail");
+        text.push('\n');
+        match self {
+            Self::File(path, mut file) => {
+                file.write_all(text.as_bytes()).map_err(|error| cannot_write(&path, &error))
+            }
+            Self::Nowhere => Ok(()),
+            Self::Stdout => terminal::print(&text),
+        }
+    }
+}
+
+/// Every event of a run as lines of a file.
+///
+/// The run has no use for an error of it, so the first one waits until the end.
+pub(crate) struct TraceFile {
+    path: PathBuf,
+    state: Rc<RefCell<State>>,
+}
+
+struct State {
+    writer: BufWriter<File>,
+    failure: Option<io::Error>,
+}
+
+impl TraceFile {
+    /// An empty file in the place of whatever was there.
+    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        let file = File::create(path).map_err(|error| cannot_write(path, &error))?;
+        let state = State { writer: BufWriter::new(file), failure: None };
+        Ok(Self { path: path.to_owned(), state: Rc::new(RefCell::new(state)) })
+    }
+
+    /// The trace that fills it.
+    pub(crate) fn trace(&self) -> Trace {
+        Trace::new(Watch::Everybody, Some(Box::new(Sink(Rc::clone(&self.state)))))
+    }
+
+    /// Whether all of it was written.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        let mut state = self.state.borrow_mut();
+        let result = match state.failure.take() {
+            Some(error) => Err(error),
+            None => state.writer.flush(),
+        };
+        result.map_err(|error| cannot_write(&self.path, &error))
+    }
+}
+
+struct Sink(Rc<RefCell<State>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let state = &mut *self.0.borrow_mut();
+        if state.failure.is_none() {
+            state.failure = state.writer.write_all(bytes).err();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::Impossible(format!("cannot write {}: {error}", path.display()))
+}

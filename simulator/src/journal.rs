@@ -1,0 +1,120 @@
+//! Reads the log of a server whose lines cannot be attributed to an input, and says what is wrong with it (G15).
+
+use carillon_server::{WallTime, Zone};
+
+/// How far the time of a line may lie from the clock, in seconds: the line's is cut to whole ones.
+const TOLERANCE: i64 = 1;
+
+/// The state that a log has told of so far.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    /// Connections that are open.
+    pub(crate) open: i64,
+    /// Texts received.
+    pub(crate) received: u64,
+    subscribes: i64,
+    unsubscribes: i64,
+}
+
+impl Journal {
+    /// Takes in a line: whether the seed document knows it.
+    ///
+    /// # Errors
+    ///
+    /// What contradicts the lines before it, or the clock.
+    pub(crate) fn read(&mut self, line: &str, wall: WallTime, zone: &Zone) -> Result<bool, String> {
+        if let Some(total) = line.strip_prefix("Client connected. Total connections: ") {
+            self.open += 1;
+            return self.check_total(total, line);
+        }
+        if let Some(total) = line.strip_prefix("Client disconnected. Total connections: ") {
+            self.open -= 1;
+            return self.check_total(total, line);
+        }
+        if let Some(text) = line.strip_prefix("Received message: ") {
+            self.received += 1;
+            self.subscribes += i64::from(text == "subscribe");
+            self.unsubscribes += i64::from(text == "unsubscribe");
+            return Ok(true);
+        }
+        self.read_command(line, wall, zone)
+    }
+
+    /// What is missing once the server has run idle for good.
+    ///
+    /// # Errors
+    ///
+    /// The lines that do not add up.
+    pub(crate) fn finish(&self) -> Result<(), String> {
+        if self.open != 0 {
+            return Err(format!("by its log the server ended with {} connections", self.open));
+        }
+        if self.subscribes != 0 || self.unsubscribes != 0 {
+            return Err("a command was received and has no line with its time".to_owned());
+        }
+        Ok(())
+    }
+
+    fn read_command(&mut self, line: &str, wall: WallTime, zone: &Zone) -> Result<bool, String> {
+        let count = if line.ends_with("] subscribe: 开启推送") {
+            &mut self.subscribes
+        } else if line.ends_with("] unsubscribe: 关闭推送") {
+            &mut self.unsubscribes
+        } else {
+            return Ok(false);
+        };
+        *count -= 1;
+        if *count < 0 {
+            return Err(format!("{line:?} follows no such message"));
+        }
+        let is_timely = (-TOLERANCE..=TOLERANCE).any(|seconds| {
+            let at = WallTime::from_unix_seconds(wall.as_unix_seconds() + seconds);
+            line.starts_with(&format!("[{}]", zone.format(at)))
+        });
+        if is_timely { Ok(true) } else { Err(format!("{line:?} was written at {}", zone.format(wall))) }
+    }
+
+    fn check_total(&self, total: &str, line: &str) -> Result<bool, String> {
+        if total.parse() == Ok(self.open) {
+            Ok(true)
+        } else {
+            Err(format!("{line:?}, but {} are open", self.open))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: WallTime = WallTime::from_unix_seconds(1_795_348_800);
+
+    fn read(lines: &[&str]) -> Result<Journal, String> {
+        let mut journal = Journal::default();
+        for line in lines {
+            journal.read(line, NOON, &Zone::UTC)?;
+        }
+        Ok(journal)
+    }
+
+    #[test]
+    fn a_true_log_adds_up() {
+        let journal = read(&[
+            "Client connected. Total connections: 1",
+            "Received message: unsubscribe",
+            "[2026-11-22 12:00:00] unsubscribe: 关闭推送",
+            "Client disconnected. Total connections: 0",
+        ]);
+        assert_eq!(journal.unwrap().finish(), Ok(()));
+    }
+
+    #[test]
+    fn each_lie_is_found() {
+        assert!(read(&["Client connected. Total connections: 2"]).is_err());
+        assert!(read(&["[2026-11-22 12:00:00] subscribe: 开启推送"]).is_err(), "nobody asked");
+        let stale = ["Received message: subscribe", "[2026-11-22 11:59:58] subscribe: 开启推送"];
+        assert!(read(&stale).is_err());
+        assert!(read(&["Received message: subscribe"]).unwrap().finish().is_err(), "the line is missing");
+        assert!(read(&["Client connected. Total connections: 1"]).unwrap().finish().is_err(), "nobody left");
+    }
+}

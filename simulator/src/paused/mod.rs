@@ -1,0 +1,288 @@
+//! The paused arm: any async server, on a tokio runtime whose clock stands still until the world moves it.
+
+mod shell;
+mod stream;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use carillon_server::{Timestamp, WallTime};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+use crate::link::LinkId;
+use crate::network::{End, Network};
+use crate::target::{Advance, Census, Target};
+
+pub use shell::ShellService;
+pub use stream::Stream;
+
+use stream::{Activity, Pipe, lock};
+
+/// How much a server may write on one link before the world has looked.
+const ROOM: usize = 1 << 20;
+
+/// tokio's timers know nothing shorter.
+const TICK: Duration = Duration::from_millis(1);
+
+/// A future that stays on the thread of the simulation.
+pub type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A server on trial: what to do with each connection.
+///
+/// Any closure from a [`Stream`] to a future is one. A server with a background task starts it in the function that is
+/// given to [`PausedTarget::new`], which runs inside the runtime.
+pub trait Service {
+    /// Serves one connection, from its handshake to its end.
+    fn serve(&self, stream: Stream) -> LocalFuture;
+
+    /// Shuts down (G14). Without a drain of its own a server is not asked to.
+    fn drain(&self) -> Option<LocalFuture> {
+        None
+    }
+
+    /// What it holds, if it can tell (G11).
+    fn census(&self) -> Option<Census> {
+        None
+    }
+
+    /// Log lines since the last call.
+    fn log_lines(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl<F, Fut> Service for F
+where
+    F: Fn(Stream) -> Fut,
+    Fut: Future<Output = ()> + 'static,
+{
+    fn serve(&self, stream: Stream) -> LocalFuture {
+        Box::pin(self(stream))
+    }
+}
+
+/// What a server's wall clock shows: virtual time, in step with tokio's.
+#[derive(Clone, Debug)]
+pub struct VirtualClock {
+    origin: Instant,
+    wall_origin: WallTime,
+}
+
+impl VirtualClock {
+    /// The wall clock now.
+    pub fn wall(&self) -> WallTime {
+        self.wall_origin.after(self.elapsed())
+    }
+
+    /// The monotonic clock now.
+    pub fn timestamp(&self) -> Timestamp {
+        Timestamp::ZERO + self.elapsed()
+    }
+
+    /// The runtime's instant at which the monotonic clock shows `at`.
+    fn instant_of(&self, at: Timestamp) -> Instant {
+        // A century is beyond any run, and within what an instant can hold.
+        const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
+        self.origin + at.since(Timestamp::ZERO).min(FAR)
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock of a paused runtime shows what the world has set"
+    )]
+    fn elapsed(&self) -> Duration {
+        Instant::now().duration_since(self.origin)
+    }
+}
+
+/// An async server as a target.
+///
+/// Its clock is tokio's, in whole milliseconds, and may be less than one ahead of the world's: all that happens within a
+/// millisecond reaches the server as one batch. It moves only when every task waits, so that nothing the server does
+/// takes time.
+pub struct PausedTarget {
+    runtime: Runtime,
+    tasks: LocalSet,
+    service: Rc<dyn Service>,
+    clock: VirtualClock,
+    activity: Arc<Activity>,
+    /// By link.
+    pipes: Vec<Option<Arc<Mutex<Pipe>>>>,
+    /// The server may have something to do before time passes.
+    is_busy: bool,
+}
+
+impl std::fmt::Debug for PausedTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PausedTarget").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+impl PausedTarget {
+    /// Starts a server at the origin of time. `start` runs inside the runtime and may spawn tasks.
+    ///
+    /// # Errors
+    ///
+    /// The runtime could not be built.
+    pub fn new<S: Service + 'static>(
+        wall_origin: WallTime,
+        start: impl FnOnce(VirtualClock) -> S,
+    ) -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
+        let tasks = LocalSet::new();
+        let (clock, service) = tasks.block_on(&runtime, async {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the clock of a paused runtime shows what the world has set"
+            )]
+            let clock = VirtualClock { origin: Instant::now(), wall_origin };
+            (clock.clone(), start(clock))
+        });
+        Ok(Self {
+            runtime,
+            tasks,
+            service: Rc::new(service),
+            clock,
+            activity: Arc::default(),
+            pipes: Vec::new(),
+            is_busy: true,
+        })
+    }
+
+    /// Runs the server until it has acted, or until its clock shows `until` and every task waits.
+    fn run_until(&mut self, until: Timestamp) -> bool {
+        let deadline = self.clock.instant_of(until);
+        let activity = &self.activity;
+        self.tasks.block_on(&self.runtime, async {
+            tokio::select! {
+                biased;
+                () = activity.wait() => true,
+                () = tokio::time::sleep_until(deadline) => false,
+            }
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        let _guard = self.runtime.enter();
+        self.clock.timestamp()
+    }
+
+    /// Moves what the server has done to the network.
+    fn collect(&mut self, net: &mut Network) {
+        for link in self.activity.take() {
+            let Some(pipe) = &self.pipes[link.index()] else { continue };
+            let mut pipe = lock(pipe);
+            pipe.unmark();
+            let taken = net.send(link, &pipe.outbound);
+            pipe.outbound.drain(..taken);
+            if !pipe.outbound.is_empty() {
+                continue;
+            }
+            pipe.make_room(ROOM);
+            if pipe.is_shut {
+                net.shutdown(link);
+            }
+            if let Some(end) = pipe.dropped {
+                net.drop_stream(link, end);
+            }
+        }
+    }
+
+    fn collect_log(&self, net: &mut Network) {
+        for line in self.service.log_lines() {
+            net.log_line(line);
+        }
+    }
+
+    fn with_pipe(&mut self, link: LinkId, act: impl FnOnce(&mut Pipe)) {
+        self.is_busy = true;
+        if let Some(pipe) = &self.pipes[link.index()] {
+            act(&mut lock(pipe));
+        }
+    }
+}
+
+impl Target for PausedTarget {
+    fn accept(&mut self, link: LinkId, _: &mut Network) {
+        let (pipe, stream) = stream::pipe(link, &self.activity, ROOM);
+        if link.index() >= self.pipes.len() {
+            self.pipes.resize(link.index() + 1, None);
+        }
+        self.pipes[link.index()] = Some(pipe);
+        self.is_busy = true;
+        let service = Rc::clone(&self.service);
+        // Called by the task, as the server may read the clock or spawn another.
+        self.tasks.spawn_local(async move { service.serve(stream).await });
+    }
+
+    fn receive(&mut self, link: LinkId, bytes: &[u8], _: &mut Network) -> usize {
+        self.with_pipe(link, |pipe| pipe.push(bytes));
+        bytes.len()
+    }
+
+    fn writable(&mut self, link: LinkId, net: &mut Network) {
+        self.with_pipe(link, |pipe| {
+            let taken = net.send(link, &pipe.outbound);
+            pipe.outbound.drain(..taken);
+            if pipe.outbound.is_empty() {
+                pipe.make_room(ROOM);
+            }
+        });
+    }
+
+    fn end(&mut self, link: LinkId, _: &mut Network) {
+        self.with_pipe(link, |pipe| pipe.end(End::Finished));
+    }
+
+    fn reset(&mut self, link: LinkId, _: &mut Network) {
+        self.with_pipe(link, |pipe| pipe.end(End::Reset));
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn advance(&mut self, limit: Timestamp, net: &mut Network) -> Advance {
+        let now = self.now();
+        if limit <= now {
+            // What happens within this millisecond reaches the server together.
+            return Advance::Reached;
+        }
+        let barrier = now + TICK;
+        let until = if self.is_busy { barrier } else { round_up(limit).max(barrier) };
+        let has_acted = self.run_until(until);
+        net.now = net.now.max(self.now());
+        self.collect_log(net);
+        if has_acted {
+            self.is_busy = true;
+            self.collect(net);
+            return Advance::Acted;
+        }
+        if self.is_busy {
+            self.is_busy = false;
+            return Advance::Idle;
+        }
+        Advance::Reached
+    }
+
+    fn drain(&mut self, _: &mut Network) -> bool {
+        let service = Rc::clone(&self.service);
+        let drain = self.tasks.block_on(&self.runtime, async move { service.drain() });
+        self.is_busy = true;
+        drain.map(|drain| self.tasks.spawn_local(drain)).is_some()
+    }
+
+    fn census(&self) -> Option<Census> {
+        self.service.census()
+    }
+}
+
+/// The next whole millisecond.
+fn round_up(at: Timestamp) -> Timestamp {
+    Timestamp::from_nanos(at.as_nanos().next_multiple_of(TICK.as_nanos() as u64))
+}

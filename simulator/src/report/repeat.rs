@@ -1,0 +1,40 @@
+//! The line that repeats a run.
+
+use std::time::Duration;
+
+use super::Run;
+use crate::run::Arm;
+use crate::units::{format_count, format_span};
+
+/// The scenario that `carillon-sim run` takes unless it is told otherwise.
+pub const DEFAULT_SCENARIO: &str = "day";
+
+/// Its number of clients.
+pub const DEFAULT_CLIENTS: u32 = 10_000;
+
+/// Its virtual time.
+pub const DEFAULT_DURATION: Duration = Duration::from_secs(24 * 3600);
+
+/// Its time between two pushes.
+pub const DEFAULT_PERIOD: Duration = Duration::from_secs(300);
+
+impl Run<'_> {
+    /// The command to paste that repeats the run exactly: every option that is not the default, and the seed.
+    pub fn repeat_line(&self) -> String {
+        let scenario = self.scenario;
+        let period = scenario.server.period;
+        let mut line = "cargo sim run".to_owned();
+        let mut option = |is_default: bool, name: &str, value: &str| {
+            if !is_default {
+                line.push_str(&format!(" --{name} {value}"));
+            }
+        };
+        option(scenario.name == DEFAULT_SCENARIO, "scenario", scenario.name);
+        option(scenario.clients == DEFAULT_CLIENTS, "clients", &format_count(scenario.clients));
+        option(scenario.duration == DEFAULT_DURATION, "for", &format_span(scenario.duration));
+        option(period == DEFAULT_PERIOD, "period", &format_span(period));
+        option(self.arm == Arm::default(), "arm", self.arm.name());
+        option(false, "seed", &self.seed.to_string());
+        line
+    }
+}

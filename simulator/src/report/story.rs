@@ -1,0 +1,225 @@
+//! The story of one client around the moment at which a promise broke.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt::{self, Display, Formatter};
+use std::io::{self, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+use carillon_server::log::escape;
+use carillon_server::{Timestamp, WallTime, Zone};
+
+use super::words::moment;
+use crate::checker::Violation;
+use crate::scenario::Scenario;
+use crate::trace::{Trace, Watch};
+
+/// Lines up to the violation.
+const BEFORE: usize = 12;
+
+/// Lines behind it.
+const AFTER: usize = 3;
+
+/// The longest text of a line that keeps the whole of it within 100 columns.
+const TEXT: usize = 56;
+
+/// What a client did and saw around a violation, picked out of a second run of the same seed. Print it.
+///
+/// [`Story::trace`] goes into that run, which needs to last until [`Story::duration`] only.
+#[derive(Clone, Debug)]
+pub struct Story {
+    violation: Violation,
+    /// When the second run is told to shut down: what follows happened in no other run.
+    end: Timestamp,
+    is_cut: bool,
+    zone: Zone,
+    wall_origin: WallTime,
+    lines: Rc<RefCell<Lines>>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    before: VecDeque<Line>,
+    after: Vec<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    at: Timestamp,
+    text: String,
+}
+
+impl Story {
+    /// An empty story around `violation`, which happened in a run of `scenario`.
+    pub fn new(violation: &Violation, scenario: &Scenario) -> Self {
+        // Whoever is silent for a whole period has nothing more to say about it.
+        let enough = violation.at + 2 * scenario.server.period;
+        let full = Timestamp::ZERO + scenario.duration;
+        Self {
+            violation: violation.clone(),
+            end: enough.min(full),
+            is_cut: enough < full,
+            zone: scenario.zone.clone(),
+            wall_origin: scenario.wall_origin,
+            lines: Rc::default(),
+        }
+    }
+
+    /// How long the second run has to last.
+    pub fn duration(&self) -> Duration {
+        self.end.since(Timestamp::ZERO)
+    }
+
+    /// The trace for the second run, which fills the story.
+    pub fn trace(&self) -> Trace {
+        Trace::new(Watch::One(self.violation.client), Some(Box::new(self.clone())))
+    }
+
+    fn tell(&self, line: Line) {
+        let mut lines = self.lines.borrow_mut();
+        if line.at <= self.violation.at {
+            if lines.before.len() == BEFORE {
+                lines.before.pop_front();
+            }
+            lines.before.push_back(line);
+        } else if lines.after.len() < AFTER && !(self.is_cut && line.at >= self.end) {
+            lines.after.push(line);
+        }
+    }
+
+    /// A line, both its times in front.
+    fn row(&self, f: &mut Formatter<'_>, mark: char, at: Timestamp, text: &str) -> fmt::Result {
+        let wall = self.wall_origin.after(at.since(Timestamp::ZERO));
+        let wall = self.zone.format(wall);
+        writeln!(f, "{mark} {:<20}{wall}   {}", moment(at), shortened(text))
+    }
+}
+
+impl Display for Story {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Violation { guarantee, fault, at, client, .. } = &self.violation;
+        let lines = self.lines.borrow();
+        writeln!(f, "Client {client} around that moment, by virtual time and by the server's wall clock:\n")?;
+        for line in &lines.before {
+            self.row(f, ' ', line.at, &line.text)?;
+        }
+        let verdict = format!("^ {guarantee} broke here: {}", fault.name());
+        self.row(f, '>', *at, &verdict)?;
+        for line in &lines.after {
+            self.row(f, ' ', line.at, &line.text)?;
+        }
+        Ok(())
+    }
+}
+
+/// One call is one line, as [`Trace`] writes them.
+impl Write for Story {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(line) = Line::parse(&String::from_utf8_lossy(bytes)) {
+            self.tell(line);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Line {
+    /// Reads `300.001000000s  client 7  sends subscribe`.
+    fn parse(raw: &str) -> Option<Self> {
+        let mut parts = raw.strip_suffix('\n')?.splitn(3, "  ");
+        let (seconds, nanos) = parts.next()?.strip_suffix('s')?.split_once('.')?;
+        let at = Duration::new(seconds.parse().ok()?, nanos.parse().ok()?);
+        let text = escape(parts.nth(1)?).to_string();
+        Some(Self { at: Timestamp::ZERO + at, text })
+    }
+}
+
+/// As much of a text as fits the line.
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= TEXT {
+        return text.to_owned();
+    }
+    text.chars().take(TEXT - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::Fault;
+    use crate::guarantee::Guarantee;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const PERIOD: Duration = Duration::from_secs(300);
+
+    fn story_at(seconds: u64) -> Story {
+        let violation = Violation {
+            guarantee: Guarantee::G2,
+            fault: Fault::Unexpected,
+            at: Timestamp::ZERO + Duration::from_secs(seconds),
+            client: 7,
+            detail: "a push behind an unsubscribe that had taken effect".to_owned(),
+        };
+        Story::new(&violation, &Scenario::day(10, 2 * HOUR, PERIOD))
+    }
+
+    fn tell(story: &Story, seconds: u64, text: &str) {
+        let line = format!("{seconds}.001000000s  client 7  {text}\n");
+        story.clone().write_all(line.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn it_reads_as_a_timeline_with_the_breach_in_it() {
+        let story = story_at(301);
+        tell(&story, 12, "connects");
+        tell(&story, 290, "sends unsubscribe");
+        tell(&story, 300, "Server push message at 2026-11-22 20:05:00");
+        tell(&story, 302, "sends a  b\n");
+        let expected = "\
+Client 7 around that moment, by virtual time and by the server's wall clock:
+
+  day 1 00:00:12.001  2026-11-22 20:00:12   connects
+  day 1 00:04:50.001  2026-11-22 20:04:50   sends unsubscribe
+  day 1 00:05:00.001  2026-11-22 20:05:00   Server push message at 2026-11-22 20:05:00
+> day 1 00:05:01.000  2026-11-22 20:05:01   ^ G2 broke here: unexpected
+  day 1 00:05:02.001  2026-11-22 20:05:02   sends a  b\\n
+";
+        assert_eq!(story.to_string(), expected);
+    }
+
+    #[test]
+    fn twelve_lines_before_and_three_behind_are_kept() {
+        let story = story_at(301);
+        for second in 280..320 {
+            tell(&story, second, &format!("line {second}"));
+        }
+        let told = story.to_string();
+        let kept: Vec<_> = told.lines().filter_map(|line| line.split("line ").nth(1)).collect();
+        let expected: Vec<_> = (289..=303).map(|second| second.to_string()).collect();
+        assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn the_second_run_is_cut_short_and_its_shutdown_is_no_part_of_the_story() {
+        let story = story_at(301);
+        assert_eq!(story.duration(), Duration::from_secs(901));
+        tell(&story, 901, "close Some(1001)");
+        assert!(!story.to_string().contains("1001"), "{story}");
+
+        let story = story_at(7201);
+        assert_eq!(story.duration(), 2 * HOUR);
+        tell(&story, 7202, "close Some(1001)");
+        assert!(story.to_string().contains("1001"), "{story}");
+    }
+
+    #[test]
+    fn every_line_fits_a_hundred_columns() {
+        let story = story_at(301);
+        tell(&story, 300, &"é".repeat(500));
+        let widest = story.to_string().lines().map(|line| line.chars().count()).max();
+        assert_eq!(widest, Some(100));
+    }
+}

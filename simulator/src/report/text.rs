@@ -1,0 +1,155 @@
+//! The report for people: plain text of at most 100 columns.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::words::{counted, grouped, millis};
+use super::{Run, Verdict};
+use crate::checker::Race;
+use crate::guarantee::Guarantee;
+use crate::units::format_span;
+use crate::world::Outcome;
+
+/// How wide the word before each figure is.
+const LABEL: usize = 14;
+
+/// Whether colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Palette {
+    /// The escape sequences of a terminal.
+    Ansi,
+    /// Text alone.
+    #[default]
+    Plain,
+}
+
+impl Palette {
+    /// `text`, in the colour of the verdict.
+    pub(super) fn paint(self, verdict: Verdict, text: &str) -> String {
+        let colour = match verdict {
+            Verdict::Held => "32",
+            Verdict::NotExercised | Verdict::Undecided => "33",
+            Verdict::Violated => "1;31",
+        };
+        match self {
+            Self::Ansi => format!("\x1b[{colour}m{text}\x1b[0m"),
+            Self::Plain => text.to_owned(),
+        }
+    }
+}
+
+/// What a run came to. Print it.
+#[derive(Clone, Copy, Debug)]
+pub struct TextReport<'a> {
+    /// What was run.
+    pub run: Run<'a>,
+    /// What it came to.
+    pub outcome: &'a Outcome,
+    /// Whether it is coloured.
+    pub palette: Palette,
+}
+
+impl Display for TextReport<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.header(f)?;
+        self.guarantees(f)?;
+        self.counts(f)?;
+        self.speeds(f)?;
+        self.verdict(f)
+    }
+}
+
+impl TextReport<'_> {
+    fn header(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let scenario = self.run.scenario;
+        writeln!(
+            f,
+            "scenario {}: {}, {}, a push every {}; {} arm, seed {}\n",
+            scenario.name,
+            counted(u64::from(scenario.clients), "client"),
+            format_span(scenario.duration),
+            format_span(scenario.server.period),
+            self.run.arm,
+            self.run.seed,
+        )
+    }
+
+    fn guarantees(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "  {:<5}{:<31}{:<15}{:>13}{:>13}",
+            "", "guarantee", "verdict", "exercised", "violations"
+        )?;
+        for guarantee in Guarantee::ALL {
+            let tally = self.outcome.score.tallies[guarantee.index()];
+            let verdict = Verdict::of(tally);
+            // Padded before it is painted: escape sequences have no width.
+            let word = format!("{:<15}", verdict.name());
+            writeln!(
+                f,
+                "  {:<5}{:<31}{}{:>13}{:>13}",
+                guarantee.to_string(),
+                guarantee.name(),
+                self.palette.paint(verdict, &word),
+                grouped(tally.exercised),
+                grouped(tally.violations),
+            )?;
+        }
+        writeln!(f)
+    }
+
+    fn counts(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let score = &self.outcome.score;
+        let races = Race::ALL.map(|race| format!("{} {}", race.name(), grouped(score.races[race as usize])));
+        line(f, "races hit", &format!("push against {}", races.join(", ")))?;
+        let cycles = counted(self.outcome.cycles, "cycle");
+        line(f, "pushes", &format!("{cycles}, {} deliveries", grouped(score.deliveries)))?;
+        line(f, "latency", &self.latency())
+    }
+
+    fn latency(&self) -> String {
+        let latency = &self.outcome.score.latency;
+        if latency.is_empty() {
+            return "nothing was delivered".to_owned();
+        }
+        let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+        let shown = quantiles.map(|(name, at)| format!("{name} {}", millis(latency.value_at_quantile(at))));
+        format!("{}, max {}", shown.join(", "), millis(latency.max()))
+    }
+
+    fn speeds(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (run, outcome) = (&self.run, self.outcome);
+        let wall = run.wall.as_secs_f64();
+        let virtual_time = clock(outcome.virtual_time.as_secs());
+        let compression = grouped(run.compression(outcome) as u64);
+        line(f, "virtual time", &format!("{virtual_time} in {wall:.3} s of wall time: {compression} ×"))?;
+        let deliveries = grouped(run.per_second(outcome.score.deliveries as f64) as u64);
+        let events = grouped(run.per_second(outcome.events as f64) as u64);
+        line(f, "speed", &format!("{deliveries} deliveries/s, {events} events/s"))?;
+        line(f, "digest", &format!("{:016x}", outcome.digest))?;
+        line(f, "repeat", &run.repeat_line())
+    }
+
+    fn verdict(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let tallies = self.outcome.score.tallies;
+        let count = |verdict| tallies.iter().filter(|tally| Verdict::of(**tally) == verdict).count();
+        let broken = count(Verdict::Violated);
+        let verdict = Verdict::of_run(self.outcome);
+        let mut sentence = match verdict {
+            Verdict::Violated => format!("{broken} of {} guarantees VIOLATED", tallies.len()),
+            _ => format!("{} of {} guarantees held", count(Verdict::Held), tallies.len()),
+        };
+        if let unexercised @ 1.. = count(Verdict::NotExercised) {
+            sentence.push_str(&format!(", {unexercised} not exercised"));
+        }
+        writeln!(f, "\n{}", self.palette.paint(verdict, &sentence))
+    }
+}
+
+fn line(f: &mut Formatter<'_>, label: &str, text: &str) -> fmt::Result {
+    writeln!(f, "  {label:<LABEL$}{text}")
+}
+
+/// Seconds as `24:00:07`.
+fn clock(seconds: u64) -> String {
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}

@@ -1,0 +1,62 @@
+//! Numbers and times in words.
+
+use carillon_server::Timestamp;
+
+/// 1234567 as `1,234,567`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `count` and the word, in the plural unless it is one.
+pub(super) fn counted(count: u64, word: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {word}{plural}", grouped(count))
+}
+
+/// Microseconds as `141.4 ms`.
+pub(super) fn millis(micros: u64) -> String {
+    format!("{:.1} ms", micros as f64 / 1000.0)
+}
+
+/// A virtual time as `day 1 03:05:00.121`; the first day is day 1.
+pub(super) fn moment(at: Timestamp) -> String {
+    let millis = at.as_nanos() / 1_000_000;
+    let seconds = millis / 1000;
+    format!(
+        "day {} {:02}:{:02}:{:02}.{:03}",
+        seconds / 86_400 + 1,
+        seconds / 3600 % 24,
+        seconds / 60 % 60,
+        seconds % 60,
+        millis % 1000,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stand_in_threes() {
+        let numbers = [0, 999, 1000, 12_345, 1_234_567].map(grouped);
+        assert_eq!(numbers, ["0", "999", "1,000", "12,345", "1,234,567"]);
+        assert_eq!(counted(1, "cycle"), "1 cycle");
+        assert_eq!(counted(2000, "cycle"), "2,000 cycles");
+    }
+
+    #[test]
+    fn virtual_time_is_a_day_and_a_time_of_day() {
+        assert_eq!(moment(Timestamp::ZERO), "day 1 00:00:00.000");
+        let last = Timestamp::from_nanos(86_399_999_999_999);
+        assert_eq!(moment(last), "day 1 23:59:59.999");
+        assert_eq!(moment(Timestamp::from_nanos(86_400_000_000_000)), "day 2 00:00:00.000");
+    }
+}
