@@ -2,3 +2,6 @@
 
 mod arms;
 mod catalogue;
+mod determinism;
+mod hub;
+mod support;

@@ -15,7 +15,10 @@ use crate::wire::{ConnectionId, Wire};
 /// The largest part of the ping interval by which a session's ping comes early, so that pings do not come in herds.
 const JITTER_DIVISOR: u32 = 8;
 
-/// Why handing a string of a Close back is not worth a second look: RFC 6455 section 5.5.1 wants the code echoed.
+/// A timeout that fires later than this part of its span did not fire late: the process stood still.
+const OVERSLEPT_DIVISOR: u32 = 8;
+
+/// The answer to a Close without a status code (RFC 6455 section 7.4.1).
 const NORMAL_CLOSURE: u16 = 1000;
 
 /// The protocol state of one connection.
@@ -25,7 +28,7 @@ pub(crate) struct Session {
     decoder: Decoder,
     outbox: Option<Box<Outbox>>,
     last_heard: Timestamp,
-    /// When the phase ends by force; `MAX` while open.
+    /// When the phase ends by force; while open: when a peer that was pinged counts as dead.
     deadline: Timestamp,
     /// When the subscription took effect; `MAX` while there is none.
     subscribed_since: Timestamp,
@@ -114,8 +117,9 @@ impl Session {
     pub(crate) fn poll_timeout(&self, config: &Config) -> Timestamp {
         match self.phase {
             Phase::Open { is_pinged: false, .. } => self.last_heard + self.ping_after(config),
-            Phase::Open { is_pinged: true, .. } => self.last_heard + dead_after(config),
-            Phase::Handshake { .. } | Phase::Closing { .. } => self.deadline,
+            Phase::Open { is_pinged: true, .. } | Phase::Handshake { .. } | Phase::Closing { .. } => {
+                self.deadline
+            }
         }
     }
 
@@ -157,18 +161,16 @@ impl Session {
 
     /// The clock has reached [`Session::poll_timeout`].
     pub(crate) fn handle_timeout<W: Wire>(&mut self, cx: &mut Context<'_, W>) -> Fate {
-        if cx.now.at < self.poll_timeout(cx.config) {
+        let due = self.poll_timeout(cx.config);
+        if cx.now.at < due {
+            return Fate::Lives;
+        }
+        if self.is_patient_again(due, cx) {
             return Fate::Lives;
         }
         match &mut self.phase {
             Phase::Handshake { .. } => self.refuse(Refusal::TimedOut, cx),
-            Phase::Open { is_pinged, .. } if !*is_pinged => {
-                *is_pinged = true;
-                // A backlog asks for a sign of life as well as a ping does: the peer must take some of it.
-                if self.outbox.is_none() {
-                    framing::encode_ping(&mut cx.scratch.output);
-                }
-            }
+            Phase::Open { is_pinged: false, .. } => self.ask_for_a_sign_of_life(cx),
             Phase::Open { .. } => {
                 cx.wire.log(LogLine::Dead);
                 return Fate::Over;
@@ -176,6 +178,33 @@ impl Session {
             Phase::Closing { .. } => return Fate::Over,
         }
         self.flush(cx)
+    }
+
+    /// Whether a deadline passed while nobody was awake to see the peer keep it: a long pause of the process, or a
+    /// machine that was suspended. What the peer has sent may still wait to be read, so it gets the whole time again.
+    fn is_patient_again<W>(&mut self, due: Timestamp, cx: &Context<'_, W>) -> bool {
+        let patience = match self.phase {
+            Phase::Handshake { .. } => cx.config.handshake_timeout,
+            Phase::Open { is_pinged: true, .. } => cx.config.ping_interval,
+            Phase::Open { is_pinged: false, .. } | Phase::Closing { .. } => return false,
+        };
+        let has_overslept = cx.now.at.since(due) > patience / OVERSLEPT_DIVISOR;
+        if has_overslept {
+            self.deadline = cx.now.at + patience;
+        }
+        has_overslept
+    }
+
+    fn ask_for_a_sign_of_life<W: Wire>(&mut self, cx: &mut Context<'_, W>) {
+        if let Phase::Open { is_pinged, .. } = &mut self.phase {
+            *is_pinged = true;
+        }
+        let answer_time = cx.config.ping_interval * 2 - self.ping_after(cx.config);
+        self.deadline = cx.now.at + answer_time;
+        // A backlog asks for a sign of life as well as a ping does: the peer must take some of it.
+        if self.outbox.is_none() {
+            framing::encode_ping(&mut cx.scratch.output);
+        }
     }
 
     /// The server shuts down.
@@ -368,9 +397,4 @@ impl Session {
         let largest_jitter = config.ping_interval / JITTER_DIVISOR;
         config.ping_interval - largest_jitter * u32::from(self.jitter) / 256
     }
-}
-
-/// Silence after which a peer counts as dead.
-fn dead_after(config: &Config) -> Duration {
-    config.ping_interval * 2
 }

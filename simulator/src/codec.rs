@@ -16,6 +16,7 @@ pub(crate) mod opcode {
 }
 
 /// Appends a final masked frame.
+#[cfg(test)]
 pub(crate) fn encode(to: &mut Vec<u8>, opcode: u8, payload: &[u8], mask: u32) {
     encode_raw(to, 0x80 | opcode, payload, mask);
 }

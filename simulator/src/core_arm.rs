@@ -16,6 +16,9 @@ const MAX_SKEW: Duration = Duration::from_millis(5);
 /// One to four hubs that deliver one sequence of pushes.
 #[derive(Debug)]
 pub struct CoreTarget {
+    config: Config,
+    zone: Zone,
+    rng: Rng,
     announcer: Announcer,
     shards: Vec<Shard>,
     /// Where each link is served.
@@ -80,21 +83,32 @@ impl CoreTarget {
     /// # Errors
     ///
     /// A configuration with which the server cannot keep its promises.
-    pub fn new(config: &Config, zone: Zone, shards: usize, mut rng: Rng) -> Result<Self, ConfigError> {
-        let announcer = Announcer::new(Timestamp::ZERO, config.period, zone);
-        let largest_skew = if shards > 1 { MAX_SKEW } else { Duration::ZERO };
-        let mut shard = || {
-            let skew = Duration::from_nanos(rng.below(largest_skew.as_nanos() as u64 + 1));
-            Ok(Shard {
-                hub: Hub::new(config.clone(), rng.bits())?,
-                links: Vec::new(),
-                skew,
-                asks_at: Timestamp::ZERO + config.period + skew,
-                last_cycle: 0,
-            })
+    pub fn new(config: &Config, zone: Zone, shards: usize, rng: Rng) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let mut target = Self {
+            announcer: Announcer::new(Timestamp::ZERO, config.period, zone.clone()),
+            config: config.clone(),
+            zone,
+            rng,
+            shards: Vec::new(),
+            homes: Vec::new(),
+            next_shard: 0,
         };
-        let shards = (0..shards.max(1)).map(|_| shard()).collect::<Result<_, _>>()?;
-        Ok(Self { announcer, shards, homes: Vec::new(), next_shard: 0 })
+        target.start(Timestamp::ZERO, shards.max(1));
+        Ok(target)
+    }
+
+    fn start(&mut self, now: Timestamp, shards: usize) {
+        let largest_skew = if shards > 1 { MAX_SKEW } else { Duration::ZERO };
+        self.announcer = Announcer::new(now, self.config.period, self.zone.clone());
+        self.shards.clear();
+        for _ in 0..shards {
+            let skew = Duration::from_nanos(self.rng.below(largest_skew.as_nanos() as u64 + 1));
+            let hub =
+                Hub::new(self.config.clone(), self.rng.bits()).expect("the configuration was validated");
+            let asks_at = now + self.config.period + skew;
+            self.shards.push(Shard { hub, links: Vec::new(), skew, asks_at, last_cycle: 0 });
+        }
     }
 
     /// Runs `act` on the hub that serves `link`.
@@ -180,6 +194,11 @@ impl Target for CoreTarget {
             shard.asks_at = Timestamp::MAX;
             shard.hub.handle_drain(now, &mut HubWire { net, links: &shard.links });
         }
+        true
+    }
+
+    fn restart(&mut self, net: &mut Network) -> bool {
+        self.start(net.now().at, self.shards.len());
         true
     }
 

@@ -1,10 +1,13 @@
 //! One connection's two byte pipes: latency, jitter, and writes that arrive in pieces.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use carillon_server::Timestamp;
 
+use crate::network::End;
 use crate::rng::Rng;
+use crate::verb::{LinkPlan, Reading};
 
 /// A link of the simulated network. The world may use the id again once both ends and everything on the way are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,10 +30,23 @@ pub struct LinkProfile {
     /// The longest jitter on top of the latency of one write.
     pub max_jitter: Duration,
     /// How many of a thousand writes arrive in pieces, on the worst link.
-    pub max_fragmented: u64,
+    pub max_sliced: u64,
 }
 
 impl LinkProfile {
+    /// Draws a link.
+    pub(crate) fn draw(&self, rng: &mut Rng) -> LinkPlan {
+        let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        let latency = rng.between(nanos(self.min_latency), nanos(self.max_latency));
+        LinkPlan {
+            latency: Duration::from_nanos(latency),
+            jitter: Duration::from_nanos(rng.between(0, nanos(self.max_jitter))),
+            sliced: rng.below(self.max_sliced + 1) as u16,
+            window: None,
+            seed: rng.bits(),
+        }
+    }
+
     /// The longest time that a write can take on a link of this profile.
     pub fn longest_way(&self) -> Duration {
         // The pieces of one write spread over at most another jitter.
@@ -57,30 +73,114 @@ pub(crate) struct Link {
     pub(crate) down_sent: u64,
     latency: u32,
     jitter: u32,
-    fragmented: u16,
+    sliced: u16,
     pub(crate) is_client_gone: bool,
     pub(crate) is_server_gone: bool,
     pub(crate) is_down_ended: bool,
+    /// What the server sends gets lost.
+    pub(crate) is_down_lost: bool,
+    /// What the client sends gets lost.
+    pub(crate) is_up_lost: bool,
+    /// The receive window, if it is limited.
+    pub(crate) flow: Option<Box<Flow>>,
+}
+
+/// A limited receive window, and a client that does not always read.
+#[derive(Clone, Debug)]
+pub(crate) struct Flow {
+    window: u32,
+    /// Bytes on their way to the client, or unread.
+    outstanding: u32,
+    /// The server was refused bytes since it last wrote all that it wanted to.
+    pub(crate) is_blocked: bool,
+    /// Until when that was so, or something was unread.
+    pub(crate) stuck_until: Timestamp,
+    pub(crate) reading: Reading,
+    /// The end of the stream, behind what is unread.
+    pub(crate) pending_end: Option<End>,
+    /// The client's next read is scheduled.
+    pub(crate) is_read_scheduled: bool,
+    /// What has arrived and was not read, with the time at which the server had sent it.
+    unread: VecDeque<(Timestamp, Vec<u8>)>,
+}
+
+impl Flow {
+    fn new(window: u32) -> Self {
+        Self {
+            window,
+            outstanding: 0,
+            is_blocked: false,
+            stuck_until: Timestamp::ZERO,
+            reading: Reading::AtOnce,
+            pending_end: None,
+            is_read_scheduled: false,
+            unread: VecDeque::new(),
+        }
+    }
+
+    /// How much of a write of this length is taken.
+    pub(crate) fn take(&mut self, length: usize) -> usize {
+        let taken = length.min((self.window - self.outstanding) as usize);
+        self.outstanding += taken as u32;
+        self.is_blocked = taken < length;
+        taken
+    }
+
+    /// Bytes have arrived, and wait to be read.
+    pub(crate) fn arrive(&mut self, sent_at: Timestamp, bytes: &[u8]) {
+        self.unread.push_back((sent_at, bytes.to_vec()));
+    }
+
+    /// The client reads up to `limit` bytes of one arrival.
+    pub(crate) fn read(&mut self, limit: usize) -> Option<(Timestamp, Vec<u8>)> {
+        let (sent_at, bytes) = self.unread.front_mut()?;
+        let sent_at = *sent_at;
+        let rest = bytes.split_off(limit.min(bytes.len()));
+        let read = std::mem::replace(bytes, rest);
+        if bytes.is_empty() {
+            self.unread.pop_front();
+        }
+        self.outstanding -= read.len() as u32;
+        Some((sent_at, read))
+    }
+
+    /// Bytes that were lost on their way take no room.
+    pub(crate) fn forget(&mut self, length: usize) {
+        self.outstanding -= length as u32;
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Bytes on their way to the client, or unread.
+    pub(crate) fn outstanding(&self) -> u32 {
+        self.outstanding
+    }
+
+    /// Whether everything that the server wants to send comes through.
+    pub(crate) fn is_flowing(&self) -> bool {
+        !self.is_blocked && !self.has_unread()
+    }
 }
 
 impl Link {
-    pub(crate) fn draw(profile: &LinkProfile, mut rng: Rng) -> Self {
-        let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        let small = |nanos: u64| u32::try_from(nanos).unwrap_or(u32::MAX);
-        let latency = small(rng.between(nanos(profile.min_latency), nanos(profile.max_latency)));
-        let jitter = small(rng.between(0, nanos(profile.max_jitter)));
-        let fragmented = rng.below(profile.max_fragmented + 1) as u16;
+    pub(crate) fn new(plan: &LinkPlan) -> Self {
+        let small = |span: Duration| u32::try_from(span.as_nanos()).unwrap_or(u32::MAX);
         Self {
-            rng,
+            rng: Rng::new(plan.seed),
             down_last: Timestamp::ZERO,
             up_last: Timestamp::ZERO,
             down_sent: 0,
-            latency,
-            jitter,
-            fragmented,
+            latency: small(plan.latency),
+            jitter: small(plan.jitter),
+            sliced: plan.sliced,
             is_client_gone: false,
             is_server_gone: false,
             is_down_ended: false,
+            is_down_lost: false,
+            is_up_lost: false,
+            flow: plan.window.map(|window| Box::new(Flow::new(window))),
         }
     }
 
@@ -102,6 +202,11 @@ impl Link {
     /// Sends a write towards the server: `arrive` gets each piece.
     pub(crate) fn cut_up(&mut self, now: Timestamp, length: usize, arrive: impl FnMut(Piece)) {
         self.up_last = self.cut(now, self.up_last, length, arrive);
+    }
+
+    /// When a reset arrives, which overtakes what is on its way.
+    pub(crate) fn up_reset(&mut self, now: Timestamp) -> Timestamp {
+        self.arrival(now, now)
     }
 
     /// When the end of the stream towards the client arrives.
@@ -126,7 +231,7 @@ impl Link {
         let length = length as u32;
         let mut at = self.arrival(now, last);
         let mut start = 0;
-        if self.fragmented > 0 && self.rng.chance(u64::from(self.fragmented)) {
+        if self.sliced > 0 && self.rng.chance(u64::from(self.sliced)) {
             for _ in 0..self.rng.between(1, 3) {
                 let end = self.rng.between(u64::from(start), u64::from(length)) as u32;
                 if start < end && end < length {
@@ -160,12 +265,12 @@ mod tests {
     use super::*;
     use crate::rng::Rng;
 
-    fn profile(max_fragmented: u64) -> LinkProfile {
+    fn profile(max_sliced: u64) -> LinkProfile {
         LinkProfile {
             min_latency: Duration::from_millis(3),
             max_latency: Duration::from_millis(300),
             max_jitter: Duration::from_millis(40),
-            max_fragmented,
+            max_sliced,
         }
     }
 
@@ -181,7 +286,7 @@ mod tests {
             writes in prop::collection::vec((0u64..50_000_000, 1usize..200), 1..60),
         ) {
             let profile = profile(1000);
-            let mut link = Link::draw(&profile, Rng::new(seed));
+            let mut link = Link::new(&profile.draw(&mut Rng::new(seed)));
             let (mut now, mut last) = (Timestamp::ZERO, Timestamp::ZERO);
             for (pause, length) in writes {
                 now = now + Duration::from_nanos(pause);
@@ -202,7 +307,7 @@ mod tests {
         #[test]
         fn a_single_write_takes_no_longer_than_the_profile_says(seed in any::<u64>(), length in 1usize..100) {
             let profile = profile(1000);
-            let mut link = Link::draw(&profile, Rng::new(seed));
+            let mut link = Link::new(&profile.draw(&mut Rng::new(seed)));
             let mut last = Timestamp::ZERO;
             link.cut_up(Timestamp::ZERO, length, |piece| last = piece.at);
             prop_assert!(last.since(Timestamp::ZERO) <= profile.longest_way());

@@ -8,10 +8,16 @@ use carillon_server::{Timestamp, WallTime, Zone, protocol};
 use crate::trace::Digest;
 
 /// The cycles of a run, as everybody can compute them: the k-th is due k periods after the start.
+///
+/// A server that is restarted counts anew from there; the numbers go on, so that each means one push.
 #[derive(Clone, Debug)]
 pub(crate) struct Grid {
-    pub(crate) period: Duration,
+    period: Duration,
+    /// When the server started last, and the number of the newest cycle before that.
+    origin: (Timestamp, u64),
     wall_origin: WallTime,
+    /// When the wall clock was set, and by how many seconds.
+    jumps: Vec<(Timestamp, i64)>,
     zone: Zone,
     /// The texts of the newest cycles asked for, oldest first.
     texts: [Text; 2],
@@ -27,16 +33,39 @@ struct Text {
 
 impl Grid {
     pub(crate) fn new(period: Duration, wall_origin: WallTime, zone: Zone) -> Self {
-        Self { period, wall_origin, zone, texts: Default::default() }
+        let origin = (Timestamp::ZERO, 0);
+        Self { period, origin, wall_origin, jumps: Vec::new(), zone, texts: Default::default() }
     }
 
+    /// The server was restarted.
+    pub(crate) fn restart(&mut self, now: Timestamp) {
+        self.origin = (now, self.newest(now));
+    }
+
+    /// The wall clock was set.
+    pub(crate) fn set_clock(&mut self, now: Timestamp, seconds: i64) {
+        self.jumps.push((now, seconds));
+    }
+
+    /// When a cycle since the last restart is due.
     pub(crate) fn due(&self, cycle: u64) -> Timestamp {
-        Timestamp::from_nanos(self.period.as_nanos() as u64 * cycle)
+        let (start, before) = self.origin;
+        start + self.period * (cycle - before.min(cycle)) as u32
     }
 
     /// The newest cycle that was due by `at`; 0 if none was.
     pub(crate) fn newest(&self, at: Timestamp) -> u64 {
-        at.as_nanos() / self.period.as_nanos() as u64
+        let (start, before) = self.origin;
+        before + (at.since(start).as_nanos() / self.period.as_nanos()) as u64
+    }
+
+    /// The newest cycle that was due before the last restart.
+    pub(crate) fn newest_before_start(&self) -> u64 {
+        self.origin.1
+    }
+
+    pub(crate) fn period(&self) -> Duration {
+        self.period
     }
 
     /// The push of a cycle as an unmasked text frame.
@@ -63,7 +92,11 @@ impl Grid {
     }
 
     fn render(&self, cycle: u64) -> Vec<u8> {
-        let wall = self.wall_origin.after(self.due(cycle).since(Timestamp::ZERO));
+        let due = self.due(cycle);
+        let jumps = self.jumps.iter().filter(|(at, _)| *at <= due);
+        let shift: i64 = jumps.map(|(_, seconds)| seconds * 1_000_000_000).sum();
+        let wall = self.wall_origin.after(due.since(Timestamp::ZERO));
+        let wall = WallTime::from_unix_nanos(wall.as_unix_nanos() + shift);
         let text = protocol::push_text(wall, &self.zone);
         // The text is 42 bytes for as long as years have four digits, well below the 126 of a longer header.
         [&[0x81, text.len() as u8], text.as_bytes()].concat()
@@ -96,6 +129,8 @@ pub(crate) struct Windows {
     /// The newest cycle whose push has arrived.
     pub(crate) last_cycle: u32,
     pub(crate) state: State,
+    /// How many echoes are due up to the first that proves that the command in flight took effect; 0 if none was asked for.
+    fence: u32,
     /// The state that the newest command asks for.
     wants: bool,
     pub(crate) has_commanded: bool,
@@ -110,6 +145,7 @@ impl Windows {
             command_end: request_end,
             last_cycle: newest_cycle as u32,
             state: State::InFlight,
+            fence: 0,
             wants: true,
             has_commanded: false,
         }
@@ -126,7 +162,26 @@ impl Windows {
         self.wants = wants;
         self.command_end = end;
         self.state = State::InFlight;
+        self.fence = 0;
         self.since = now;
+    }
+
+    /// The client sends a text that wants an echo, the last of so many that are due.
+    pub(crate) fn on_text(&mut self, echoes_due: usize) {
+        if self.state == State::InFlight && self.fence == 0 {
+            self.fence = echoes_due as u32;
+        }
+    }
+
+    /// An echo arrived that begins at `offset` of the server's stream.
+    ///
+    /// Returns when the command was sent of which it is the fence.
+    pub(crate) fn on_echo(&mut self, offset: u64, now: Timestamp) -> Option<Timestamp> {
+        if self.state != State::InFlight || self.fence == 0 {
+            return None;
+        }
+        self.fence -= 1;
+        (self.fence == 0).then(|| self.settle(offset, now))
     }
 
     /// The server has taken the client's stream up to `taken`, has run idle, and has sent `sent` bytes so far.
@@ -136,11 +191,14 @@ impl Windows {
         if self.state != State::InFlight || taken < self.command_end {
             return None;
         }
-        let asked_at = self.since;
-        self.since = now;
+        Some(self.settle(sent, now))
+    }
+
+    fn settle(&mut self, offset: u64, now: Timestamp) -> Timestamp {
         self.state = if self.wants { State::On } else { State::Off };
-        self.quiet_from = if self.wants { u64::MAX } else { sent };
-        Some(asked_at)
+        self.quiet_from = if self.wants { u64::MAX } else { offset };
+        self.fence = 0;
+        std::mem::replace(&mut self.since, now)
     }
 
     /// Whether a command is in flight.
@@ -199,6 +257,19 @@ mod tests {
     }
 
     #[test]
+    fn the_echo_is_a_fence() {
+        let mut windows = Windows::new(at(0), 1, 0);
+        windows.on_idle(1, 0, at(1));
+        windows.on_text(1);
+        windows.on_command(Command::Unsubscribe, 20, at(50));
+        windows.on_text(2);
+        windows.on_text(3);
+        assert_eq!(windows.on_echo(500, at(60)), None, "it was sent before the command");
+        assert_eq!(windows.on_echo(520, at(61)), Some(at(50)));
+        assert_eq!((windows.state, windows.quiet_from), (State::Off, 520));
+    }
+
+    #[test]
     fn the_newest_change_decides_when_two_are_in_flight() {
         let mut windows = Windows::new(at(0), 1, 0);
         windows.on_idle(1, 0, at(1));
@@ -218,5 +289,18 @@ mod tests {
         assert_eq!(&grid.frame(1)[2..], b"Server push message at 2026-11-22 12:05:00");
         assert_eq!(&grid.frame(2)[2..], b"Server push message at 2026-11-22 12:10:00");
         assert_eq!(grid.frame(1)[1], 42);
+    }
+
+    #[test]
+    fn a_restart_and_a_set_clock_move_the_grid_and_the_texts() {
+        let origin = WallTime::from_unix_seconds(1_795_348_800);
+        let mut grid = Grid::new(Duration::from_secs(300), origin, Zone::UTC);
+        let start = Timestamp::ZERO + Duration::from_secs(1000);
+        grid.restart(start);
+        assert_eq!((grid.newest(start), grid.newest_before_start()), (3, 3));
+        assert_eq!(grid.due(4), Timestamp::ZERO + Duration::from_secs(1300));
+        grid.set_clock(Timestamp::ZERO + Duration::from_secs(1400), -60);
+        assert_eq!(&grid.frame(4)[2..], b"Server push message at 2026-11-22 12:21:40");
+        assert_eq!(&grid.frame(5)[2..], b"Server push message at 2026-11-22 12:25:40");
     }
 }

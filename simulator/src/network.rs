@@ -16,10 +16,22 @@ pub(crate) enum Kind {
     Audit,
     /// A timer of a client.
     Client,
+    /// A client learns that its connection was accepted, and sends its request.
+    Dial,
     /// Both ends and everything under way are gone: the link can be used again.
     Free,
+    /// The faults end, for those who are to get well.
+    Heal,
+    /// A slow client reads.
+    Read,
     /// A server should have dropped its end by now.
     Reap,
+    /// A server that stood still goes on.
+    Resume,
+    /// A line of a script.
+    Script,
+    /// Something happens to the server.
+    Server,
     /// Bytes reach the client.
     ToClient,
     /// The end of the stream, or a reset, reaches the client.
@@ -30,12 +42,18 @@ pub(crate) enum Kind {
     ToServerEnd,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 15] = [
     Kind::Accept,
     Kind::Audit,
     Kind::Client,
+    Kind::Dial,
     Kind::Free,
+    Kind::Heal,
+    Kind::Read,
     Kind::Reap,
+    Kind::Resume,
+    Kind::Script,
+    Kind::Server,
     Kind::ToClient,
     Kind::ToClientEnd,
     Kind::ToServer,
@@ -219,6 +237,9 @@ impl Network {
         let payload = self.payloads.add(&[bytes], self.now);
         let (now, link) = (self.now, &mut self.links[id.index()]);
         let (queue, payloads) = (&mut self.queue, &mut self.payloads);
+        if link.is_up_lost {
+            return payloads.discard_unused(payload);
+        }
         link.cut_up(now, bytes.len(), |piece| {
             payloads.retain(payload);
             queue.push(carry(id, Kind::ToServer, payload, piece));
@@ -228,7 +249,14 @@ impl Network {
 
     /// Ends the client's side of the stream.
     pub(crate) fn end_to_server(&mut self, id: LinkId, end: End) {
-        let at = self.links[id.index()].up_end(self.now);
+        let link = &mut self.links[id.index()];
+        if link.is_up_lost {
+            return;
+        }
+        let at = match end {
+            End::Finished => link.up_end(self.now),
+            End::Reset => link.up_reset(self.now),
+        };
         self.schedule(at, id.0, Kind::ToServerEnd, u32::from(end == End::Reset), 0);
     }
 
@@ -243,21 +271,22 @@ impl Network {
 
     fn send_payload(&mut self, to: LinkId, payload: PayloadId, length: usize) -> usize {
         let (now, link) = (self.now, &mut self.links[to.index()]);
-        link.down_sent += length as u64;
-        if link.is_client_gone {
-            return length;
+        let taken = link.flow.as_mut().map_or(length, |flow| flow.take(length));
+        link.down_sent += taken as u64;
+        if link.is_client_gone || link.is_down_lost || taken == 0 {
+            return taken;
         }
         let (queue, payloads) = (&mut self.queue, &mut self.payloads);
-        link.cut_down(now, length, |piece| {
+        link.cut_down(now, taken, |piece| {
             payloads.retain(payload);
             queue.push(carry(to, Kind::ToClient, payload, piece));
         });
-        length
+        taken
     }
 
     fn end_to_client(&mut self, id: LinkId, end: End) {
         let link = &mut self.links[id.index()];
-        if !link.is_down_ended {
+        if !link.is_down_ended && !link.is_down_lost {
             link.is_down_ended = true;
             let at = link.down_end(self.now);
             self.schedule(at, id.0, Kind::ToClientEnd, u32::from(end == End::Reset), 0);

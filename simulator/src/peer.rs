@@ -3,9 +3,11 @@
 use carillon_server::Timestamp;
 
 use crate::codec::{self, Garbled};
+use crate::coverage::Met;
 use crate::model::Windows;
-use crate::text::TextQueue;
+use crate::text::{Text, TextQueue};
 use crate::trace::Digest;
+use crate::verb::Offence;
 
 /// How far a connection has come, by its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +36,21 @@ pub(crate) struct Peer {
     pub(crate) has_close: bool,
     /// Whether a cause is known for which the server may end this connection.
     pub(crate) may_be_ended: bool,
+    /// What the client sends is lost: the server may find it dead.
+    pub(crate) is_mute: bool,
+    /// The receive window is limited.
+    pub(crate) is_slow: bool,
+    /// The rule that the client has broken.
+    pub(crate) offence: Option<Offence>,
+    /// Which faults it has met, a bit each.
+    pub(crate) met: Met,
     /// Waits for the world to see whether the server has run idle.
     pub(crate) is_settling: bool,
     partial: Option<Box<Partial>>,
+    /// Pushes that are due and could not come through yet.
+    pub(crate) owed: Option<Box<Owed>>,
+    /// When the last push was sent.
+    pub(crate) last_push_at: Timestamp,
     /// What the client has read, whenever it was.
     pub(crate) observed: Digest,
     /// Bytes sent so far.
@@ -48,6 +62,10 @@ pub(crate) struct Peer {
     pub(crate) refused: Option<Box<Vec<u8>>>,
     /// Texts whose echo is due.
     pub(crate) echoes: TextQueue,
+    /// How many of them the server owed when its shutdown began.
+    pub(crate) echoes_at_drain: u32,
+    /// A text whose echo was overtaken by a later one.
+    pub(crate) skipped_echo: Option<Text>,
     /// Texts whose log line is due.
     pub(crate) unlogged: TextQueue,
     /// Since when the first of them is waited for.
@@ -58,6 +76,15 @@ pub(crate) struct Peer {
     pub(crate) opened_at: Timestamp,
     /// When the client ended its side, or stopped being there.
     pub(crate) ended_at: Timestamp,
+}
+
+/// The cycles that a slow connection is owed.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
+    /// Due, and not yet seen.
+    pub(crate) waiting: Vec<u32>,
+    /// Due, and overtaken by a later one.
+    pub(crate) overtaken: Vec<u32>,
 }
 
 /// Bytes of a frame, and of a message, that are not complete.
@@ -77,13 +104,21 @@ impl Peer {
             phase: Phase::Handshake,
             has_close: false,
             may_be_ended: false,
+            is_mute: false,
+            is_slow: false,
+            offence: None,
+            met: Met::default(),
             is_settling: false,
             partial: None,
+            owed: None,
+            last_push_at: Timestamp::ZERO,
             observed: Digest::default(),
             sent,
             taken: 0,
             refused: None,
             echoes: TextQueue::default(),
+            echoes_at_drain: 0,
+            skipped_echo: None,
             unlogged: TextQueue::default(),
             waiting_since: now,
             ping: 0,

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use carillon_server::ConfigError;
+use carillon_server::{ConfigError, Timestamp};
 
 use crate::core_arm::CoreTarget;
+use crate::paused::{PausedTarget, ShellService};
 use crate::rng::Rng;
 use crate::scenario::Scenario;
+use crate::target::Target;
 use crate::trace::Trace;
 use crate::world::{Outcome, World};
 
@@ -46,15 +48,15 @@ impl fmt::Display for Arm {
 pub enum RunError {
     /// The server cannot keep its promises with this scenario's limits; change them.
     Config(ConfigError),
-    /// This arm cannot run the scenario; take another one.
-    Unsupported(Arm),
+    /// The runtime of the paused arm could not be built.
+    Runtime(String),
 }
 
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => write!(f, "the server refuses the scenario's limits: {error}"),
-            Self::Unsupported(arm) => write!(f, "the {arm} arm cannot run this scenario yet"),
+            Self::Runtime(error) => write!(f, "the runtime of the paused arm could not be built: {error}"),
         }
     }
 }
@@ -63,7 +65,7 @@ impl std::error::Error for RunError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(error) => Some(error),
-            Self::Unsupported(_) => None,
+            Self::Runtime(_) => None,
         }
     }
 }
@@ -74,7 +76,18 @@ impl From<ConfigError> for RunError {
     }
 }
 
-/// Runs `scenario` to its end; everything in it is decided by `seed`. `progress` is told the virtual time now and then.
+/// How to run, beyond what decides the run.
+#[derive(Debug, Default)]
+pub struct How {
+    /// What to write down.
+    pub trace: Trace,
+    /// Whether to keep a script of what happened from outside the server.
+    pub records: bool,
+    /// When to stop, before the shutdown; `None` for a whole run.
+    pub stops_at: Option<Timestamp>,
+}
+
+/// Runs `scenario` to its end; `seed` decides everything in it. `progress` is told the virtual time now and then.
 ///
 /// # Errors
 ///
@@ -83,16 +96,67 @@ pub fn run_arm(
     arm: Arm,
     scenario: &Scenario,
     seed: u64,
-    trace: Trace,
+    how: How,
     progress: impl FnMut(Duration),
 ) -> Result<Outcome, RunError> {
     let rng = Rng::new(seed);
     match arm {
         Arm::Core => {
-            let server = rng.fork("server");
-            let target = CoreTarget::new(&scenario.server, scenario.zone.clone(), scenario.shards, server)?;
-            Ok(World::new(scenario.clone(), target, &rng, trace).run(progress))
+            let target = core_target(scenario, &rng)?;
+            Ok(run_world(
+                World::new(scenario.clone(), target, &rng, how.trace),
+                how.records,
+                how.stops_at,
+                progress,
+            ))
         }
-        Arm::Paused => Err(RunError::Unsupported(arm)),
+        Arm::Paused => {
+            let target = paused_target(scenario, &rng)?;
+            Ok(run_world(
+                World::new(scenario.clone(), target, &rng, how.trace),
+                how.records,
+                how.stops_at,
+                progress,
+            ))
+        }
+    }
+}
+
+/// The reference server's core, as this scenario has it.
+///
+/// # Errors
+///
+/// Limits that the server refuses.
+pub fn core_target(scenario: &Scenario, rng: &Rng) -> Result<CoreTarget, RunError> {
+    let server = rng.fork("server");
+    Ok(CoreTarget::new(&scenario.server, scenario.zone.clone(), scenario.shards, server)?)
+}
+
+/// The reference server's shell, as this scenario has it.
+///
+/// # Errors
+///
+/// Limits that the server refuses, or a runtime that cannot be built.
+pub fn paused_target(scenario: &Scenario, rng: &Rng) -> Result<PausedTarget, RunError> {
+    scenario.server.validate()?;
+    let (config, zone, shards) = (scenario.server.clone(), scenario.zone.clone(), scenario.shards);
+    let server = rng.fork("server");
+    let start = move |clock| {
+        ShellService::start(&config, zone.clone(), shards, server.clone(), clock)
+            .expect("the configuration was validated")
+    };
+    PausedTarget::new(scenario.wall_origin, start).map_err(|error| RunError::Runtime(error.to_string()))
+}
+
+fn run_world<T: Target>(
+    world: World<T>,
+    records: bool,
+    stops_at: Option<Timestamp>,
+    progress: impl FnMut(Duration),
+) -> Outcome {
+    let world = if records { world.recording() } else { world };
+    match stops_at {
+        Some(at) => world.stopping_at(at).run(progress),
+        None => world.run(progress),
     }
 }

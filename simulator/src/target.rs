@@ -35,6 +35,22 @@ pub trait Target {
     /// Tells the target to shut down (G14). `false` if it cannot be told.
     fn drain(&mut self, net: &mut Network) -> bool;
 
+    /// The target stood still, and goes on: the network's clock has moved without it.
+    fn resume(&mut self, _net: &mut Network) {}
+
+    /// Its wall clock was set; [`Network::now`] shows the new time.
+    fn set_clock(&mut self, _net: &mut Network) {}
+
+    /// Ends it at once and starts it anew, without connections. `false` if it cannot be.
+    fn restart(&mut self, _net: &mut Network) -> bool {
+        false
+    }
+
+    /// How much it may buffer for one connection beyond its outbox and one message, in bytes (G10).
+    fn buffer_allowance(&self) -> u64 {
+        0
+    }
+
     /// Whether each log line is handed over while the input is handled that caused it.
     fn attributes_log(&self) -> bool {
         false

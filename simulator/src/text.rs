@@ -1,18 +1,49 @@
 //! The texts that virtual clients send, small enough to remember a queue of them per connection.
 
 use std::collections::VecDeque;
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::str::FromStr;
 
 use carillon_server::protocol::{Command, SUBSCRIBE, UNSUBSCRIBE};
 
+/// Texts that look like commands and are none: each wants an echo (G9).
+const NEAR_MISSES: [&str; 8] = [
+    "SUBSCRIBE",
+    " unsubscribe",
+    "subscribe ",
+    "Unsubscribe",
+    "unsubscribe\n",
+    "please unsubscribe me",
+    "unsubscribed",
+    "sub\0scribe",
+];
+
+/// What probes are filled with: characters of one to four bytes, and some that a careless server trims or cuts at.
+const FILLER: &str = " grün 推送 naïve 😀 \t\"quoted\" \\ plain\0zero ";
+
 /// A text message of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Text {
+pub enum Text {
+    /// Nothing at all.
+    Empty,
     /// A numbered text whose echo proves that what was sent before it took effect.
     Fence(u32),
+    /// The heartbeat of the seed document's app.
     Heartbeat,
+    /// The greeting of the seed document's app.
     Hello,
+    /// Something that looks like a command; the number chooses which.
+    NearMiss(u8),
+    /// A numbered text of this many bytes, of characters of all lengths.
+    Probe {
+        /// Its number.
+        number: u32,
+        /// Its length in bytes; what the number needs at least.
+        length: u32,
+    },
+    /// The command.
     Subscribe,
+    /// The command.
     Unsubscribe,
 }
 
@@ -21,16 +52,19 @@ impl Text {
         match self {
             Self::Subscribe => Some(Command::Subscribe),
             Self::Unsubscribe => Some(Command::Unsubscribe),
-            Self::Fence(_) | Self::Heartbeat | Self::Hello => None,
+            _ => None,
         }
     }
 
     /// Appends the text itself.
     pub(crate) fn render(self, to: &mut String) {
         match self {
+            Self::Empty => {}
             Self::Fence(number) => write!(to, "fence-{number}").expect("writing to a string does not fail"),
             Self::Heartbeat => to.push_str("Heartbeat"),
             Self::Hello => to.push_str("Hello, Server!"),
+            Self::NearMiss(which) => to.push_str(NEAR_MISSES[usize::from(which) % NEAR_MISSES.len()]),
+            Self::Probe { number, length } => render_probe(to, number, length as usize),
             Self::Subscribe => to.push_str(SUBSCRIBE),
             Self::Unsubscribe => to.push_str(UNSUBSCRIBE),
         }
@@ -41,6 +75,67 @@ impl Text {
         scratch.clear();
         self.render(scratch);
         scratch.as_bytes() == bytes
+    }
+}
+
+fn render_probe(to: &mut String, number: u32, length: usize) {
+    let start = to.len();
+    write!(to, "probe-{number}").expect("writing to a string does not fail");
+    for character in FILLER.chars().cycle() {
+        if to.len() - start + character.len_utf8() > length {
+            break;
+        }
+        to.push(character);
+    }
+    while to.len() - start < length {
+        to.push('.');
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("empty"),
+            Self::Fence(number) => write!(f, "fence-{number}"),
+            Self::Heartbeat => f.write_str("heartbeat"),
+            Self::Hello => f.write_str("hello"),
+            Self::NearMiss(which) => write!(f, "near-miss-{which}"),
+            Self::Probe { number, length } => write!(f, "probe-{number}-of-{length}-bytes"),
+            Self::Subscribe => f.write_str(SUBSCRIBE),
+            Self::Unsubscribe => f.write_str(UNSUBSCRIBE),
+        }
+    }
+}
+
+impl FromStr for Text {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let unknown = || {
+            format!(
+                "{word:?} is no text; allowed: empty, fence-N, heartbeat, hello, near-miss-N, probe-N-of-L-bytes, \
+                 subscribe, unsubscribe"
+            )
+        };
+        let number = |digits: &str| digits.parse::<u32>().map_err(|_| unknown());
+        match word {
+            "empty" => Ok(Self::Empty),
+            "heartbeat" => Ok(Self::Heartbeat),
+            "hello" => Ok(Self::Hello),
+            SUBSCRIBE => Ok(Self::Subscribe),
+            UNSUBSCRIBE => Ok(Self::Unsubscribe),
+            _ => {
+                if let Some(digits) = word.strip_prefix("fence-") {
+                    return Ok(Self::Fence(number(digits)?));
+                }
+                if let Some(digits) = word.strip_prefix("near-miss-") {
+                    return Ok(Self::NearMiss(digits.parse().map_err(|_| unknown())?));
+                }
+                let probe = word.strip_prefix("probe-").and_then(|rest| rest.strip_suffix("-bytes"));
+                let (name, length) = probe.and_then(|rest| rest.split_once("-of-")).ok_or_else(unknown)?;
+                Ok(Self::Probe { number: number(name)?, length: number(length)? })
+            }
+        }
     }
 }
 
@@ -71,6 +166,10 @@ impl TextQueue {
         popped
     }
 
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.len())
+    }
+
     /// Whether this text waits, though not as the first.
     pub(crate) fn has_behind_front(&self, mut is: impl FnMut(Text) -> bool) -> bool {
         self.rest.as_ref().is_some_and(|rest| rest.iter().any(|text| is(*text)))
@@ -78,5 +177,58 @@ impl TextQueue {
 
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_has_its_length_to_the_byte() {
+        for length in 8..300 {
+            let mut text = String::new();
+            Text::Probe { number: 7, length }.render(&mut text);
+            assert_eq!(text.len(), length as usize, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_near_miss_is_a_command() {
+        for near_miss in NEAR_MISSES {
+            assert_eq!(Command::parse(near_miss), None, "{near_miss:?}");
+        }
+    }
+
+    #[test]
+    fn every_text_is_read_back_from_its_name() {
+        let probe = Text::Probe { number: 3, length: 500 };
+        for text in [
+            Text::Empty,
+            Text::Fence(12),
+            Text::Heartbeat,
+            Text::Hello,
+            Text::NearMiss(3),
+            probe,
+            Text::Subscribe,
+            Text::Unsubscribe,
+        ] {
+            assert_eq!(text.to_string().parse(), Ok(text));
+        }
+        assert!("fence-x".parse::<Text>().is_err());
+        assert!("probe-1-of-bytes".parse::<Text>().is_err());
+    }
+
+    #[test]
+    fn a_queue_keeps_its_order_past_the_first() {
+        let mut queue = TextQueue::default();
+        for number in 0..4 {
+            queue.push(Text::Fence(number));
+        }
+        assert_eq!(queue.len(), 4);
+        assert!(queue.has_behind_front(|text| text == Text::Fence(3)));
+        assert!(!queue.has_behind_front(|text| text == Text::Fence(0)));
+        let drained: Vec<Text> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(drained, [Text::Fence(0), Text::Fence(1), Text::Fence(2), Text::Fence(3)]);
     }
 }

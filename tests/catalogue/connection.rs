@@ -130,11 +130,8 @@ impl CompactServer {
     where
         R: AsyncRead + Unpin,
     {
-        let limit = if self.has(Defect::WaitsForHandshake) {
-            FOREVER
-        } else {
-            self.settings.handshake_timeout
-        };
+        let limit =
+            if self.has(Defect::WaitsForHandshake) { FOREVER } else { self.settings.handshake_timeout };
         let upgraded = select! {
             biased;
             () = outbox.sealed() => return (Ending::Finish, Cause::Handshake),
@@ -180,29 +177,20 @@ impl CompactServer {
                 return Err(Ending::Linger);
             }
         }
-        if matches!(
-            self.defect,
-            Some(Defect::DecodesEachFragment | Defect::EchoesLastFragment)
-        ) {
+        if matches!(self.defect, Some(Defect::DecodesEachFragment | Defect::EchoesLastFragment)) {
             tap.fragments = Some(Fragments::default());
         }
         let path = self.settings.path.clone();
         #[expect(clippy::result_large_err, reason = "the library asks for this type")]
         let check = move |request: &Request, response: Response| {
-            if request.uri().path() == path {
-                Ok(response)
-            } else {
-                Err(not_found())
-            }
+            if request.uri().path() == path { Ok(response) } else { Err(not_found()) }
         };
-        accept_hdr_async_with_config(tap, check, Some(self.config()))
-            .await
-            .map_err(|error| {
-                if !matches!(error, Error::Http(_)) {
-                    outbox.put_raw(BAD_REQUEST);
-                }
-                Ending::Linger
-            })
+        accept_hdr_async_with_config(tap, check, Some(self.config())).await.map_err(|error| {
+            if !matches!(error, Error::Http(_)) {
+                outbox.put_raw(BAD_REQUEST);
+            }
+            Ending::Linger
+        })
     }
 
     /// Small buffers, for connections are many and messages small.
@@ -227,18 +215,12 @@ impl CompactServer {
     {
         let member = &membership.member;
         let outbox = &member.outbox;
-        let mut watch = Watch {
-            interval: self.settings.ping_interval,
-            pinged: None,
-        };
+        let mut watch = Watch { interval: self.settings.ping_interval, pinged: None };
         let mut answered = u64::MAX;
         loop {
             let heard = socket.get_ref().heard.max(outbox.moved());
-            let deadline = if self.has(Defect::NeverFindsDead) {
-                now() + FOREVER
-            } else {
-                watch.deadline(heard)
-            };
+            let deadline =
+                if self.has(Defect::NeverFindsDead) { now() + FOREVER } else { watch.deadline(heard) };
             let step = select! {
                 biased;
                 () = outbox.sealed() => return (Ending::Linger, Cause::Closed),
@@ -269,11 +251,7 @@ impl CompactServer {
     {
         let tap = socket.get_mut();
         let first = std::mem::replace(answered, tap.reads) != tap.reads;
-        let frames = tap
-            .fragments
-            .as_mut()
-            .map(Fragments::take_message)
-            .unwrap_or_default();
+        let frames = tap.fragments.as_mut().map(Fragments::take_message).unwrap_or_default();
         let last = text.len() - frames.last().copied().unwrap_or(text.len()).min(text.len());
         match self.defect {
             Some(Defect::AnswersOncePerRead) if !first => None,
@@ -348,11 +326,7 @@ impl CompactServer {
     fn apply(&self, member: &Member, on: bool) {
         let mut wish = member.wish();
         let was_on = wish.since.is_some();
-        let on = if self.has(Defect::TogglesOnCommand) {
-            !was_on
-        } else {
-            on
-        };
+        let on = if self.has(Defect::TogglesOnCommand) { !was_on } else { on };
         match (on, self.defect) {
             (false, Some(Defect::IgnoresUnsubscribe)) | (true, Some(Defect::IgnoresSubscribe)) => {}
             (false, Some(Defect::UnsubscribesAtNextCycle)) => wish.leaving = true,
@@ -411,9 +385,7 @@ impl CompactServer {
         }
         match message {
             Message::Binary(bytes) if self.has(Defect::EchoesBinary) => {
-                member
-                    .outbox
-                    .offer(&encode(Frame::message(bytes, OpCode::Data(Data::Binary), true)));
+                member.outbox.offer(&encode(Frame::message(bytes, OpCode::Data(Data::Binary), true)));
             }
             Message::Close(frame) => {
                 member.outbox.answer_close(frame);
@@ -518,9 +490,7 @@ fn text_frame(text: &str) -> Encoded {
 
 /// As many whole characters as fit.
 fn cut(text: &str, longest: usize) -> &str {
-    let end = (0..=longest.min(text.len()))
-        .rev()
-        .find(|&end| text.is_char_boundary(end));
+    let end = (0..=longest.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
     &text[..end.unwrap_or(0)]
 }
 

@@ -58,13 +58,7 @@ impl Fragments {
         if self.header.len() < 2 + extra + mask {
             return None;
         }
-        let wide = self.header[2..2 + extra]
-            .iter()
-            .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
-        Some(if extra == 0 {
-            usize::from(second & 0x7f)
-        } else {
-            wide
-        })
+        let wide = self.header[2..2 + extra].iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        Some(if extra == 0 { usize::from(second & 0x7f) } else { wide })
     }
 }

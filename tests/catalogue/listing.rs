@@ -54,21 +54,12 @@ impl Listing {
     /// The server; of the settings it knows the period and the path.
     pub(crate) fn start(settings: Settings, clock: WallClock, journal: Journal) -> Arc<Self> {
         let clients = std::sync::Mutex::default();
-        Arc::new(Self {
-            settings,
-            clock,
-            journal,
-            connections: AtomicU64::new(0),
-            clients,
-        })
+        Arc::new(Self { settings, clock, journal, connections: AtomicU64::new(0), clients })
     }
 
     /// How many clients are in the map.
     pub(crate) fn census(&self) -> usize {
-        self.clients
-            .lock()
-            .expect("nobody panics with the map in hand")
-            .len()
+        self.clients.lock().expect("nobody panics with the map in hand").len()
     }
 
     /// Serves one stream.
@@ -79,11 +70,7 @@ impl Listing {
         let path = self.settings.path.clone();
         #[expect(clippy::result_large_err, reason = "the library asks for this type")]
         let check = move |request: &Request, response: Response| {
-            if request.uri().path() == path {
-                Ok(response)
-            } else {
-                Err(not_found())
-            }
+            if request.uri().path() == path { Ok(response) } else { Err(not_found()) }
         };
         let stream: Box<dyn Stream> = Box::new(stream);
         let Ok(socket) = accept_hdr_async(stream, check).await else {
@@ -97,10 +84,7 @@ impl Listing {
             wants_push: AtomicBool::new(true),
             sender: Mutex::new(sender),
         });
-        self.clients
-            .lock()
-            .expect("nobody panics with the map in hand")
-            .insert(number, client.clone());
+        self.clients.lock().expect("nobody panics with the map in hand").insert(number, client.clone());
 
         let push_job = tokio::spawn(self.clone().push_to_all());
         while let Some(Ok(message)) = incoming.next().await {

@@ -71,12 +71,7 @@ impl Outbox {
             moved: now(),
             task: None,
         };
-        Arc::new(Self {
-            limit,
-            budget,
-            defect,
-            pending: Mutex::new(pending),
-        })
+        Arc::new(Self { limit, budget, defect, pending: Mutex::new(pending) })
     }
 
     /// Queues a frame; a client for which it is one too many is closed with 1013.
@@ -152,9 +147,7 @@ impl Outbox {
 
     /// Ready while the queue is short enough to read more input, which may bring replies.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.await_that(cx, |pending| {
-            !self.is_long(pending) || self.has(Defect::GrowsOutbox)
-        })
+        self.await_that(cx, |pending| !self.is_long(pending) || self.has(Defect::GrowsOutbox))
     }
 
     /// Resolves when the client has taken all, or is not worth waiting for any more.
@@ -191,11 +184,7 @@ impl Outbox {
             self.took(&mut pending, taken, frame.len());
         }
         ready!(Pin::new(output).poll_flush(cx))?;
-        if pending.sealed {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
+        if pending.sealed { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     /// The frame to write; behind all others the Close.
@@ -254,10 +243,7 @@ impl Outbox {
         }
         pending.sealed = true;
         if let (true, Some(code)) = (pending.open, code) {
-            let close = encode(Frame::close(Some(CloseFrame {
-                code,
-                reason: "".into(),
-            })));
+            let close = encode(Frame::close(Some(CloseFrame { code, reason: "".into() })));
             pending.close = Some(close);
         }
     }

@@ -193,10 +193,7 @@ impl CompactServer {
         state.next_id += 1;
         let id = state.next_id;
         state.streams.insert(id, outbox.clone());
-        Some(Ticket {
-            id,
-            server: self.clone(),
-        })
+        Some(Ticket { id, server: self.clone() })
     }
 
     /// Counts an open connection in.
@@ -204,26 +201,13 @@ impl CompactServer {
         let mut state = self.state();
         let (slot, wanted) = state.slots.take(id);
         let wish = self.first_wish(wanted, state.slots.is_used(slot));
-        let member = Arc::new(Member {
-            id,
-            slot,
-            outbox: outbox.clone(),
-            wish: Mutex::new(wish),
-        });
+        let member = Arc::new(Member { id, slot, outbox: outbox.clone(), wish: Mutex::new(wish) });
         state.shard_of(id).insert(id, member.clone());
         drop(state);
         let served = self.served.fetch_add(1, Ordering::Relaxed) + 1;
-        let total = if self.has(Defect::CountsOnlyUp) {
-            served
-        } else {
-            self.census()
-        };
+        let total = if self.has(Defect::CountsOnlyUp) { served } else { self.census() };
         self.log(format!("Client connected. Total connections: {total}"));
-        Membership {
-            server: self.clone(),
-            member,
-            keeps_entry: false,
-        }
+        Membership { server: self.clone(), member, keeps_entry: false }
     }
 
     /// A new client wants pushes; what the last client of its place wanted concerns only the defects.
@@ -249,12 +233,7 @@ impl CompactServer {
 
     /// The open connections in the order of the walk: shard by shard, the oldest first.
     pub(super) fn members(&self) -> Vec<Arc<Member>> {
-        self.state()
-            .shards
-            .iter()
-            .flat_map(BTreeMap::values)
-            .cloned()
-            .collect()
+        self.state().shards.iter().flat_map(BTreeMap::values).cloned().collect()
     }
 
     pub(super) fn is_open(&self, id: u64) -> bool {
@@ -268,11 +247,7 @@ impl CompactServer {
     /// The belated clean-up of places that were left: whoever sits there now is put back to the default.
     pub(super) fn clean_slots(&self) {
         let unclean = std::mem::take(&mut self.state().slots.unclean);
-        for member in self
-            .members()
-            .iter()
-            .filter(|member| unclean.contains(&member.slot))
-        {
+        for member in self.members().iter().filter(|member| unclean.contains(&member.slot)) {
             member.wish().since.get_or_insert_with(now);
         }
     }
@@ -313,11 +288,7 @@ impl State {
 impl Slots {
     /// The lowest free place, and whether its last client wanted pushes.
     fn take(&mut self, id: u64) -> (usize, bool) {
-        let slot = self
-            .taken
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or(self.taken.len());
+        let slot = self.taken.iter().position(Option::is_none).unwrap_or(self.taken.len());
         let wanted = self.wanted.get(slot).copied().unwrap_or(true);
         if slot == self.taken.len() {
             self.taken.push(None);
@@ -376,11 +347,7 @@ impl Drop for Membership {
             server.leave(&self.member);
         }
         let served = server.served.load(Ordering::Relaxed);
-        let total = if server.has(Defect::CountsOnlyUp) {
-            served
-        } else {
-            server.census()
-        };
+        let total = if server.has(Defect::CountsOnlyUp) { served } else { server.census() };
         server.log(format!("Client disconnected. Total connections: {total}"));
     }
 }

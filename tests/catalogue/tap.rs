@@ -50,16 +50,7 @@ impl<R: AsyncRead + Unpin> Tap<R> {
     /// Nothing read yet.
     pub(crate) fn new(input: R, outbox: Arc<Outbox>) -> Self {
         let heard = now();
-        Self {
-            heard,
-            reads: 0,
-            fragments: None,
-            input,
-            outbox,
-            ahead: Vec::new(),
-            head: 0,
-            open: false,
-        }
+        Self { heard, reads: 0, fragments: None, input, outbox, ahead: Vec::new(), head: 0, open: false }
     }
 
     /// Reads the whole request head before tungstenite sees any of it: it takes a head in very small pieces for an

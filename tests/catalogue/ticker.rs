@@ -156,11 +156,7 @@ impl CompactServer {
 
     fn push_at(&self, due: Instant) -> Encoded {
         let text = format!("Server push message at {}", self.render(due));
-        let text = if self.has(Defect::EndsWithNewline) {
-            text + "\n"
-        } else {
-            text
-        };
+        let text = if self.has(Defect::EndsWithNewline) { text + "\n" } else { text };
         encode(Frame::message(text, OpCode::Data(Data::Text), true))
     }
 

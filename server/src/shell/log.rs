@@ -38,7 +38,7 @@ pub enum LogFormat {
 /// The log of a server, over all of its shards.
 ///
 /// Lines are queued in memory and written in large pieces by a thread of their own. When more than 4 MiB wait, lines
-/// are dropped and counted, and a line says how many; a writer that fails ends the log and nothing else.
+/// are dropped and counted, and a line says how many. An output that fails loses its lines and does no other harm.
 #[derive(Debug)]
 pub struct Journal {
     format: LogFormat,
@@ -128,8 +128,6 @@ struct Pending {
     lost: u64,
     lost_at: WallTime,
     is_writing: bool,
-    /// The output has failed: nobody reads the log any more.
-    is_broken: bool,
     is_closed: bool,
 }
 
@@ -141,9 +139,6 @@ impl Queue {
     fn push(&self, mut line: String, wall: WallTime) {
         line.push('\n');
         let mut pending = self.lock();
-        if pending.is_broken {
-            return;
-        }
         if pending.lines.len() + line.len() > QUEUE_LIMIT {
             pending.lost += 1;
             pending.lost_at = wall;
@@ -160,16 +155,12 @@ impl Queue {
     fn write_to(&self, mut output: impl Write, describe_lost: impl Fn(u64, WallTime) -> String) {
         let mut batch = Vec::new();
         while self.take(&mut batch, &describe_lost) {
-            let result = output.write_all(&batch).and_then(|()| output.flush());
+            // An output that has failed may work again, as a disk that was full does; what was meant for it is lost.
+            output.write_all(&batch).and_then(|()| output.flush()).ok();
             batch.clear();
             // Quiet hours should not keep the memory of a burst.
             batch.shrink_to(BATCH_KEPT);
-            let mut pending = self.lock();
-            pending.is_writing = false;
-            if result.is_err() {
-                pending.is_broken = true;
-                pending.lines = Vec::new();
-            }
+            self.lock().is_writing = false;
             self.was_written.notify_all();
         }
     }

@@ -94,3 +94,54 @@ pub(super) fn poll_read<S: AsyncRead + Unpin>(
     ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
     Poll::Ready(Ok(buffer.filled().len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// More than the kernel holds for a socket that nobody reads.
+    const FLOOD: usize = 64 << 20;
+
+    async fn offer_all(stream: &mut impl Socket, bytes: &[u8]) {
+        let mut taken = 0;
+        poll_fn(|cx| {
+            // Offered once per poll: whoever is told less than all relies on being woken.
+            taken += match stream.poll_offer(cx, &bytes[taken..]) {
+                Poll::Ready(count) => count.unwrap(),
+                Poll::Pending => 0,
+            };
+            if taken == bytes.len() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_took_less_than_all_wakes_when_it_can_take_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        // A task of its own, so that what wakes the reader does not wake the writer.
+        let reader = tokio::spawn(async move {
+            let mut bytes = Vec::new();
+            far.take(FLOOD as u64).read_to_end(&mut bytes).await.unwrap();
+            bytes.len()
+        });
+        offer_all(&mut near, &vec![7; FLOOD]).await;
+        assert_eq!(reader.await.unwrap(), FLOOD);
+    }
+
+    #[tokio::test]
+    async fn one_poll_may_write_to_more_streams_than_a_task_has_budget_for() {
+        let mut pipes: Vec<_> = (0..1000).map(|_| tokio::io::duplex(64)).collect();
+        let offered = poll_fn(|cx| {
+            let offers = pipes.iter_mut().map(|(near, _)| near.poll_offer(cx, b"push"));
+            Poll::Ready(offers.filter(|offer| matches!(offer, Poll::Ready(Ok(4)))).count())
+        });
+        assert_eq!(offered.await, 1000);
+    }
+}

@@ -114,10 +114,10 @@ async fn a_drain_closes_with_1001_and_the_server_ends() {
         panic!("expected a Close");
     };
     assert_eq!(u16::from(close.code), 1001);
+    connect_async(&server.url).await.expect_err("nobody listens any more");
     assert!(client.next().await.is_none());
     drop(client);
     server.task.await.unwrap().unwrap();
-    connect_async(server.url).await.expect_err("nobody listens any more");
 }
 
 #[tokio::test]

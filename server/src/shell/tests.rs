@@ -141,16 +141,17 @@ async fn one_that_is_blocked_and_one_that_fails_delay_nobody() {
         let (blocked, _blocked_task) = connect(&stage).await;
         let (failing, failing_task) = connect(&stage).await;
         let (healthy, _healthy_task) = connect(&stage).await;
-        blocked.plan([Write::Block]);
+        blocked.plan([Write::Take(5), Write::Block]);
         failing.plan([Write::Fail]);
         tokio::time::sleep(PERIOD).await;
         assert_eq!(healthy.received(), push(1));
         failing_task.await.unwrap();
         assert!(failing.is_dropped());
         assert_eq!(stage.events.take(), ["pushed", "disconnected"]);
+        assert_eq!(blocked.received(), push(1)[..5]);
         blocked.unblock();
         settle().await;
-        assert_eq!(blocked.received(), push(1));
+        assert_eq!(blocked.received(), push(1)[5..]);
     })
     .await;
 }
@@ -208,6 +209,28 @@ async fn who_reads_no_echoes_is_not_read_either_and_loses_none_of_them() {
         let echoes: Vec<u8> =
             (0..20).flat_map(|index| server_text(&format!("Server received: {}", text(index)))).collect();
         assert_eq!(peer.received(), echoes);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_too_slow_for_pushes_is_told_so_and_its_input_is_thrown_away() {
+    let config = Config { max_message: 100, outbox_limit: 254, ..quiet() };
+    on_stage(config, async |stage| {
+        let (peer, task) = connect(&stage).await;
+        peer.plan([Write::Block]);
+        // Two echoes of 119 bytes stall the input, and with a push of 44 they are more than 254.
+        (0..5).for_each(|_| peer.send_text(&"x".repeat(100)));
+        settle().await;
+        assert_eq!(peer.unread(), 2, "stalled, with one piece in hand");
+        tokio::time::sleep(PERIOD).await;
+        assert_eq!(peer.unread(), 0);
+        peer.unblock();
+        settle().await;
+        let sentence = "pushes were not read in time; reconnect and read faster";
+        assert_eq!(peer.received(), server_close(1013, sentence));
+        peer.send(Read::End);
+        task.await.unwrap();
     })
     .await;
 }

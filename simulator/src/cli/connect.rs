@@ -65,7 +65,7 @@ async fn talk(options: &Options) -> Result<(), ConnectError> {
     }
 }
 
-/// Passes on what is typed. Ctrl-C types `quit`, so that the server is told; a second one does not wait for its answer.
+/// Passes on what is typed. Ctrl-C types `quit`, so that the server is told; a second one does not wait for that.
 async fn type_until_interrupted(mut keyboard: impl AsyncWrite + Unpin) {
     tokio::select! {
         () = type_everything(&mut keyboard) => {}

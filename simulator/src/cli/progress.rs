@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use carillon_simulator::Outcome;
 use carillon_simulator::report::Run;
-use carillon_simulator::run::run_arm;
-use carillon_simulator::{Outcome, Trace};
+use carillon_simulator::run::{How, run_arm};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Failure;
@@ -12,9 +12,9 @@ use super::Failure;
 const TEMPLATE: &str = "{msg} {wide_bar} {percent:>3} %, {elapsed} so far, {eta} to go";
 
 /// Runs, and shows on a terminal how far it is.
-pub(crate) fn simulate(run: &Run<'_>, trace: Trace, message: String) -> Result<Outcome, Failure> {
+pub(crate) fn simulate(run: &Run<'_>, how: How, message: String) -> Result<Outcome, Failure> {
     let bar = bar(message, run.scenario.duration);
-    let result = run_arm(run.arm, run.scenario, run.seed, trace, |so_far| bar.set_position(so_far.as_secs()));
+    let result = run_arm(run.arm, run.scenario, run.seed, how, |so_far| bar.set_position(so_far.as_secs()));
     bar.finish_and_clear();
     result.map_err(|error| Failure::Impossible(error.to_string()))
 }

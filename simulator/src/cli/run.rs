@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use carillon_simulator::report::{Run, Summary, TextReport, Verdict};
 use carillon_simulator::run::Arm;
+use carillon_simulator::run::How;
 use carillon_simulator::units::{format_span, parse_count, parse_span};
-use carillon_simulator::{Outcome, Scenario, Trace};
+use carillon_simulator::{Outcome, Scenario};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -34,7 +35,7 @@ const SEED_BITS: u32 = 48;
 )]
 pub(crate) struct Options {
     /// What the clients do
-    #[arg(long, value_name = "NAME", default_value = "day", value_parser = PossibleValuesParser::new(Scenario::NAMES))]
+    #[arg(long, value_name = "NAME", default_value = "day", value_parser = scenario_parser())]
     scenario: String,
 
     /// How many clients there are, such as 500, 10k or 1m
@@ -68,8 +69,8 @@ pub(crate) struct Options {
 
 /// Runs and reports.
 pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
-    let scenario = options.scenario().map_err(Failure::Usage)?;
     let seed = options.seed.unwrap_or_else(draw_seed);
+    let scenario = options.scenario(seed).map_err(Failure::Usage)?;
     let mut run = Run { arm: options.arm, scenario: &scenario, seed, wall: Duration::ZERO };
     if options.seed.is_none() {
         // Before anything happens: should the server panic, this line is all that is left.
@@ -77,7 +78,8 @@ pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
     }
     let json = JsonOutput::open(options.json.as_deref())?;
     let trace = options.trace.as_deref().map(TraceFile::create).transpose()?;
-    let outcome = clocked(&mut run, trace.as_ref().map(TraceFile::trace).unwrap_or_default())?;
+    let how = How { trace: trace.as_ref().map(TraceFile::trace).unwrap_or_default(), ..How::default() };
+    let outcome = clocked(&mut run, how)?;
     trace.map_or(Ok(()), TraceFile::finish)?;
     let is_text_wanted = json.leaves_stdout();
     json.write(&Summary::new(&run, &outcome))?;
@@ -94,24 +96,24 @@ pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
 
 /// Runs, and notes the wall time that it took.
 #[expect(clippy::disallowed_methods, reason = "the speeds of the report are figures of the wall clock")]
-fn clocked(run: &mut Run<'_>, trace: Trace) -> Result<Outcome, Failure> {
+fn clocked(run: &mut Run<'_>, how: How) -> Result<Outcome, Failure> {
     let message = format!("{}, seed {}", run.scenario.name, run.seed);
     let start = Instant::now();
-    let result = simulate(run, trace, message);
+    let result = simulate(run, how, message);
     run.wall = start.elapsed();
     result
 }
 
 impl Options {
     /// The scenario that is asked for, or the sentence that says why it makes no sense.
-    fn scenario(&self) -> Result<Scenario, String> {
-        let scenario = Scenario::named(&self.scenario, self.clients, self.duration, self.period)
+    fn scenario(&self, seed: u64) -> Result<Scenario, String> {
+        let scenario = Scenario::named(&self.scenario, self.clients, self.duration, self.period, seed)
             .ok_or_else(|| format!("there is no scenario {:?}", self.scenario))?;
         if self.period < SHORTEST_PERIOD {
             let window = scenario.bounds.push + scenario.links.longest_way();
             return Err(format!(
-                "--period {} is too short; it must be at least {}, as a push may take {} to arrive (the server's bound \
-                 and the slowest link) and must have come before the next is due",
+                "--period {} is too short; it must be at least {}, as a push may take {} to arrive (the server's \
+                 bound and the slowest link) and must have come before the next is due",
                 format_span(self.period),
                 format_span(SHORTEST_PERIOD),
                 format_span(window),
@@ -136,6 +138,11 @@ fn parse_clients(text: &str) -> Result<u32, String> {
     } else {
         Err("it must lie between 1 and 10m".to_owned())
     }
+}
+
+/// Only the names of the scenarios, which clap lists in its errors.
+fn scenario_parser() -> PossibleValuesParser {
+    PossibleValuesParser::new(Scenario::BUILT_IN.map(|(name, _)| name))
 }
 
 /// Only the names of the arms, which clap lists in its errors.
@@ -169,7 +176,7 @@ mod tests {
     }
 
     fn refusal(arguments: &[&str]) -> String {
-        parse(arguments).unwrap().scenario().unwrap_err()
+        parse(arguments).unwrap().scenario(1).unwrap_err()
     }
 
     #[test]
@@ -225,14 +232,14 @@ mod tests {
         let too_long = refusal(&["--for", "367d"]);
         assert!(too_long.contains("--for 367d is out of range"), "{too_long}");
         for edge in [["--period", "1s", "--for", "1s"], ["--period", "5m", "--for", "366d"]] {
-            assert!(parse(&edge).unwrap().scenario().is_ok(), "{edge:?}");
+            assert!(parse(&edge).unwrap().scenario(1).is_ok(), "{edge:?}");
         }
     }
 
     #[test]
     fn every_scenario_that_is_offered_exists() {
-        for name in Scenario::NAMES {
-            assert_eq!(parse(&["--scenario", name]).unwrap().scenario().unwrap().name, name);
+        for (name, _) in Scenario::BUILT_IN {
+            assert_eq!(parse(&["--scenario", name]).unwrap().scenario(1).unwrap().name, name);
         }
     }
 
@@ -244,7 +251,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_repeat_line_reads_back_as_the_run_that_it_repeats(
-            scenario in prop::sample::select(&Scenario::NAMES),
+            scenario in prop::sample::select(Scenario::BUILT_IN.map(|(name, _)| name).to_vec()),
             clients in 1..=MOST_CLIENTS,
             period in 1000..400_000_u64,
             duration in 400_000..1_000_000_000_u64,
@@ -261,7 +268,7 @@ mod tests {
                 json: None,
                 trace: None,
             };
-            let scenario = options.scenario().unwrap();
+            let scenario = options.scenario(1).unwrap();
             let line = Run { arm, scenario: &scenario, seed, wall: Duration::ZERO }.repeat_line();
             let arguments: Vec<_> = line.strip_prefix("cargo sim run ").unwrap().split(' ').collect();
             prop_assert_eq!(parse(&arguments).unwrap(), options);

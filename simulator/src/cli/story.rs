@@ -1,7 +1,8 @@
 //! Finds out what happened around a violation, by running the same seed again and looking at one client.
 
 use carillon_simulator::report::{Run, Story, ViolationReport};
-use carillon_simulator::{Outcome, Scenario, Violation};
+use carillon_simulator::run::How;
+use carillon_simulator::{Outcome, Violation};
 
 use super::progress::simulate;
 use super::{Failure, terminal};
@@ -18,9 +19,8 @@ pub(crate) fn tell(run: &Run<'_>, outcome: &Outcome) -> Result<String, Failure> 
 
 fn story_of(run: &Run<'_>, violation: &Violation) -> Result<String, Failure> {
     let story = Story::new(violation, run.scenario);
-    let scenario = Scenario { duration: story.duration(), ..run.scenario.clone() };
-    let again =
-        simulate(&Run { scenario: &scenario, ..*run }, story.trace(), "once more, for the story".to_owned())?;
+    let how = How { trace: story.trace(), stops_at: Some(story.end()), ..How::default() };
+    let again = simulate(run, how, "once more, for the story".to_owned())?;
     if again.score.violations.first() == Some(violation) {
         Ok(story.to_string())
     } else {

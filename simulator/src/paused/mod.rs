@@ -6,6 +6,7 @@ mod stream;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -70,13 +71,14 @@ where
 #[derive(Clone, Debug)]
 pub struct VirtualClock {
     origin: Instant,
-    wall_origin: WallTime,
+    /// What the wall clock shows at the origin, in nanoseconds since the Unix epoch; it is set when the clock is.
+    wall_origin: Arc<AtomicI64>,
 }
 
 impl VirtualClock {
     /// The wall clock now.
     pub fn wall(&self) -> WallTime {
-        self.wall_origin.after(self.elapsed())
+        WallTime::from_unix_nanos(self.wall_origin.load(Relaxed)).after(self.elapsed())
     }
 
     /// The monotonic clock now.
@@ -108,6 +110,7 @@ impl VirtualClock {
 pub struct PausedTarget {
     runtime: Runtime,
     tasks: LocalSet,
+    start: Box<dyn Fn(VirtualClock) -> Rc<dyn Service>>,
     service: Rc<dyn Service>,
     clock: VirtualClock,
     activity: Arc<Activity>,
@@ -131,22 +134,26 @@ impl PausedTarget {
     /// The runtime could not be built.
     pub fn new<S: Service + 'static>(
         wall_origin: WallTime,
-        start: impl FnOnce(VirtualClock) -> S,
+        start: impl Fn(VirtualClock) -> S + 'static,
     ) -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
-        let tasks = LocalSet::new();
-        let (clock, service) = tasks.block_on(&runtime, async {
+        let wall_origin = Arc::new(AtomicI64::new(wall_origin.as_unix_nanos()));
+        let clock = {
+            let _guard = runtime.enter();
             #[expect(
                 clippy::disallowed_methods,
                 reason = "the clock of a paused runtime shows what the world has set"
             )]
-            let clock = VirtualClock { origin: Instant::now(), wall_origin };
-            (clock.clone(), start(clock))
-        });
+            VirtualClock { origin: Instant::now(), wall_origin }
+        };
+        let start = Box::new(move |clock| Rc::new(start(clock)) as Rc<dyn Service>);
+        let tasks = LocalSet::new();
+        let service = tasks.block_on(&runtime, async { start(clock.clone()) });
         Ok(Self {
             runtime,
             tasks,
-            service: Rc::new(service),
+            start,
+            service,
             clock,
             activity: Arc::default(),
             pipes: Vec::new(),
@@ -175,7 +182,7 @@ impl PausedTarget {
     /// Moves what the server has done to the network.
     fn collect(&mut self, net: &mut Network) {
         for link in self.activity.take() {
-            let Some(pipe) = &self.pipes[link.index()] else { continue };
+            let Some(Some(pipe)) = self.pipes.get(link.index()) else { continue };
             let mut pipe = lock(pipe);
             pipe.unmark();
             let taken = net.send(link, &pipe.outbound);
@@ -201,7 +208,7 @@ impl PausedTarget {
 
     fn with_pipe(&mut self, link: LinkId, act: impl FnOnce(&mut Pipe)) {
         self.is_busy = true;
-        if let Some(pipe) = &self.pipes[link.index()] {
+        if let Some(Some(pipe)) = self.pipes.get(link.index()) {
             act(&mut lock(pipe));
         }
     }
@@ -275,6 +282,36 @@ impl Target for PausedTarget {
         let drain = self.tasks.block_on(&self.runtime, async move { service.drain() });
         self.is_busy = true;
         drain.map(|drain| self.tasks.spawn_local(drain)).is_some()
+    }
+
+    fn resume(&mut self, net: &mut Network) {
+        let behind = round_up(net.now().at).since(self.now());
+        self.is_busy = true;
+        self.tasks.block_on(&self.runtime, tokio::time::advance(behind));
+        net.now = net.now.max(self.now());
+    }
+
+    fn set_clock(&mut self, net: &mut Network) {
+        self.clock.wall_origin.store(net.wall_origin.as_unix_nanos(), Relaxed);
+    }
+
+    /// All tasks are dropped where they are, as they are when a process ends.
+    fn restart(&mut self, net: &mut Network) -> bool {
+        self.pipes.clear();
+        {
+            let _guard = self.runtime.enter();
+            self.tasks = LocalSet::new();
+        }
+        self.activity.take();
+        let (start, clock) = (&self.start, self.clock.clone());
+        self.service = self.tasks.block_on(&self.runtime, async { start(clock) });
+        self.is_busy = true;
+        net.now = net.now.max(self.now());
+        true
+    }
+
+    fn buffer_allowance(&self) -> u64 {
+        ROOM as u64 / 8
     }
 
     fn census(&self) -> Option<Census> {

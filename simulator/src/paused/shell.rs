@@ -33,7 +33,7 @@ impl ShellService {
         mut rng: Rng,
         clock: VirtualClock,
     ) -> Result<Self, ConfigError> {
-        let announcer = Announcer::new(Timestamp::ZERO, config.period, zone.clone());
+        let announcer = Announcer::new(clock.timestamp(), config.period, zone.clone());
         let announcer = Arc::new(Mutex::new(announcer));
         let log = Arc::new(Lines { zone, total: Mutex::new(0), lines: Mutex::default() });
         let clock: Arc<dyn Clock> = Arc::new(clock);

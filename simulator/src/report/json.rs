@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::words::moment;
+use super::words::{moment, who};
 use super::{Run, Verdict};
-use crate::checker::{Race, Score, Violation};
 use crate::guarantee::Guarantee;
+use crate::score::{Race, Score, Violation};
 use crate::world::Outcome;
 
 /// The version of [`Summary`]; it rises when a field changes its meaning or goes away.
@@ -26,7 +26,7 @@ pub struct Summary {
     /// Where it ran: `core` or `paused`.
     pub arm: &'static str,
     /// The name of the scenario.
-    pub scenario: &'static str,
+    pub scenario: String,
     /// What decided the run; drawn seeds fit 48 bits, so that every reader of JSON takes them for what they are.
     pub seed: u64,
     /// How many clients there were.
@@ -92,7 +92,7 @@ pub struct ViolationEntry {
     /// When it came to light, in virtual seconds.
     pub at_seconds: f64,
     /// The client that it happened to.
-    pub client: u32,
+    pub client: Option<u32>,
     /// What was seen, and what was due, in one sentence.
     pub detail: String,
 }
@@ -135,7 +135,7 @@ impl Summary {
             schema_version: SCHEMA_VERSION,
             command: "run",
             arm: run.arm.name(),
-            scenario: run.scenario.name,
+            scenario: run.scenario.name.clone(),
             seed: run.seed,
             clients: run.scenario.clients,
             period_seconds: rounded(run.scenario.server.period.as_secs_f64(), 3),
@@ -214,13 +214,8 @@ impl Latency {
 }
 
 fn sentence(violation: &Violation) -> String {
-    format!(
-        "{}, client {}: {}: {}",
-        moment(violation.at),
-        violation.client,
-        violation.fault.name(),
-        violation.detail
-    )
+    let (at, who) = (moment(violation.at), who(violation.client));
+    format!("{at}, {who}: {}: {}", violation.fault.name(), violation.detail)
 }
 
 /// The number with this many digits behind the point.

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::checker::Tally;
 use crate::run::Arm;
 use crate::scenario::Scenario;
+use crate::score::Tally;
 use crate::world::Outcome;
 
 pub use json::{GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Summary, ViolationEntry};

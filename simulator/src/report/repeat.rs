@@ -29,7 +29,7 @@ impl Run<'_> {
                 line.push_str(&format!(" --{name} {value}"));
             }
         };
-        option(scenario.name == DEFAULT_SCENARIO, "scenario", scenario.name);
+        option(scenario.name == DEFAULT_SCENARIO, "scenario", &scenario.name);
         option(scenario.clients == DEFAULT_CLIENTS, "clients", &format_count(scenario.clients));
         option(scenario.duration == DEFAULT_DURATION, "for", &format_span(scenario.duration));
         option(period == DEFAULT_PERIOD, "period", &format_span(period));

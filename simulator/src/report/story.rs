@@ -10,9 +10,9 @@ use std::time::Duration;
 use carillon_server::log::escape;
 use carillon_server::{Timestamp, WallTime, Zone};
 
-use super::words::moment;
-use crate::checker::Violation;
+use super::words::{moment, who};
 use crate::scenario::Scenario;
+use crate::score::Violation;
 use crate::trace::{Trace, Watch};
 
 /// Lines up to the violation.
@@ -53,8 +53,8 @@ struct Line {
 impl Story {
     /// An empty story around `violation`, which happened in a run of `scenario`.
     pub fn new(violation: &Violation, scenario: &Scenario) -> Self {
-        // Whoever is silent for a whole period has nothing more to say about it.
-        let enough = violation.at + 2 * scenario.server.period;
+        // Time for three pushes, and for the last of them to arrive.
+        let enough = violation.at + 4 * scenario.server.period;
         let full = Timestamp::ZERO + scenario.duration;
         Self {
             violation: violation.clone(),
@@ -66,14 +66,15 @@ impl Story {
         }
     }
 
-    /// How long the second run has to last.
-    pub fn duration(&self) -> Duration {
-        self.end.since(Timestamp::ZERO)
+    /// When the second run can stop.
+    pub fn end(&self) -> Timestamp {
+        self.end
     }
 
     /// The trace for the second run, which fills the story.
     pub fn trace(&self) -> Trace {
-        Trace::new(Watch::One(self.violation.client), Some(Box::new(self.clone())))
+        let watch = self.violation.client.map_or(Watch::Nobody, Watch::One);
+        Trace::new(watch, Some(Box::new(self.clone())))
     }
 
     fn tell(&self, line: Line) {
@@ -100,7 +101,11 @@ impl Display for Story {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Violation { guarantee, fault, at, client, .. } = &self.violation;
         let lines = self.lines.borrow();
-        writeln!(f, "Client {client} around that moment, by virtual time and by the server's wall clock:\n")?;
+        let who = who(*client);
+        writeln!(
+            f,
+            "What happened around that moment to {who}, by virtual time and by the server's wall clock:\n"
+        )?;
         for line in &lines.before {
             self.row(f, ' ', line.at, &line.text)?;
         }
@@ -205,8 +210,8 @@ Client 7 around that moment, by virtual time and by the server's wall clock:
     #[test]
     fn the_second_run_is_cut_short_and_its_shutdown_is_no_part_of_the_story() {
         let story = story_at(301);
-        assert_eq!(story.duration(), Duration::from_secs(901));
-        tell(&story, 901, "close Some(1001)");
+        assert_eq!(story.duration(), Duration::from_secs(1501));
+        tell(&story, 1501, "close Some(1001)");
         assert!(!story.to_string().contains("1001"), "{story}");
 
         let story = story_at(7201);

@@ -1,11 +1,10 @@
+use carillon_server::Timestamp;
 use hdrhistogram::Histogram;
 use serde_json::Value;
 
-use carillon_server::Timestamp;
-
 use super::*;
-use crate::checker::{Fault, Score, Violation};
 use crate::guarantee::Guarantee;
+use crate::score::{Fault, Score, Violation};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const PERIOD: Duration = Duration::from_secs(300);
@@ -94,11 +93,11 @@ scenario day: 10,000 clients, 24h, a push every 5m; core arm, seed 1
   G14  Clean shutdown                 held                  88,183            0
   G15  Logged                         held                  82,304            0
 
-  races hit     push against close 1,523, connect 11, subscribe 8,782, unsubscribe 9,136
+  push against  close 1,523, connect 11, subscribe 8,782, unsubscribe 9,136
   pushes        288 cycles, 2,606,067 deliveries
   latency       p50 50.0 ms, p90 90.0 ms, p99 99.0 ms, p99.9 99.9 ms, max 100.0 ms
-  virtual time  24:00:07 in 1.250 s of wall time: 69,125 ×
-  speed         2,084,853 deliveries/s, 5,582,820 events/s
+  virtual time  24:00:07 in 1.250 s of wall time: 69,126 ×
+  speed         2,084,854 deliveries/s, 5,582,820 events/s
   digest        0747ef5b7ff3ce00
   repeat        cargo sim run --seed 1
 
@@ -144,13 +143,13 @@ fn nothing_is_wider_than_a_hundred_columns() {
 fn violations_are_listed_by_kind_with_the_first_of_each() {
     let report = ViolationReport { outcome: &broken_outcome(), palette: Palette::Plain };
     let expected = "\
-G2 Silence while unsubscribed: unexpected, 1 time
+G2 Silence while unsubscribed: unexpected, at least 1 time
     day 1 00:10:00.000, client 7
     a push behind an unsubscribe
-G4 At most once: duplicated, 2 times
+G4 At most once: duplicated, at least 2 times
     day 1 00:05:00.000, client 7
     a second push of cycle 1
-These are the first 3 violations of 1,002.
+Of 1,002 violations the first 3 were kept.
 ";
     assert_eq!(report.to_string(), expected);
 }

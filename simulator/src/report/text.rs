@@ -4,8 +4,8 @@ use std::fmt::{self, Display, Formatter};
 
 use super::words::{counted, grouped, millis};
 use super::{Run, Verdict};
-use crate::checker::Race;
 use crate::guarantee::Guarantee;
+use crate::score::Race;
 use crate::units::format_span;
 use crate::world::Outcome;
 
@@ -100,7 +100,7 @@ impl TextReport<'_> {
     fn counts(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let score = &self.outcome.score;
         let races = Race::ALL.map(|race| format!("{} {}", race.name(), grouped(score.races[race as usize])));
-        line(f, "races hit", &format!("push against {}", races.join(", ")))?;
+        line(f, "push against", &races.join(", "))?;
         let cycles = counted(self.outcome.cycles, "cycle");
         line(f, "pushes", &format!("{cycles}, {} deliveries", grouped(score.deliveries)))?;
         line(f, "latency", &self.latency())
@@ -120,10 +120,10 @@ impl TextReport<'_> {
         let (run, outcome) = (&self.run, self.outcome);
         let wall = run.wall.as_secs_f64();
         let virtual_time = clock(outcome.virtual_time.as_secs());
-        let compression = grouped(run.compression(outcome) as u64);
+        let compression = grouped(run.compression(outcome).round() as u64);
         line(f, "virtual time", &format!("{virtual_time} in {wall:.3} s of wall time: {compression} ×"))?;
-        let deliveries = grouped(run.per_second(outcome.score.deliveries as f64) as u64);
-        let events = grouped(run.per_second(outcome.events as f64) as u64);
+        let deliveries = grouped(run.per_second(outcome.score.deliveries as f64).round() as u64);
+        let events = grouped(run.per_second(outcome.events as f64).round() as u64);
         line(f, "speed", &format!("{deliveries} deliveries/s, {events} events/s"))?;
         line(f, "digest", &format!("{:016x}", outcome.digest))?;
         line(f, "repeat", &run.repeat_line())

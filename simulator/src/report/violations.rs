@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use super::words::{counted, grouped, moment};
+use super::words::{counted, grouped, moment, who};
 use super::{Palette, Verdict};
-use crate::checker::{Fault, Violation};
 use crate::guarantee::Guarantee;
+use crate::score::{Fault, Violation};
 use crate::world::Outcome;
 
 /// Each way in which a promise broke, once. Print it.
@@ -21,17 +21,18 @@ pub struct ViolationReport<'a> {
 impl Display for ViolationReport<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let score = &self.outcome.score;
+        let all = score.violation_count();
+        let kept = score.violations.len() as u64;
+        let at_least = if kept < all { "at least " } else { "" };
         for ((guarantee, fault), (count, first)) in by_kind(&score.violations) {
             let title = format!("{guarantee} {}: {}", guarantee.name(), fault.name());
             let times = counted(count, "time");
-            writeln!(f, "{}, {times}", self.palette.paint(Verdict::Violated, &title))?;
-            writeln!(f, "    {}, client {}", moment(first.at), first.client)?;
+            writeln!(f, "{}, {at_least}{times}", self.palette.paint(Verdict::Violated, &title))?;
+            writeln!(f, "    {}, {}", moment(first.at), who(first.client))?;
             writeln!(f, "    {}", first.detail)?;
         }
-        let all = score.tallies.iter().map(|tally| tally.violations).sum::<u64>();
-        let kept = score.violations.len() as u64;
         if kept < all {
-            writeln!(f, "These are the first {kept} violations of {}.", grouped(all))?;
+            writeln!(f, "Of {} violations the first {kept} were kept.", grouped(all))?;
         }
         Ok(())
     }

@@ -1,33 +1,51 @@
 //! Audits, the ends of connections, and the shutdown.
 
 use carillon_server::Timestamp;
+use carillon_server::hub::dead_peer_bound;
 
 use super::{Outcome, World};
-use crate::checker::Fault;
 use crate::guarantee::Guarantee;
 use crate::link::LinkId;
 use crate::network::Kind;
+use crate::peer::Phase;
 use crate::rng::mix;
+use crate::score::Fault;
 use crate::target::Target;
 use crate::trace::Digest;
 
 impl<T: Target> World<T> {
     pub(super) fn on_audit(&mut self, cycle: u64) {
-        self.checker.audit(cycle, &mut self.peers, self.net.now);
+        if cycle < self.audits_from {
+            return;
+        }
+        self.checker.audit(cycle, &mut self.peers, &self.net.links, self.net.now);
+        for index in 0..self.peers.len() {
+            if self.peers[index].is_slow {
+                self.check_held(LinkId(index as u32), self.net.now);
+            }
+        }
         let next = self.checker.audit_at(cycle + 1);
         self.net.schedule(next, 0, Kind::Audit, cycle as u32 + 1, 0);
     }
 
     pub(super) fn on_reap(&mut self, link: LinkId, client: u32, epoch: u32) {
-        let peer = &self.peers[link.index()];
-        let is_same = peer.client == client && peer.epoch == epoch;
-        if is_same && !self.net.links[link.index()].is_server_gone {
-            let guarantee = if peer.may_be_ended { Guarantee::G11 } else { Guarantee::G13 };
-            let ended_at = peer.ended_at;
-            self.checker.violate(guarantee, Fault::Leaked, self.net.now, client, || {
-                format!("the server still holds a connection that ended at {ended_at}")
-            });
+        if !self.is_same(link, client, epoch) || self.net.links[link.index()].is_server_gone {
+            return;
         }
+        let peer = &self.peers[link.index()];
+        // A server that stood still has its patience anew.
+        let server = &self.scenario.server;
+        let patience = dead_peer_bound(server) + 2 * server.close_timeout + server.handshake_timeout;
+        let again = self.checker.paused_until() + patience;
+        if self.is_suspended
+            || (peer.ended_at.min(self.net.now) <= self.checker.paused_until() && self.net.now < again)
+        {
+            return self.net.schedule(again, link.0, Kind::Reap, client, epoch);
+        }
+        let guarantee = if peer.has_vanished() || peer.is_mute { Guarantee::G13 } else { Guarantee::G11 };
+        self.checker.violate(guarantee, Fault::Leaked, self.net.now, peer, || {
+            format!("the server still holds a connection that is over, {:?}", peer.ended_at)
+        });
     }
 
     pub(super) fn free_if_unused(&mut self, id: LinkId) {
@@ -52,6 +70,30 @@ impl<T: Target> World<T> {
         peer.client = u32::MAX;
     }
 
+    /// Who got well must have been served since: connected, its fence answered, and the last cycle's push there.
+    pub(super) fn check_liveness(&mut self) {
+        let last = self.checker.grid.newest(self.net.now);
+        if self.checker.audit_at(last) > self.net.now || self.script.is_some() {
+            return;
+        }
+        for (client, state) in self.clients.iter().enumerate().filter(|(_, state)| state.is_healed) {
+            let peer = self.peers.get(state.link as usize).filter(|peer| peer.client == client as u32);
+            let Some(peer) = peer.filter(|peer| peer.phase == Phase::Open && peer.epoch == state.epoch)
+            else {
+                let at = self.net.now;
+                self.checker.violate_client(Guarantee::G3, Fault::Lost, at, client as u32, || {
+                    "after the faults had healed the client could not come back".to_owned()
+                });
+                continue;
+            };
+            if u64::from(peer.windows.last_cycle) < last {
+                self.checker.violate(Guarantee::G3, Fault::Lost, self.net.now, peer, || {
+                    format!("after the faults had healed the push of cycle {last} is missing")
+                });
+            }
+        }
+    }
+
     /// Shuts the server down and sees it through (G14).
     pub(super) fn drain(&mut self) {
         let now = self.net.now;
@@ -59,6 +101,11 @@ impl<T: Target> World<T> {
             return;
         }
         self.checker.on_drain(now);
+        for peer in &mut self.peers {
+            if peer.sent == peer.taken && peer.phase == Phase::Open {
+                peer.echoes_at_drain = peer.echoes.len() as u32;
+            }
+        }
         self.after_server();
         let deadline = self.scenario.server.close_timeout + self.scenario.bounds.release;
         let end = now + deadline + 4 * self.scenario.links.longest_way();
@@ -66,18 +113,17 @@ impl<T: Target> World<T> {
         for index in 0..self.net.links.len() {
             let peer = &self.peers[index];
             if peer.client != u32::MAX && !self.net.links[index].is_server_gone {
-                let client = peer.client;
-                self.checker.violate(Guarantee::G14, Fault::Leaked, self.net.now, client, || {
+                self.checker.violate(Guarantee::G14, Fault::Leaked, self.net.now, peer, || {
                     "the server has not let go of the connection by the deadline".to_owned()
                 });
             }
         }
         if let Err(detail) = self.journal.finish() {
-            self.checker.violate(Guarantee::G15, Fault::WrongLog, self.net.now, 0, || detail);
+            self.checker.violate_all(Guarantee::G15, Fault::WrongLog, self.net.now, || detail);
         }
         let census = self.target.census();
         if census.is_some_and(|census| census.connections > 0) {
-            self.checker.violate(Guarantee::G11, Fault::Leaked, self.net.now, 0, || {
+            self.checker.violate_all(Guarantee::G11, Fault::Leaked, self.net.now, || {
                 format!("after the last connection the server still holds {census:?}")
             });
         }
@@ -90,12 +136,13 @@ impl<T: Target> World<T> {
             }
         }
         Outcome {
-            cycles: self.checker.grid.newest(Timestamp::ZERO + self.scenario.duration),
+            cycles: self.cycles,
             score: self.checker.score,
             digest: self.trace.digest.value(),
             observed: self.observed,
             events: self.trace.events,
             virtual_time: self.net.now.since(Timestamp::ZERO),
+            record: self.record,
         }
     }
 }

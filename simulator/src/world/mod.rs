@@ -2,26 +2,30 @@
 
 mod behaviour;
 mod ending;
+mod perform;
 mod reading;
 mod server;
 
 use std::time::Duration;
 
-use carillon_server::Timestamp;
+use carillon_server::{Timestamp, Zone};
 
-use crate::checker::{Checker, Score};
+use crate::checker::Checker;
 use crate::client::{Alarm, Client};
 use crate::codec::Handshake;
 use crate::journal::Journal;
 use crate::link::LinkId;
 use crate::model::Grid;
 use crate::network::{End, Kind, LogEntry, Network};
-use crate::peer::Peer;
+use crate::peer::{Peer, Phase};
 use crate::queue::Event;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
+use crate::score::Score;
+use crate::script::ScriptLine;
 use crate::target::{Advance, Target};
 use crate::trace::Trace;
+use crate::verb::{ServerVerb, Verb};
 
 /// How many different handshakes the clients use.
 const HANDSHAKES: usize = 16;
@@ -47,9 +51,27 @@ pub struct World<T> {
     /// What the server's log says.
     journal: Journal,
     coin: Rng,
-    links: Rng,
     observed: u64,
     outgoing: Vec<u8>,
+    /// What the clients do, if it is not drawn.
+    script: Option<Vec<ScriptLine>>,
+    /// What they have done, if somebody wants to know.
+    record: Option<Vec<ScriptLine>>,
+    stops_at: Option<Timestamp>,
+    plan: Vec<ServerVerb>,
+    /// The server stands still.
+    is_suspended: bool,
+    deferred: Vec<Deferred>,
+    /// Older cycles belong to a server that is gone.
+    audits_from: u64,
+    cycles: u64,
+}
+
+/// What has come for a server that stands still.
+#[derive(Clone, Copy, Debug)]
+enum Deferred {
+    Event(Event),
+    Writable(LinkId),
 }
 
 /// What a run came to.
@@ -67,11 +89,44 @@ pub struct Outcome {
     pub cycles: u64,
     /// Virtual time, the shutdown included.
     pub virtual_time: Duration,
+    /// What happened from outside the server, if the world was told to write it down.
+    pub record: Option<Vec<ScriptLine>>,
 }
 
 impl<T: Target> World<T> {
     /// A world at the origin of time. `rng` decides everything in it but the target.
     pub fn new(scenario: Scenario, target: T, rng: &Rng, trace: Trace) -> Self {
+        let mut world = Self::build(scenario, target, rng, trace);
+        world.schedule_arrivals();
+        world.schedule_plan(&mut rng.fork("plan"));
+        world
+    }
+
+    /// A world in which nothing happens from outside but what the script says. `rng` decides masks and ties.
+    pub fn scripted(scenario: Scenario, script: Vec<ScriptLine>, target: T, rng: &Rng, trace: Trace) -> Self {
+        let mut world = Self::build(scenario, target, rng, trace);
+        for (index, line) in script.iter().enumerate() {
+            world.net.schedule(line.at(), 0, Kind::Script, index as u32, 0);
+        }
+        world.script = Some(script);
+        world
+    }
+
+    /// Writes down what happens from outside the server, for [`Outcome::record`].
+    #[must_use]
+    pub fn recording(mut self) -> Self {
+        self.record = Some(Vec::new());
+        self
+    }
+
+    /// Stops there, without a shutdown.
+    #[must_use]
+    pub fn stopping_at(mut self, at: Timestamp) -> Self {
+        self.stops_at = Some(at);
+        self
+    }
+
+    fn build(scenario: Scenario, target: T, rng: &Rng, trace: Trace) -> Self {
         let grid = Grid::new(scenario.server.period, scenario.wall_origin, scenario.zone.clone());
         let checker = Checker::new(grid, scenario.bounds, scenario.links.longest_way());
         let clients = rng.fork("clients");
@@ -79,7 +134,7 @@ impl<T: Target> World<T> {
         let mut world = Self {
             net: Network::new(rng.fork("ties").bits(), scenario.wall_origin),
             clients: (0..u64::from(scenario.clients))
-                .map(|index| Client::new(clients.split(index)))
+                .map(|index| Client::new(clients.split(index), &scenario.population))
                 .collect(),
             handshakes: (0..HANDSHAKES as u64)
                 .map(|index| Handshake::new(&scenario.server.path, handshakes.split(index).bits()))
@@ -92,19 +147,33 @@ impl<T: Target> World<T> {
             expected_line: None,
             journal: Journal::default(),
             coin: rng.fork("coin"),
-            links: rng.fork("links"),
             observed: 0,
             outgoing: Vec::new(),
+            script: None,
+            record: None,
+            stops_at: None,
+            plan: Vec::new(),
+            is_suspended: false,
+            deferred: Vec::new(),
+            audits_from: 1,
+            cycles: 0,
             scenario,
             target,
         };
-        world.schedule_arrivals();
+        let first_audit = world.checker.audit_at(1);
+        world.net.schedule(first_audit, 0, Kind::Audit, 1, 0);
+        if let Zone::Switch { at, .. } = world.scenario.zone
+            && at > world.scenario.wall_origin.as_unix_seconds()
+        {
+            world.checker.on_daylight_saving();
+        }
         world
     }
 
     /// Runs the scenario to its end, shutdown included. `progress` is told the virtual time now and then.
     pub fn run(mut self, mut progress: impl FnMut(Duration)) -> Outcome {
-        let end = Timestamp::ZERO + self.scenario.duration;
+        let full = Timestamp::ZERO + self.scenario.duration;
+        let end = self.stops_at.map_or(full, |at| at.min(full));
         let mut next_report = Timestamp::ZERO;
         while self.step(end) {
             if self.net.now >= next_report {
@@ -112,7 +181,11 @@ impl<T: Target> World<T> {
                 next_report = self.net.now + self.scenario.server.period;
             }
         }
-        self.drain();
+        self.cycles = self.checker.grid.newest(end);
+        if end == full {
+            self.check_liveness();
+            self.drain();
+        }
         self.outcome()
     }
 
@@ -122,12 +195,48 @@ impl<T: Target> World<T> {
             let at = Timestamp::from_nanos(client.rng.below(period));
             self.net.schedule(at, index as u32, Kind::Client, Alarm::Connect as u32, 0);
         }
-        let first_audit = self.checker.audit_at(1);
-        self.net.schedule(first_audit, 0, Kind::Audit, 1, 0);
+    }
+
+    /// Draws what happens to the server, and when: one thing in each of as many equal parts of the time there is.
+    fn schedule_plan(&mut self, rng: &mut Rng) {
+        let (faults, period) = (self.scenario.faults.clone(), self.scenario.server.period);
+        let mut plan = Vec::new();
+        plan.extend((0..faults.pauses).map(|_| ServerVerb::Pause(period / 10 * rng.between(1, 40) as u32)));
+        plan.extend(
+            (0..faults.clock_jumps).map(|_| ServerVerb::SetClock(rng.between(0, 20_000) as i64 - 10_000)),
+        );
+        plan.extend((0..faults.restarts).map(|_| ServerVerb::Restart));
+        for index in (1..plan.len()).rev() {
+            plan.swap(index, rng.below(index as u64 + 1) as usize);
+        }
+        let healed_at = self.healed_at();
+        let room = healed_at.saturating_sub(period * 2);
+        let part = room / (plan.len() as u32).max(1);
+        // A pause of four periods must have ended before the next thing happens.
+        let is_too_short = part < period * 6;
+        for (index, verb) in plan.into_iter().enumerate().filter(|_| !is_too_short) {
+            let cycles = (part.as_nanos() / period.as_nanos()) as u64;
+            let cycle = index as u64 * cycles + rng.between(1, cycles - 5);
+            // Not around a due instant, where the wall clock that a text is made of would be in doubt.
+            let at = period * cycle as u32 + period / 10 * rng.between(3, 7) as u32;
+            self.net.schedule(Timestamp::ZERO + at, 0, Kind::Server, self.plan.len() as u32, 0);
+            self.plan.push(verb);
+        }
+        if faults.heals && healed_at > Duration::ZERO {
+            self.net.schedule(Timestamp::ZERO + healed_at, 0, Kind::Heal, 0, 0);
+        }
+    }
+
+    /// When the faults end: three cycles before the run does.
+    fn healed_at(&self) -> Duration {
+        self.scenario.duration.saturating_sub(self.scenario.server.period * 3)
     }
 
     /// Lets the next thing happen that happens by `end`; `false` if nothing does.
     fn step(&mut self, end: Timestamp) -> bool {
+        if self.is_suspended {
+            return self.next_event(end, end);
+        }
         let now = self.net.now;
         let wakes_at = self.target.poll_timeout().map(|at| at.max(now));
         if wakes_at.is_some_and(|at| at > now) {
@@ -152,6 +261,10 @@ impl<T: Target> World<T> {
             }
             Advance::Reached => {}
         }
+        self.next_event(limit, end)
+    }
+
+    fn next_event(&mut self, limit: Timestamp, end: Timestamp) -> bool {
         let Some(event) = self.net.queue.pop(limit) else {
             self.net.now = end;
             return false;
@@ -169,15 +282,59 @@ impl<T: Target> World<T> {
         self.trace.digest.absorb(u64::from(event.subject) << 32 | kind as u64);
         let link = LinkId(event.subject);
         match kind {
-            Kind::Accept => self.on_accept(link),
+            Kind::Accept | Kind::ToServer | Kind::ToServerEnd => self.on_to_server(event),
             Kind::Audit => self.on_audit(u64::from(event.start)),
             Kind::Client => self.on_alarm(event.subject, Alarm::from_index(event.start), event.end),
+            Kind::Dial => self.on_dial(link, event.start, event.end),
             Kind::Free => self.on_free(link),
+            Kind::Heal => self.on_heal(),
+            Kind::Read => self.on_read(link, event.start, event.end),
             Kind::Reap => self.on_reap(link, event.start, event.end),
+            Kind::Resume => self.on_resume(),
+            Kind::Script => self.on_script(event.start as usize),
+            Kind::Server => self.on_server(self.plan[event.start as usize]),
             Kind::ToClient => self.on_client_bytes(link, &event),
             Kind::ToClientEnd => self.on_client_end(link, End::of(&event)),
-            Kind::ToServer => self.on_server_bytes(link, &event),
-            Kind::ToServerEnd => self.on_server_end(link, End::of(&event)),
+        }
+    }
+
+    fn on_server(&mut self, verb: ServerVerb) {
+        if let Some(record) = &mut self.record {
+            record.push(ScriptLine::Server { at: self.net.now, verb });
+        }
+        match verb {
+            ServerVerb::Pause(span) => self.suspend(span),
+            ServerVerb::Restart => self.restart(),
+            ServerVerb::SetClock(seconds) => self.set_clock(seconds),
+        }
+    }
+
+    /// A line of the script; what a client cannot do at the moment it does not do.
+    fn on_script(&mut self, index: usize) {
+        let Some(line) = self.script.as_ref().and_then(|script| script.get(index).cloned()) else { return };
+        match line {
+            ScriptLine::Server { verb, .. } => self.on_server(verb),
+            ScriptLine::Client { client, verb, .. } => {
+                if self.can(client, &verb) {
+                    self.perform(client, verb);
+                }
+            }
+        }
+    }
+
+    fn can(&self, client: u32, verb: &Verb) -> bool {
+        let state = &self.clients[client as usize];
+        let Some(peer) = self.peers.get(state.link as usize) else { return matches!(verb, Verb::Connect(_)) };
+        let is_here = peer.client == client
+            && peer.epoch == state.epoch
+            && !self.net.links[state.link as usize].is_client_gone;
+        match verb {
+            Verb::Connect(_) => !is_here,
+            Verb::Say(_) => is_here && peer.phase == Phase::Open,
+            Verb::Offend(offence) => {
+                is_here && (peer.phase == Phase::Handshake) == offence.is_before_handshake()
+            }
+            Verb::Leave(_) | Verb::Read(_) => is_here,
         }
     }
 

@@ -3,31 +3,37 @@
 use carillon_server::Timestamp;
 
 use super::{HANDSHAKES, World};
-use crate::checker::{Fault, Sighting};
-use crate::client::Departure;
+use crate::checker::Sighting;
 use crate::codec::{self, Frame, Garbled, Received, opcode};
 use crate::guarantee::Guarantee;
 use crate::link::LinkId;
 use crate::network::{End, payload_of};
 use crate::peer::Phase;
 use crate::queue::Event;
+use crate::score::Fault;
 use crate::target::Target;
 use crate::trace::Digest;
+use crate::verb::Departure;
 
 impl<T: Target> World<T> {
     pub(super) fn on_client_bytes(&mut self, link: LinkId, event: &Event) {
         let payload = payload_of(event);
         let sent_at = self.net.payloads.sent_at(payload);
         let bytes = self.net.payloads.take(payload);
-        if !self.net.links[link.index()].is_client_gone {
-            self.read(link, &bytes[event.start as usize..event.end as usize], sent_at);
+        let state = &self.net.links[link.index()];
+        let piece = &bytes[event.start as usize..event.end as usize];
+        if !state.is_client_gone && state.flow.is_some() {
+            self.on_slow_bytes(link, piece, sent_at);
+        } else if !state.is_client_gone {
+            self.read(link, piece, sent_at);
         }
         self.net.payloads.put_back(payload, bytes);
     }
 
     pub(super) fn read(&mut self, link: LinkId, bytes: &[u8], sent_at: Timestamp) {
         let peer = &mut self.peers[link.index()];
-        if peer.phase == Phase::Open && peer.is_between_frames() && !peer.has_close {
+        let is_plain = peer.phase == Phase::Open && !peer.is_slow && !peer.has_close;
+        if is_plain && peer.is_between_frames() {
             let cycle = self.checker.grid.newest(sent_at);
             if bytes == self.checker.grid.frame(cycle) {
                 let digest = self.checker.grid.digest(cycle);
@@ -46,7 +52,7 @@ impl<T: Target> World<T> {
     }
 
     /// Reads bytes of any kind, cut anywhere.
-    pub(super) fn read_slowly(&mut self, link: LinkId, arrived: &[u8], sent_at: Timestamp) {
+    fn read_slowly(&mut self, link: LinkId, arrived: &[u8], sent_at: Timestamp) {
         let bytes = self.peers[link.index()].join(arrived);
         let mut rest = bytes.as_slice();
         if self.peers[link.index()].phase == Phase::Handshake {
@@ -74,8 +80,11 @@ impl<T: Target> World<T> {
         self.peers[link.index()].keep(rest);
     }
 
-    pub(super) fn read_response(&mut self, link: LinkId, bytes: &[u8]) -> Result<Option<usize>, Garbled> {
+    fn read_response(&mut self, link: LinkId, bytes: &[u8]) -> Result<Option<usize>, Garbled> {
         let peer = &mut self.peers[link.index()];
+        if peer.offence.is_some() {
+            return self.read_refusal(link, bytes);
+        }
         let handshake = &self.handshakes[peer.client as usize % HANDSHAKES];
         let length = handshake.read_response(bytes)?;
         if let Some(length) = length {
@@ -86,17 +95,19 @@ impl<T: Target> World<T> {
         Ok(length)
     }
 
-    pub(super) fn on_frame(
-        &mut self,
-        link: LinkId,
-        first: u8,
-        payload: &[u8],
-        seen: Sighting,
-    ) -> Result<(), Garbled> {
+    /// Whoever asked for something else must not get an upgrade.
+    fn read_refusal(&mut self, link: LinkId, bytes: &[u8]) -> Result<Option<usize>, Garbled> {
+        if bytes.starts_with(b"HTTP/1.1 101") {
+            return Err(Garbled("an upgrade that nobody asked for"));
+        }
+        self.checker.exercise(Guarantee::G12, self.peers[link.index()].met);
+        Ok(None)
+    }
+
+    fn on_frame(&mut self, link: LinkId, first: u8, payload: &[u8], seen: Sighting) -> Result<(), Garbled> {
         let peer = &mut self.peers[link.index()];
         if peer.has_close {
-            let client = peer.client;
-            self.checker.violate(Guarantee::G12, Fault::AfterClose, seen.at, client, || {
+            self.checker.violate(Guarantee::G12, Fault::AfterClose, seen.at, peer, || {
                 format!("a frame {first:#04x} behind the server's Close")
             });
         }
@@ -110,7 +121,7 @@ impl<T: Target> World<T> {
         }
     }
 
-    pub(super) fn on_message(
+    fn on_message(
         &mut self,
         link: LinkId,
         opcode: u8,
@@ -120,27 +131,28 @@ impl<T: Target> World<T> {
         let digest = Digest::of(payload);
         self.trace.digest.absorb(digest);
         let peer = &mut self.peers[link.index()];
-        let client = peer.client;
         if matches!(opcode, opcode::TEXT | opcode::BINARY) {
             peer.observed.absorb(digest);
         }
         let received = codec::interpret(opcode, payload)?;
         match &received {
-            Received::Push(text) => self.checker.on_push(peer, Some(text), seen),
-            Received::Echo(text) => self.checker.on_echo(peer, text, seen),
+            Received::Push(text) => self.on_push(link, text, seen),
+            Received::Echo(text) => {
+                if let Some(asked_at) = self.checker.on_echo(peer, text, seen) {
+                    self.checker.on_settled(&peer.windows, asked_at, seen.at);
+                }
+            }
             Received::Ping(payload) => {
                 self.compose_frame(link, opcode::PONG, payload);
                 self.transmit(link);
             }
             Received::Pong(payload) => self.on_pong(link, payload),
             Received::Close(code) => self.on_server_close(link, *code),
-            Received::Binary => {
-                self.checker.violate(Guarantee::G9, Fault::Unexpected, seen.at, client, || {
-                    "a binary message from the server".to_owned()
-                })
-            }
+            Received::Binary => self.checker.violate(Guarantee::G9, Fault::Unexpected, seen.at, peer, || {
+                "a binary message from the server".to_owned()
+            }),
             Received::Unknown(text) => {
-                self.checker.violate(Guarantee::G8, Fault::Unexpected, seen.at, client, || {
+                self.checker.violate(Guarantee::G8, Fault::Unexpected, seen.at, peer, || {
                     format!("a text that is no reply and no push: {:?}", String::from_utf8_lossy(text))
                 });
             }
@@ -149,75 +161,170 @@ impl<T: Target> World<T> {
         Ok(())
     }
 
-    pub(super) fn on_pong(&mut self, link: LinkId, payload: &[u8]) {
+    fn on_push(&mut self, link: LinkId, text: &[u8], seen: Sighting) {
+        let peer = &mut self.peers[link.index()];
+        match &self.net.links[link.index()].flow {
+            Some(flow) => self.checker.on_slow_push(peer, text, seen, flow),
+            None => self.checker.on_push(peer, Some(text), seen),
+        }
+    }
+
+    fn on_pong(&mut self, link: LinkId, payload: &[u8]) {
         let peer = &mut self.peers[link.index()];
         if peer.ping != 0 && payload == peer.ping.to_be_bytes() {
             peer.ping = 0;
-            self.checker.exercise(Guarantee::G13);
-        } else {
-            let client = peer.client;
-            self.checker.violate(Guarantee::G13, Fault::WrongEcho, self.net.now, client, || {
-                format!("a pong with {payload:?}, which answers no ping")
+            self.checker.exercise(Guarantee::G13, peer.met);
+        } else if peer.ping != 0 && payload.is_empty() {
+            self.checker.violate(Guarantee::G13, Fault::WrongEcho, self.net.now, peer, || {
+                "a pong without the payload of its ping".to_owned()
             });
         }
     }
 
-    pub(super) fn on_garbled(&mut self, link: LinkId, garbled: Garbled) {
-        let client = self.peers[link.index()].client;
-        let is_refused = self.peers[link.index()].phase == Phase::Handshake;
-        if is_refused && self.checker.is_draining() {
-            return self.depart(link, Departure::Reset);
+    fn on_garbled(&mut self, link: LinkId, garbled: Garbled) {
+        let peer = &self.peers[link.index()];
+        let is_excused =
+            peer.phase == Phase::Handshake && (self.checker.is_draining() || self.is_past_pause(link));
+        if !is_excused {
+            let guarantee = if peer.offence.is_some() { Guarantee::G12 } else { Guarantee::G5 };
+            self.checker.violate(guarantee, Fault::Garbled, self.net.now, peer, || garbled.0.to_owned());
         }
-        self.checker.violate(Guarantee::G5, Fault::Garbled, self.net.now, client, || garbled.0.to_owned());
+        let client = peer.client;
         self.depart(link, Departure::Reset);
+        self.return_later(client);
     }
 
-    pub(super) fn on_server_close(&mut self, link: LinkId, code: Option<u16>) {
-        let now = self.net.now;
+    fn on_server_close(&mut self, link: LinkId, code: Option<u16>) {
         let peer = &mut self.peers[link.index()];
         peer.has_close = true;
-        let client = peer.client;
         if peer.phase != Phase::Open {
+            return self.check_reply_to_close(link, code);
+        }
+        self.check_close(link, code);
+        let peer = &mut self.peers[link.index()];
+        if peer.offence.is_some() {
+            // It keeps its end open: the server must let go of it all the same.
             return;
         }
-        if self.checker.is_draining() {
-            if code == Some(1001) {
-                self.checker.exercise(Guarantee::G14);
+        peer.phase = Phase::Closing;
+        self.compose_frame(link, opcode::CLOSE, &code.unwrap_or(1000).to_be_bytes());
+        self.transmit(link);
+    }
+
+    /// The server answers a Close with the code that it got (RFC 6455 section 5.5.1).
+    fn check_reply_to_close(&mut self, link: LinkId, code: Option<u16>) {
+        let peer = &self.peers[link.index()];
+        let is_due = matches!(code, Some(1000)) || self.checker.is_draining() || peer.is_slow;
+        if !is_due && peer.ended_at != Timestamp::MAX && !peer.is_mute {
+            self.checker.violate(Guarantee::G12, Fault::WrongClose, self.net.now, peer, || {
+                format!("a Close of 1000 was answered with {code:?}")
+            });
+        }
+    }
+
+    /// Whether a Close of the server is called for, and has the right code.
+    fn check_close(&mut self, link: LinkId, code: Option<u16>) {
+        let now = self.net.now;
+        let peer = &self.peers[link.index()];
+        let is_slow = self.may_be_cut(link);
+        if self.checker.is_draining() && code == Some(1001) {
+            self.check_drained(link);
+        } else if let Some(due) = peer.offence.and_then(|offence| offence.close_code()) {
+            if code == Some(due) {
+                self.checker.exercise(Guarantee::G12, peer.met);
             } else {
-                self.checker.violate(Guarantee::G14, Fault::WrongClose, now, client, || {
-                    format!("the server shut down with a Close of {code:?}; due was 1001")
+                self.checker.violate(Guarantee::G12, Fault::WrongClose, now, peer, || {
+                    format!("{:?} was answered with a Close of {code:?}; due was {due}", peer.offence)
                 });
             }
-        } else if !peer.may_be_ended {
-            self.checker.violate(Guarantee::G3, Fault::Dropped, now, client, || {
+        } else if is_slow && code == Some(1013) {
+            self.checker.exercise(Guarantee::G10, peer.met);
+        } else if is_slow && !self.checker.is_draining() {
+            self.checker.violate(Guarantee::G10, Fault::WrongClose, now, peer, || {
+                format!("a slow client got a Close of {code:?}; due was 1013")
+            });
+        } else if self.checker.is_draining() {
+            self.checker.violate(Guarantee::G14, Fault::WrongClose, now, peer, || {
+                format!("the server shut down with a Close of {code:?}; due was 1001")
+            });
+        } else if !peer.may_be_ended && !peer.is_mute {
+            self.checker.violate(Guarantee::G3, Fault::Dropped, now, peer, || {
                 format!("the server closed the connection with {code:?}")
             });
         }
-        self.peers[link.index()].phase = Phase::Closing;
-        self.compose_close(link, code.unwrap_or(1000));
-        self.transmit(link);
+    }
+
+    /// The Close of a shutdown comes behind everything that was queued.
+    fn check_drained(&mut self, link: LinkId) {
+        let peer = &self.peers[link.index()];
+        let pushes = peer.owed.as_ref().map_or(0, |owed| owed.waiting.len() + owed.overtaken.len());
+        if pushes == 0 && peer.echoes_at_drain == 0 {
+            return self.checker.exercise(Guarantee::G14, peer.met);
+        }
+        self.checker.violate(Guarantee::G14, Fault::Lost, self.net.now, peer, || {
+            format!("{pushes} pushes and {} replies were queued and never came", peer.echoes_at_drain)
+        });
     }
 
     /// The client sees the end of the server's stream, and ends its own.
     pub(super) fn on_client_end(&mut self, link: LinkId, end: End) {
-        if self.net.links[link.index()].is_client_gone {
+        let state = &mut self.net.links[link.index()];
+        if state.is_client_gone {
             return;
         }
+        if let Some(flow) = &mut state.flow
+            && flow.has_unread()
+            && end == End::Finished
+        {
+            flow.pending_end = Some(end);
+            return;
+        }
+        self.check_end(link, end);
+        self.tell(link, |line| line.push_str(if end == End::Finished { "end of stream" } else { "reset" }));
         let peer = &self.peers[link.index()];
         let client = peer.client;
-        let is_expected = peer.has_close || peer.phase == Phase::Closing || peer.may_be_ended;
-        if !is_expected {
-            let guarantee = if self.checker.is_draining() { Guarantee::G14 } else { Guarantee::G3 };
-            self.checker.violate(guarantee, Fault::Dropped, self.net.now, client, || {
-                format!("the server ended the connection without a Close ({end:?})")
-            });
+        if peer.offence.is_some() && end == End::Finished {
+            return;
         }
-        self.tell(link, |line| line.push_str(if end == End::Finished { "end of stream" } else { "reset" }));
+        let is_current = self.is_current(link);
         self.net.end_to_server(link, End::Finished);
         self.leave(link);
-        if !self.checker.is_draining() && self.is_current(link) {
+        if is_current {
             self.return_later(client);
         }
+    }
+
+    fn check_end(&mut self, link: LinkId, end: End) {
+        let peer = &self.peers[link.index()];
+        let is_unannounced = !peer.has_close && peer.phase == Phase::Open;
+        let owes_close = peer.offence.is_some_and(|offence| offence.close_code().is_some());
+        if owes_close && is_unannounced && end == End::Finished {
+            return self.checker.violate(Guarantee::G12, Fault::WrongClose, self.net.now, peer, || {
+                format!("{:?} ended the stream without a Close", peer.offence)
+            });
+        }
+        let is_expected = peer.has_close || peer.phase == Phase::Closing || peer.may_be_ended || peer.is_mute;
+        if is_expected
+            || self.may_be_cut(link)
+            || (peer.phase == Phase::Handshake && self.is_past_pause(link))
+        {
+            return;
+        }
+        let guarantee = if self.checker.is_draining() { Guarantee::G14 } else { Guarantee::G3 };
+        self.checker.violate(guarantee, Fault::Dropped, self.net.now, peer, || {
+            format!("the server ended the connection without a Close ({end:?})")
+        });
+    }
+
+    /// Whether the client has not always read what it was sent: the server may run out of patience.
+    fn may_be_cut(&self, link: LinkId) -> bool {
+        let flow = &self.net.links[link.index()].flow;
+        flow.as_ref().is_some_and(|flow| !flow.is_flowing() || flow.stuck_until > Timestamp::ZERO)
+    }
+
+    /// Whether the server has stood still since the connection was asked for: its patience may have run out.
+    fn is_past_pause(&self, link: LinkId) -> bool {
+        self.checker.paused_until() >= self.peers[link.index()].opened_at
     }
 }
 

@@ -1,23 +1,50 @@
 //! What reaches the server, and what it did beside sending.
 
-use carillon_server::Timestamp;
+use std::time::Duration;
 
-use super::World;
-use crate::checker::{Fault, Race};
+use carillon_server::{Timestamp, WallTime};
+
+use super::{Deferred, World};
+use crate::client::Alarm;
+use crate::coverage::Met;
 use crate::guarantee::Guarantee;
+use crate::journal::Journal;
 use crate::link::LinkId;
-use crate::network::{End, LogEntry, payload_of};
+use crate::network::{End, Kind, LogEntry, payload_of};
+use crate::peer::Phase;
 use crate::queue::Event;
+use crate::score::{Fault, Race};
 use crate::target::Target;
 use crate::text::Text;
 
 impl<T: Target> World<T> {
-    pub(super) fn on_accept(&mut self, link: LinkId) {
+    /// Something reaches the server, or waits until it goes on.
+    pub(super) fn on_to_server(&mut self, event: Event) {
+        if self.is_suspended {
+            self.deferred.push(Deferred::Event(event));
+        } else {
+            self.dispatch_to_server(&event);
+        }
+    }
+
+    fn dispatch_to_server(&mut self, event: &Event) {
+        let link = LinkId(event.subject);
+        match Kind::of(event) {
+            Kind::Accept => self.on_accept(link),
+            Kind::ToServer => self.on_server_bytes(link, event),
+            _ => self.on_server_end(link, End::of(event)),
+        }
+    }
+
+    fn on_accept(&mut self, link: LinkId) {
+        if self.net.links[link.index()].is_server_gone {
+            return;
+        }
         self.target.accept(link, &mut self.net);
         self.after_server();
     }
 
-    pub(super) fn on_server_bytes(&mut self, link: LinkId, event: &Event) {
+    fn on_server_bytes(&mut self, link: LinkId, event: &Event) {
         let payload = payload_of(event);
         let bytes = self.net.payloads.take(payload);
         if !self.net.links[link.index()].is_server_gone {
@@ -27,7 +54,7 @@ impl<T: Target> World<T> {
     }
 
     /// Offers bytes to the server, behind those that it refused before.
-    pub(super) fn offer(&mut self, link: LinkId, bytes: &[u8]) {
+    fn offer(&mut self, link: LinkId, bytes: &[u8]) {
         if let Some(refused) = &mut self.peers[link.index()].refused {
             refused.extend_from_slice(bytes);
             return;
@@ -46,7 +73,7 @@ impl<T: Target> World<T> {
         self.after_server();
     }
 
-    pub(super) fn on_server_end(&mut self, link: LinkId, end: End) {
+    fn on_server_end(&mut self, link: LinkId, end: End) {
         if self.net.links[link.index()].is_server_gone {
             return;
         }
@@ -76,31 +103,119 @@ impl<T: Target> World<T> {
     /// The server has run idle: what it has taken has taken effect.
     pub(super) fn settle(&mut self) {
         while let Some(link) = self.settling.pop() {
-            let (now, sent) = (self.net.now, self.net.links[link.index()].down_sent);
+            let (now, state) = (self.net.now, &self.net.links[link.index()]);
             let peer = &mut self.peers[link.index()];
             peer.is_settling = false;
-            if let Some(asked_at) = peer.windows.on_idle(peer.taken, sent, now) {
+            if state.flow.as_ref().is_some_and(|flow| flow.is_blocked) {
+                // What was due before the command may still wait for the link: only the fence will tell.
+                continue;
+            }
+            if let Some(asked_at) = peer.windows.on_idle(peer.taken, state.down_sent, now) {
                 self.checker.on_settled(&peer.windows, asked_at, now);
             }
         }
     }
 
-    pub(super) fn on_dropped(&mut self, link: LinkId) {
-        let now = self.net.now;
-        let peer = &self.peers[link.index()];
-        if peer.ended_at != Timestamp::MAX {
-            let has_vanished = peer.has_vanished();
-            self.checker.on_change(Race::Close, peer.ended_at, now);
-            self.checker.exercise(Guarantee::G11);
-            if has_vanished {
-                self.checker.exercise(Guarantee::G13);
-                self.peers[link.index()].may_be_ended = true;
+    /// A link that refused bytes takes some again.
+    pub(super) fn make_writable(&mut self, link: LinkId) {
+        if self.is_suspended {
+            return self.deferred.push(Deferred::Writable(link));
+        }
+        self.serving = None;
+        self.target.writable(link, &mut self.net);
+        let peer = &mut self.peers[link.index()];
+        if peer.windows.is_in_flight() && !peer.is_settling {
+            peer.is_settling = true;
+            self.settling.push(link);
+        }
+        self.after_server();
+    }
+
+    // What happens to the server as a whole.
+
+    pub(super) fn suspend(&mut self, span: Duration) {
+        let until = self.net.now + span;
+        self.is_suspended = true;
+        self.checker.on_pause(self.net.now, until);
+        self.net.schedule(until, 0, Kind::Resume, 0, 0);
+    }
+
+    /// The server goes on: what has come in the meantime reaches it first, as it would from a kernel's buffers.
+    pub(super) fn on_resume(&mut self) {
+        self.is_suspended = false;
+        for deferred in std::mem::take(&mut self.deferred) {
+            match deferred {
+                Deferred::Event(event) => self.dispatch_to_server(&event),
+                Deferred::Writable(link) if !self.net.links[link.index()].is_server_gone => {
+                    self.make_writable(link)
+                }
+                Deferred::Writable(_) => {}
             }
+        }
+        self.target.resume(&mut self.net);
+        self.after_server();
+    }
+
+    pub(super) fn set_clock(&mut self, seconds: i64) {
+        let wall = self.net.wall_origin.as_unix_nanos() + seconds * 1_000_000_000;
+        self.net.wall_origin = WallTime::from_unix_nanos(wall);
+        self.checker.on_set_clock(self.net.now, seconds);
+        self.target.set_clock(&mut self.net);
+    }
+
+    /// The server ends at once and starts anew.
+    pub(super) fn restart(&mut self) {
+        if !self.target.restart(&mut self.net) {
+            return;
+        }
+        self.checker.on_restart(self.net.now);
+        for index in 0..self.net.links.len() {
+            let link = LinkId(index as u32);
+            if self.peers[index].phase != Phase::Gone {
+                self.peers[index].may_be_ended = true;
+            }
+            if !self.net.links[index].is_server_gone {
+                self.net.drop_stream(link, End::Reset);
+            }
+        }
+        self.settling.clear();
+        self.peers.iter_mut().for_each(|peer| peer.is_settling = false);
+        self.journal = Journal::default();
+        self.expected_line = None;
+        self.after_server();
+        let cycle = self.checker.grid.newest(self.net.now) + 1;
+        self.audits_from = cycle;
+        let at = self.checker.audit_at(cycle);
+        self.net.schedule(at, 1, Kind::Audit, cycle as u32, 0);
+    }
+
+    fn on_dropped(&mut self, link: LinkId) {
+        let now = self.net.now;
+        let peer = &mut self.peers[link.index()];
+        if peer.ended_at != Timestamp::MAX {
+            self.checker.on_change(Race::Close, peer.ended_at, now);
+            self.checker.exercise(Guarantee::G11, peer.met);
+        }
+        if peer.has_vanished() || peer.is_mute {
+            self.checker.exercise(Guarantee::G13, peer.met);
+            peer.may_be_ended = true;
+        }
+        let (client, is_offender) = (peer.client, peer.offence.is_some());
+        let is_current = self.is_current(link);
+        let state = &self.net.links[link.index()];
+        if is_offender && !state.is_client_gone {
+            self.leave(link);
+            if is_current {
+                self.return_later(client);
+            }
+        } else if state.flow.as_ref().is_some_and(|flow| flow.has_unread()) && is_current {
+            // It does not read, and so does not see the end; some day it gives up.
+            self.set_alarm(client, Alarm::Restart, now + Duration::from_secs(30));
         }
         self.free_if_unused(link);
     }
 
-    pub(super) fn check_log(&mut self) {
+    fn check_log(&mut self) {
         if !self.net.log.lines.is_empty() {
             self.check_log_lines();
         }
@@ -116,20 +231,20 @@ impl<T: Target> World<T> {
         self.net.log.texts.clear();
     }
 
-    pub(super) fn check_log_lines(&mut self) {
+    fn check_log_lines(&mut self) {
         let wall = self.net.now().wall;
         for line in std::mem::take(&mut self.net.log.lines) {
             match self.journal.read(&line, wall, &self.scenario.zone) {
-                Ok(true) => self.checker.exercise(Guarantee::G15),
+                Ok(true) => self.checker.exercise(Guarantee::G15, Met::default()),
                 Ok(false) => {}
                 Err(detail) => {
-                    self.checker.violate(Guarantee::G15, Fault::WrongLog, self.net.now, 0, || detail);
+                    self.checker.violate_all(Guarantee::G15, Fault::WrongLog, self.net.now, || detail);
                 }
             }
         }
     }
 
-    pub(super) fn check_log_entry(&mut self, entry: LogEntry, texts: &str) {
+    fn check_log_entry(&mut self, entry: LogEntry, texts: &str) {
         let is_due = match entry {
             LogEntry::Connected => {
                 self.journal.open += 1;
@@ -143,16 +258,15 @@ impl<T: Target> World<T> {
             LogEntry::Subscribed | LogEntry::Unsubscribed => self.expected_line.take() == Some(entry),
         };
         if is_due {
-            self.checker.exercise(Guarantee::G15);
+            self.checker.exercise(Guarantee::G15, Met::default());
         } else {
-            let client = self.serving.map_or(0, |link| self.peers[link.index()].client);
-            self.checker.violate(Guarantee::G15, Fault::WrongLog, self.net.now, client, || {
+            self.checker.violate_all(Guarantee::G15, Fault::WrongLog, self.net.now, || {
                 format!("a log line {entry:?} that nothing called for")
             });
         }
     }
 
-    pub(super) fn is_received_line_due(&mut self, logged: &str) -> bool {
+    fn is_received_line_due(&mut self, logged: &str) -> bool {
         let Some(link) = self.serving else { return false };
         let Some(text) = self.peers[link.index()].unlogged.pop() else {
             return false;

@@ -1,0 +1,230 @@
+//! A fan-out over loopback TCP: one shard of the server next to a plain loop of `write` on the same sockets.
+//!
+//! What counts is the processor time of the server's thread, as the kernel accounts for it: server on the first core,
+//! clients in a process of their own on the second. Rounds alternate, and after each the clients read everything, so
+//! that the next one finds every socket empty. The plain loop against itself, two rounds apart, says how much of a
+//! ratio is noise.
+
+mod support;
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use carillon_server::shell::{Clock, Journal, LogFormat, Shard, SystemClock};
+use carillon_server::{Announcer, Config, Now, Timestamp, Zone};
+use carillon_simulator::Scenario;
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::time::Instant;
+
+use support::clients::Listeners;
+use support::spread::Spread;
+use support::{child, machine};
+
+const CONNECTIONS: [u32; 2] = [1_000, 10_000];
+
+/// Pairs that are thrown away, and pairs that count.
+const WARM_UP: usize = 3;
+const PAIRS: usize = 25;
+
+const PERIOD: Duration = Duration::from_secs(300);
+
+/// Ten years: the clock leaps a period a round, and nobody is to be pinged.
+const PING_INTERVAL: Duration = Duration::from_secs(3650 * 86_400);
+
+/// How often the number of open connections is looked at while they arrive.
+const LOOK: Duration = Duration::from_millis(10);
+
+fn main() {
+    if let Some(role) = child::role() {
+        let [Listeners::ROLE, server, count] = [&role[0][..], &role[1], &role[2]] else { panic!("{role:?}") };
+        Listeners::live(server, count);
+        return;
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut rows = Vec::new();
+    for connections in CONNECTIONS {
+        let mut arena = Arena::open(connections);
+        rows.push(compare(&mut arena));
+        measure(&mut criterion, &mut arena);
+    }
+    criterion.final_summary();
+    print_table(&rows);
+}
+
+/// Interleaved pairs, and a row of the table about them.
+fn compare(arena: &mut Arena) -> String {
+    let mut pair = || (arena.plain_round(), arena.shard_round());
+    let pairs: Vec<_> = (0..WARM_UP + PAIRS).map(|_| pair()).skip(WARM_UP).collect();
+    let ratio = |of: Duration, to: Duration| of.as_secs_f64() / to.as_secs_f64();
+    let ratios = Spread::of(pairs.iter().map(|&(plain, shard)| ratio(shard, plain)));
+    let noise = Spread::of(pairs.windows(2).map(|two| ratio(two[1].0, two[0].0)));
+    let each = |round: Duration| round.as_secs_f64() * 1e6 / f64::from(arena.connections);
+    let plain = Spread::of(pairs.iter().map(|pair| each(pair.0)));
+    let shard = Spread::of(pairs.iter().map(|pair| each(pair.1)));
+    format!("| {} | {plain} | {shard} | {ratios} | {noise} |", arena.connections)
+}
+
+fn print_table(rows: &[String]) {
+    println!(
+        "Processor time per delivery in µs, and ratios: median of {PAIRS} interleaved pairs (least … most)\n"
+    );
+    println!("| connections | plain loop | shard | shard : plain | plain : plain |");
+    println!("|---|---|---|---|---|");
+    rows.iter().for_each(|row| println!("{row}"));
+    println!();
+}
+
+/// The same rounds for criterion, which compares them with those of its last run.
+fn measure(criterion: &mut Criterion, arena: &mut Arena) {
+    let mut group = criterion.benchmark_group("fanout_tcp");
+    // Little more than ten rounds at 10 µs each, as what the clients do takes far longer and is not counted.
+    let budget = Duration::from_micros(10) * arena.connections * 15;
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(budget / 5).measurement_time(budget);
+    group.throughput(Throughput::Elements(arena.connections.into()));
+    for (name, round) in [("plain", Arena::plain_round as fn(&mut Arena) -> _), ("shard", Arena::shard_round)]
+    {
+        group.bench_function(BenchmarkId::new(name, arena.connections), |bencher| {
+            bencher.iter_custom(|rounds| (0..rounds).map(|_| round(arena)).sum());
+        });
+    }
+    group.finish();
+}
+
+/// One shard with its sockets, and their clients.
+struct Arena {
+    connections: u32,
+    runtime: LocalRuntime,
+    shard: Shard<TcpStream>,
+    announcer: Arc<Mutex<Announcer>>,
+    clock: Arc<LeapingClock>,
+    /// Belong to the streams of the shard.
+    sockets: Vec<RawFd>,
+    clients: Listeners,
+}
+
+impl Arena {
+    fn open(connections: u32) -> Self {
+        let scenario = Scenario::fanout(connections, PERIOD, PERIOD);
+        let config = Config { ping_interval: PING_INTERVAL, ..scenario.server };
+        let announcer = Arc::new(Mutex::new(Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC)));
+        let clock = Arc::new(LeapingClock::default());
+        let journal = Journal::new(LogFormat::Text, Zone::UTC, io::sink()).expect("room for one more thread");
+        let shard = Shard::new(config, announcer.clone(), clock.clone(), Arc::new(journal), 1);
+        let shard = shard.expect("the configuration is valid");
+        machine::pin(0);
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        let runtime = runtime.expect("the system has room for one more epoll instance");
+        let (sockets, mut clients) = runtime.block_on(accept_all(&shard, connections as usize));
+        clients.await_open();
+        Self { connections, runtime, shard, announcer, clock, sockets, clients }
+    }
+
+    /// One push to everybody, as the server does it.
+    fn shard_round(&mut self) -> Duration {
+        self.clock.leap(self.next_due());
+        let ((), spent) = machine::accounted(|| self.runtime.block_on(one_push(&self.shard)));
+        self.clients.read(self.frame().len());
+        spent
+    }
+
+    /// The same bytes to the same sockets, as cheaply as `write` allows.
+    fn plain_round(&mut self) -> Duration {
+        let frame = self.frame();
+        let write_all = || self.sockets.iter().all(|&socket| write(socket, &frame) == frame.len());
+        let (is_written, spent) = machine::accounted(write_all);
+        assert!(is_written, "a socket was full");
+        self.clients.read(frame.len());
+        spent
+    }
+
+    /// A push of another server: all are of the same length.
+    fn frame(&self) -> Arc<[u8]> {
+        let mut announcer = Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC);
+        announcer.handle_timeout(Now { at: Timestamp::ZERO + PERIOD, ..self.clock.now() });
+        let push = announcer.pushes_after(0).next().expect("cycle 1 is due");
+        Arc::clone(push.frame())
+    }
+
+    fn next_due(&self) -> Timestamp {
+        let announcer = self.announcer.lock().expect("no thread panicked");
+        announcer.poll_timeout().expect("it was not stopped")
+    }
+}
+
+/// Runs the shard until it has delivered one more push.
+async fn one_push(shard: &Shard<TcpStream>) {
+    let delivered = shard.counters().pushes;
+    let mut run = pin!(shard.run());
+    poll_fn(|cx| {
+        assert!(run.as_mut().poll(cx).is_pending(), "a shard runs for ever");
+        if shard.counters().pushes > delivered { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+#[expect(unsafe_code, reason = "a process may not open every socket twice, and the shard owns the streams")]
+fn write(socket: RawFd, frame: &[u8]) -> usize {
+    // SAFETY: the shard holds every stream for as long as its client does, and that is longer than any round.
+    let socket = unsafe { BorrowedFd::borrow_raw(socket) };
+    rustix::io::write(socket, frame).expect("the client has read everything so far")
+}
+
+/// Starts clients and hands their sockets to the shard, the way the server does.
+async fn accept_all(shard: &Shard<TcpStream>, connections: usize) -> (Vec<RawFd>, Listeners) {
+    let listener = listen().expect("loopback has a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let clients = Listeners::start(address, connections);
+    let mut sockets = Vec::new();
+    while sockets.len() < connections {
+        let (stream, _) = listener.accept().await.expect("nobody leaves");
+        stream.set_nodelay(true).expect("the socket is open");
+        sockets.push(stream.as_raw_fd());
+        tokio::task::spawn_local(shard.serve(stream, true));
+    }
+    while shard.census().subscribed < connections {
+        tokio::time::sleep(LOOK).await;
+    }
+    (sockets, clients)
+}
+
+fn listen() -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    socket.listen(4096)
+}
+
+/// The machine's clock, but that it can be put forward.
+#[derive(Default)]
+struct LeapingClock {
+    system: SystemClock,
+    ahead: AtomicU64,
+}
+
+impl LeapingClock {
+    /// Makes it `at` now.
+    fn leap(&self, at: Timestamp) {
+        let span = at.since(self.now().at).as_nanos() as u64;
+        self.ahead.fetch_add(span, Ordering::Relaxed);
+    }
+}
+
+impl Clock for LeapingClock {
+    fn now(&self) -> Now {
+        let now = self.system.now();
+        Now { at: now.at + Duration::from_nanos(self.ahead.load(Ordering::Relaxed)), ..now }
+    }
+
+    fn instant(&self, at: Timestamp) -> Instant {
+        let ahead = Timestamp::from_nanos(self.ahead.load(Ordering::Relaxed));
+        self.system.instant(Timestamp::ZERO + at.since(ahead))
+    }
+}

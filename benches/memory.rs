@@ -1,0 +1,130 @@
+//! Resident memory of the server's process per idle connection: when all are open, and again after each of them has
+//! sent, at the same time as all others, one message of 60 KB and read its echo.
+//!
+//! The server is the one that `carillon serve` runs, in a process of its own; the clients are another one.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use carillon_server::protocol::ECHO_PREFIX;
+use carillon_server::shell::{Options, process};
+
+use support::child::{self, Child};
+use support::{clients, machine, requests};
+
+const CONNECTIONS: usize = 10_000;
+
+const MESSAGE: usize = 60_000;
+
+/// Memory is read when it has not changed for this long.
+const SETTLED: Duration = Duration::from_millis(500);
+
+/// Changes below this are none, in bytes.
+const UNCHANGED: u64 = 64 << 10;
+
+fn main() -> ExitCode {
+    match child::role().as_deref() {
+        None => print_table(),
+        Some([role]) if role == "server" => return serve(),
+        Some([role, server, count]) if role == "talkers" => talk(server, count),
+        Some(other) => panic!("{other:?}"),
+    }
+    ExitCode::SUCCESS
+}
+
+fn print_table() {
+    let mut server = Child::start("server");
+    let address = await_address(&mut server);
+    server.ignore();
+    // Code that is loaded on its first use belongs to nobody in particular.
+    let mut first = start_talkers(&address, 1);
+    first.order("talk");
+    first.await_report("silent");
+    let before = settled_memory(server.id());
+    let mut talkers = start_talkers(&address, CONNECTIONS);
+    let idle = settled_memory(server.id());
+    talkers.order("talk");
+    talkers.await_report("silent");
+    let again = settled_memory(server.id());
+    println!("Resident memory of the server's process, {CONNECTIONS} connections on one shard:\n");
+    println!("| | MiB | KiB per connection |\n|---|---|---|");
+    println!("| one connection | {:.1} | |", before as f64 / MEBI);
+    for (name, memory) in [("idle", idle), ("idle again after 60 KB each", again)] {
+        let each = (memory as f64 - before as f64) / 1024.0 / CONNECTIONS as f64;
+        println!("| {name} | {:.1} | {each:.2} |", memory as f64 / MEBI);
+    }
+    println!();
+}
+
+const MEBI: f64 = (1 << 20) as f64;
+
+fn start_talkers(server: &str, count: usize) -> Child {
+    let mut talkers = Child::start(&format!("talkers {server} {count}"));
+    talkers.await_report("open");
+    talkers
+}
+
+/// The life of the server's process.
+fn serve() -> ExitCode {
+    machine::pin(0);
+    process::serve(&Options {
+        listen: ([127, 0, 0, 1], 0).into(),
+        shards: Some(NonZeroUsize::MIN),
+        ping_interval: Duration::from_secs(3600),
+        ..Options::default()
+    })
+}
+
+fn await_address(server: &mut Child) -> String {
+    loop {
+        let line = server.hear();
+        if let Some((_, address)) = line.split_once("Listening on ws://") {
+            return address.trim_end_matches("/ws").to_owned();
+        }
+    }
+}
+
+/// The life of the clients' process.
+fn talk(server: &str, count: &str) {
+    let mut sockets = clients::open(server, count);
+    let frame = requests::text(&"x".repeat(MESSAGE));
+    for _order in child::orders() {
+        // Halves, so that the server holds one half of every message before the first of them is complete.
+        let (front, back) = frame.split_at(frame.len() / 2);
+        send_to_all(&mut sockets, front);
+        send_to_all(&mut sockets, back);
+        read_from_all(&mut sockets, requests::length_of_reply(ECHO_PREFIX.len() + MESSAGE));
+        child::report("silent");
+    }
+}
+
+fn send_to_all(sockets: &mut [TcpStream], bytes: &[u8]) {
+    for socket in sockets {
+        socket.write_all(bytes).expect("the server reads");
+    }
+}
+
+fn read_from_all(sockets: &mut [TcpStream], length: usize) {
+    let mut reply = vec![0; length];
+    for socket in sockets {
+        socket.read_exact(&mut reply).expect("the server answers");
+    }
+}
+
+/// What the process has resident once that stays as it is.
+fn settled_memory(process: u32) -> u64 {
+    let mut memory = machine::resident(process);
+    loop {
+        thread::sleep(SETTLED);
+        let before = std::mem::replace(&mut memory, machine::resident(process));
+        if memory.abs_diff(before) < UNCHANGED {
+            return memory;
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Clients in a process of their own, on the second core: many sockets that are opened, and read when they are told to.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::child::{self, Child};
+use super::{machine, requests};
+
+/// How long a client waits for what it was promised.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Clients that only listen, seen from the server's side.
+///
+/// They rest until somebody wants them to read. A client that waits in the kernel instead is woken at the expense of
+/// whoever writes to it, which doubles the price of a delivery; and most servers have their clients elsewhere.
+pub(crate) struct Listeners(Child);
+
+impl Listeners {
+    /// What [`child::role`] says in their process, before address and number.
+    pub(crate) const ROLE: &'static str = "listeners";
+
+    /// Starts them. They connect meanwhile.
+    pub(crate) fn start(server: SocketAddr, count: usize) -> Self {
+        Self(Child::start(&format!("{} {server} {count}", Self::ROLE)))
+    }
+
+    /// Waits until all of them are open.
+    pub(crate) fn await_open(&mut self) {
+        self.0.await_report("open");
+    }
+
+    /// Lets each of them read so many bytes, and makes sure that there are no more.
+    pub(crate) fn read(&mut self, bytes: usize) {
+        self.0.order(&bytes.to_string());
+        self.0.await_report("read");
+    }
+
+    /// The life of their process.
+    pub(crate) fn live(server: &str, count: &str) {
+        let mut sockets = open(server, count);
+        for order in child::orders() {
+            let bytes = order.parse().expect("the parent says a number");
+            sockets.iter_mut().for_each(|socket| read(socket, bytes));
+            child::report("read");
+        }
+    }
+}
+
+/// Connections to `server` that were upgraded, and a report that they are open.
+pub(crate) fn open(server: &str, count: &str) -> Vec<TcpStream> {
+    machine::pin(1);
+    let count = count.parse().expect("the parent says a number");
+    let mut sockets: Vec<_> = (0..count).map(|_| connect(server)).collect();
+    sockets.iter_mut().for_each(read_response);
+    child::report("open");
+    sockets
+}
+
+fn connect(server: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(server).expect("the server listens");
+    socket.set_nodelay(true).expect("the socket is open");
+    socket.set_read_timeout(Some(PATIENCE)).expect("it is more than zero");
+    socket.write_all(requests::UPGRADE).expect("the kernel has room for so little");
+    socket
+}
+
+/// Byte by byte, as what stands behind it is not to be lost.
+fn read_response(socket: &mut TcpStream) {
+    let (mut response, mut byte) = (Vec::new(), [0]);
+    while !response.ends_with(b"\r\n\r\n") {
+        socket.read_exact(&mut byte).expect("the server answers");
+        response.push(byte[0]);
+    }
+    assert!(response.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&response));
+}
+
+fn read(socket: &mut TcpStream, expected: usize) {
+    let (mut read, mut buffer) = (0, [0; 1024]);
+    while read < expected {
+        let count = socket.read(&mut buffer).expect("the server has sent everything");
+        assert!(count > 0, "the server has left");
+        read += count;
+    }
+    assert_eq!(read, expected, "the server sent more than one frame");
+}

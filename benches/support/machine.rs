@@ -1,0 +1,53 @@
+//! What the operating system knows: time, processors, memory.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Runs `act` and says how long it took by the clock on the wall.
+#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+pub(crate) fn clocked<R>(act: impl FnOnce() -> R) -> (R, Duration) {
+    let start = Instant::now();
+    let result = act();
+    (result, start.elapsed())
+}
+
+/// Runs `act` and says how much processor time this thread spent on it, in the kernel and outside.
+pub(crate) fn accounted<R>(act: impl FnOnce() -> R) -> (R, Duration) {
+    let start = processor_time();
+    let result = act();
+    (result, processor_time() - start)
+}
+
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.try_into().expect("a thread does not spend negative time")
+}
+
+/// Keeps this thread on one core; where the machine has too few or forbids it, results are merely less even.
+pub(crate) fn pin(core: usize) {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    if let Err(error) = sched_setaffinity(None, &cores) {
+        eprintln!("not kept on core {core}: {error}");
+    }
+}
+
+/// Resident memory of a process at the moment, in bytes.
+pub(crate) fn resident(process: u32) -> u64 {
+    status(process, "VmRSS:")
+}
+
+/// The most that this process ever had resident, in bytes.
+pub(crate) fn peak_resident() -> u64 {
+    status(std::process::id(), "VmHWM:")
+}
+
+fn status(process: u32, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells");
+    let value = status.lines().find_map(|line| line.strip_prefix(field)).expect("Linux tells this, too");
+    let kib = value.trim().strip_suffix(" kB").and_then(|number| number.parse::<u64>().ok());
+    kib.expect("the field is a number of kB") << 10
+}

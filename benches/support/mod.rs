@@ -1,0 +1,10 @@
+//! What the benches share.
+
+#![allow(dead_code, reason = "each bench uses a part of it")]
+
+pub(crate) mod child;
+pub(crate) mod clients;
+pub(crate) mod machine;
+pub(crate) mod quiet;
+pub(crate) mod requests;
+pub(crate) mod spread;

@@ -1,0 +1,153 @@
+//! Pushes as they arrive: wanted, once, in order, on time, and to the letter.
+
+use carillon_server::Timestamp;
+
+use super::{Checker, Sighting};
+use crate::guarantee::Guarantee;
+use crate::link::Flow;
+use crate::peer::Peer;
+use crate::score::Fault;
+
+impl Checker {
+    /// A push arrived; `None` for the text says that the frame was compared with the one that is due, and was equal.
+    pub(crate) fn on_push(&mut self, peer: &mut Peer, text: Option<&[u8]>, seen: Sighting) {
+        let cycle = self.grid.newest(seen.sent_at);
+        self.count(seen, cycle);
+        self.check_wanted(peer, seen);
+        if cycle == self.grid.newest_before_start() {
+            return self.violate(Guarantee::G7, Fault::Unexpected, seen.at, peer, || {
+                format!("a push at {}, before the first cycle is due", seen.sent_at)
+            });
+        }
+        self.check_once(peer, cycle, seen);
+        self.check_drained(peer, cycle, seen);
+        peer.windows.last_cycle = cycle as u32;
+        peer.last_push_at = seen.sent_at;
+        self.check_punctuality(peer, cycle, seen);
+        match text {
+            Some(text) => self.check_text(peer, cycle, text, seen),
+            None => self.exercise(Guarantee::G6, peer.met),
+        }
+    }
+
+    /// A push arrived over a link that does not always take what the server sends: it may be one of an earlier cycle.
+    pub(crate) fn on_slow_push(&mut self, peer: &mut Peer, text: &[u8], seen: Sighting, flow: &Flow) {
+        let newest = self.grid.newest(seen.sent_at);
+        self.count(seen, newest);
+        self.check_wanted(peer, seen);
+        let last = u64::from(peer.windows.last_cycle);
+        let Some(cycle) = (last + 1..=newest).find(|cycle| &self.grid.frame(*cycle)[2..] == text) else {
+            return self.on_stray_push(peer, text, seen);
+        };
+        if let Some(owed) = &mut peer.owed {
+            let overtaken = owed.waiting.iter().take_while(|waiting| u64::from(**waiting) < cycle).count();
+            owed.overtaken.extend(owed.waiting.drain(..overtaken));
+            owed.waiting.retain(|waiting| u64::from(*waiting) != cycle);
+        }
+        self.check_drained(peer, cycle, seen);
+        peer.windows.last_cycle = cycle as u32;
+        self.exercise(Guarantee::G6, peer.met);
+        let was_stuck = flow.is_blocked || flow.stuck_until >= self.grid.due(cycle);
+        if !was_stuck {
+            self.check_punctuality(peer, cycle, seen);
+        }
+    }
+
+    /// A push that belongs to no cycle that could still come.
+    fn on_stray_push(&mut self, peer: &mut Peer, text: &[u8], seen: Sighting) {
+        let mut overtaken = peer.owed.as_ref().map(|owed| owed.overtaken.clone()).unwrap_or_default();
+        let place = overtaken.iter().position(|cycle| &self.grid.frame(u64::from(*cycle))[2..] == text);
+        let shown = String::from_utf8_lossy(text).into_owned();
+        if let Some(place) = place {
+            let cycle = overtaken.remove(place);
+            if let Some(owed) = &mut peer.owed {
+                owed.overtaken = overtaken;
+            }
+            return self.violate(Guarantee::G5, Fault::OutOfOrder, seen.at, peer, || {
+                format!("the push of cycle {cycle} came behind a later one")
+            });
+        }
+        let last = u64::from(peer.windows.last_cycle);
+        if last > 0 && &self.grid.frame(last)[2..] == text {
+            return self.violate(Guarantee::G4, Fault::Duplicated, seen.at, peer, || {
+                format!("a second push of cycle {last}")
+            });
+        }
+        self.violate(Guarantee::G6, Fault::WrongText, seen.at, peer, || {
+            format!("{shown:?} is the text of no cycle that could come")
+        });
+    }
+
+    fn count(&mut self, seen: Sighting, cycle: u64) {
+        self.score.deliveries += 1;
+        let latency = seen.at.since(self.grid.due(cycle));
+        self.score.latency.saturating_record(latency.as_micros() as u64);
+    }
+
+    fn check_wanted(&mut self, peer: &Peer, seen: Sighting) {
+        if seen.offset >= peer.windows.quiet_from {
+            self.violate(Guarantee::G2, Fault::Unexpected, seen.at, peer, || {
+                "a push behind an unsubscribe that had taken effect".to_owned()
+            });
+        }
+    }
+
+    /// Never two in one cycle, and never two within half a period.
+    fn check_once(&mut self, peer: &Peer, cycle: u64, seen: Sighting) {
+        let since_last = seen.sent_at.since(peer.last_push_at);
+        let is_second = peer.windows.last_cycle >= cycle as u32;
+        let is_bunched = peer.last_push_at > Timestamp::ZERO && since_last < self.grid.period() / 2;
+        if !is_second && !is_bunched {
+            return;
+        }
+        let follows_pause =
+            self.paused_until() > Timestamp::ZERO && seen.sent_at <= self.paused_until() + self.grid.period();
+        if follows_pause {
+            self.violate(Guarantee::G7, Fault::Duplicated, seen.at, peer, || {
+                format!(
+                    "after a stall two pushes within {since_last:?}; missed cycles are skipped, not bunched"
+                )
+            });
+        } else {
+            self.violate(Guarantee::G4, Fault::Duplicated, seen.at, peer, || {
+                format!("a second push of cycle {cycle}, {since_last:?} after the first")
+            });
+        }
+    }
+
+    fn check_drained(&mut self, peer: &Peer, cycle: u64, seen: Sighting) {
+        if self.grid.due(cycle) >= self.drained_at {
+            self.violate(Guarantee::G14, Fault::Unexpected, seen.at, peer, || {
+                format!("cycle {cycle} fired after the shutdown began")
+            });
+        }
+    }
+
+    /// A push is late when it was handed to the link too long after its due instant: everybody's, then the cycle was off
+    /// the grid; only this one, then somebody was waited for.
+    fn check_punctuality(&mut self, peer: &Peer, cycle: u64, seen: Sighting) {
+        if cycle > self.newest_cycle {
+            self.newest_cycle = cycle;
+            self.first_sent = seen.sent_at;
+            self.exercise(Guarantee::G7, peer.met);
+        }
+        let late = seen.sent_at.since(self.grid.due(cycle));
+        if late > self.bounds.push && !self.is_excused(cycle) {
+            let was_on_time = self.first_sent.since(self.grid.due(cycle)) <= self.bounds.push;
+            let guarantee = if was_on_time { Guarantee::G10 } else { Guarantee::G7 };
+            self.violate(guarantee, Fault::Late, seen.at, peer, || {
+                format!("the push of cycle {cycle} left the server {late:?} after it was due")
+            });
+        }
+    }
+
+    fn check_text(&mut self, peer: &Peer, cycle: u64, text: &[u8], seen: Sighting) {
+        if text == &self.grid.frame(cycle)[2..] {
+            return self.exercise(Guarantee::G6, peer.met);
+        }
+        let expected = String::from_utf8_lossy(&self.grid.frame(cycle)[2..]).into_owned();
+        self.violate(Guarantee::G6, Fault::WrongText, seen.at, peer, || {
+            format!("cycle {cycle} says {:?}; due was {expected:?}", String::from_utf8_lossy(text))
+        });
+    }
+}

@@ -1,0 +1,418 @@
+//! Verbs, done: bytes are sent, links open and break.
+
+use std::time::Duration;
+
+use carillon_server::Timestamp;
+
+use super::{HANDSHAKES, ScriptLine, World};
+use crate::codec::{self, opcode};
+use crate::coverage::Hazard;
+use crate::guarantee::Guarantee;
+use crate::link::{Link, LinkId};
+use crate::model::Windows;
+use crate::network::{End, Kind};
+use crate::peer::{Peer, Phase};
+use crate::score::Fault;
+use crate::target::Target;
+use crate::text::Text;
+use crate::verb::{Departure, LinkPlan, Offence, Reading, Utterance, Verb};
+
+impl<T: Target> World<T> {
+    /// Lets a client do something, and writes it down if a script is kept.
+    pub(super) fn perform(&mut self, client: u32, verb: Verb) {
+        if let Some(record) = &mut self.record {
+            record.push(ScriptLine::Client { at: self.net.now, client, verb: verb.clone() });
+        }
+        if let Verb::Connect(plan) = verb {
+            return self.connect(client, &plan);
+        }
+        let link = LinkId(self.clients[client as usize].link);
+        match verb {
+            Verb::Connect(_) => {}
+            Verb::Leave(departure) => self.depart(link, departure),
+            Verb::Offend(offence) => self.offend(link, offence),
+            Verb::Read(reading) => self.set_reading(link, reading),
+            Verb::Say(utterances) => {
+                for utterance in utterances {
+                    self.compose(link, utterance);
+                }
+                self.transmit(link);
+            }
+        }
+    }
+
+    fn connect(&mut self, client: u32, plan: &LinkPlan) {
+        let now = self.net.now;
+        let state = &mut self.clients[client as usize];
+        state.epoch += 1;
+        let epoch = state.epoch;
+        let link = self.net.open_link(Link::new(plan));
+        self.clients[client as usize].link = link.0;
+        let request = self.handshakes[client as usize % HANDSHAKES].request.len() as u64;
+        let windows = Windows::new(now, request, self.checker.grid.newest(now));
+        let mut peer = Peer::new(client, epoch, windows, request, now);
+        peer.is_slow = plan.window.is_some();
+        if plan.sliced > 0 {
+            peer.met.add(Hazard::Slicer);
+        }
+        if epoch > 2 {
+            peer.met.add(Hazard::Comeback);
+        }
+        match self.peers.get_mut(link.index()) {
+            Some(place) => *place = peer,
+            None => self.peers.push(peer),
+        }
+        let at = self.net.links[link.index()].up_end(now);
+        self.net.schedule(at, link.0, Kind::Accept, 0, 0);
+        let back = at + self.net.links[link.index()].latency();
+        self.net.schedule(back, link.0, Kind::Dial, client, epoch);
+        self.tell(link, |line| line.push_str("connects"));
+    }
+
+    /// The connection stands: the client asks for the upgrade, or for something else.
+    pub(super) fn on_dial(&mut self, link: LinkId, client: u32, epoch: u32) {
+        let peer = &self.peers[link.index()];
+        if !self.is_same(link, client, epoch) || peer.phase != Phase::Handshake {
+            return;
+        }
+        if let Some(offence) = peer.offence {
+            let bytes = spoilt_request(offence, &self.scenario.server.path);
+            self.peers[link.index()].sent = bytes.len() as u64;
+            return self.net.send_to_server(link, bytes.as_bytes());
+        }
+        let place = client as usize % HANDSHAKES;
+        let request = std::mem::take(&mut self.handshakes[place].request);
+        self.net.send_to_server(link, &request);
+        self.handshakes[place].request = request;
+    }
+
+    /// Adds to the write that [`World::transmit`] sends.
+    fn compose(&mut self, link: LinkId, utterance: Utterance) {
+        let now = self.net.now;
+        match utterance {
+            Utterance::Binary => self.compose_frame(link, opcode::BINARY, b"unsubscribe"),
+            Utterance::Ping(number) => {
+                let peer = &mut self.peers[link.index()];
+                peer.ping = number;
+                peer.pinged_at = now;
+                self.compose_frame(link, opcode::PING, &number.to_be_bytes());
+            }
+            Utterance::Pong => self.compose_frame(link, opcode::PONG, b"unasked"),
+            Utterance::Fragmented(text, pieces) => self.compose_text(link, text, u32::from(pieces)),
+            Utterance::Text(text) => self.compose_text(link, text, 1),
+        }
+        self.tell(link, |line| line.push_str(&format!("sends {}", crate::script::words(utterance))));
+    }
+
+    fn compose_text(&mut self, link: LinkId, text: Text, pieces: u32) {
+        let mut rendered = String::new();
+        text.render(&mut rendered);
+        self.compose_pieces(link, rendered.as_bytes(), pieces as usize);
+        let now = self.net.now;
+        let end = self.peers[link.index()].sent + self.outgoing.len() as u64;
+        let attributes_log = self.target.attributes_log();
+        let peer = &mut self.peers[link.index()];
+        if peer.echoes.front().is_none() && peer.unlogged.front().is_none() {
+            peer.waiting_since = now;
+        }
+        if attributes_log {
+            peer.unlogged.push(text);
+        }
+        match text.command() {
+            Some(command) => peer.windows.on_command(command, end, now),
+            None => {
+                peer.echoes.push(text);
+                peer.windows.on_text(peer.echoes.len());
+            }
+        }
+    }
+
+    /// A text in fragments of about equal length, cut also within a character.
+    fn compose_pieces(&mut self, link: LinkId, bytes: &[u8], pieces: usize) {
+        for piece in 0..pieces {
+            let (start, end) = (bytes.len() * piece / pieces, bytes.len() * (piece + 1) / pieces);
+            let opcode = if piece == 0 { opcode::TEXT } else { opcode::CONTINUATION };
+            let is_final = if piece + 1 == pieces { 0x80 } else { 0 };
+            self.compose_raw(link, is_final | opcode, &bytes[start..end]);
+        }
+    }
+
+    pub(super) fn compose_frame(&mut self, link: LinkId, opcode: u8, payload: &[u8]) {
+        self.compose_raw(link, 0x80 | opcode, payload);
+    }
+
+    fn compose_raw(&mut self, link: LinkId, first: u8, payload: &[u8]) {
+        let client = self.peers[link.index()].client;
+        let mask = self.clients[client as usize].rng.bits() as u32;
+        codec::encode_raw(&mut self.outgoing, first, payload, mask);
+    }
+
+    pub(super) fn transmit(&mut self, link: LinkId) {
+        let outgoing = std::mem::take(&mut self.outgoing);
+        self.peers[link.index()].sent += outgoing.len() as u64;
+        self.net.send_to_server(link, &outgoing);
+        self.outgoing = outgoing;
+        self.outgoing.clear();
+    }
+
+    fn set_reading(&mut self, link: LinkId, reading: Reading) {
+        let Some(flow) = &mut self.net.links[link.index()].flow else { return };
+        flow.reading = reading;
+        let met = &mut self.peers[link.index()].met;
+        match reading {
+            Reading::AtOnce => {}
+            Reading::Never => met.add(Hazard::Timeout),
+            Reading::Slowly(_) => met.add(Hazard::Bandwidth),
+        }
+        self.tell(link, |line| line.push_str(&format!("reads {}", crate::script::reading_words(reading))));
+        self.read_held(link);
+    }
+
+    /// The client breaks a rule, and waits for what the server makes of it.
+    fn offend(&mut self, link: LinkId, offence: Offence) {
+        if offence.is_before_handshake() {
+            // Nothing was sent yet: the request is spoilt when its time comes.
+            return self.condemn(link, offence);
+        }
+        self.compose_offence(link, offence);
+        self.transmit(link);
+        self.condemn(link, offence);
+    }
+
+    fn condemn(&mut self, link: LinkId, offence: Offence) {
+        let now = self.net.now;
+        let peer = &mut self.peers[link.index()];
+        peer.offence = Some(offence);
+        peer.may_be_ended = true;
+        peer.ended_at = now;
+        peer.met.add(Hazard::Offence);
+        let server = &self.scenario.server;
+        let patience = match offence {
+            Offence::Truncated => carillon_server::hub::dead_peer_bound(server),
+            _ if offence.is_before_handshake() => server.handshake_timeout + server.handshake_timeout / 4,
+            _ => Duration::ZERO,
+        };
+        self.schedule_reap(link, patience);
+        self.tell(link, |line| line.push_str(&format!("offends: {}", offence.name())));
+    }
+
+    fn compose_offence(&mut self, link: LinkId, offence: Offence) {
+        const FINAL: u8 = 0x80;
+        let largest = vec![b'x'; self.scenario.server.max_message + 1];
+        let frames: Vec<(u8, &[u8])> = match offence {
+            Offence::BadUtf8 => vec![(FINAL | opcode::TEXT, b"caf\xE9")],
+            Offence::BadUtf8InFragment => vec![(opcode::TEXT, b"caf"), (FINAL, b"\xE9")],
+            Offence::BadUtf8InClose => vec![(FINAL | opcode::CLOSE, b"\x03\xE8\xFF")],
+            Offence::ForbiddenCloseCode => vec![(FINAL | opcode::CLOSE, b"\x03\xED")],
+            Offence::FragmentedPing => vec![(opcode::PING, b"")],
+            Offence::HalfCloseCode => vec![(FINAL | opcode::CLOSE, b"\x03")],
+            Offence::Interleaved => vec![(opcode::TEXT, b"one"), (FINAL | opcode::TEXT, b"two")],
+            Offence::LongPing => vec![(FINAL | opcode::PING, &[b'x'; 126])],
+            Offence::OrphanContinuation => vec![(FINAL, b"orphan")],
+            Offence::Oversize => vec![(FINAL | opcode::TEXT, &largest)],
+            Offence::OversizeInFragments => vec![(opcode::TEXT, &largest[1..]), (FINAL, b"x")],
+            Offence::ReservedBit => vec![(FINAL | 0x40 | opcode::TEXT, b"compressed?")],
+            Offence::ReservedOpcode => vec![(FINAL | 0x3, b"")],
+            Offence::Truncated => vec![(FINAL | opcode::TEXT, b"the second half never comes")],
+            Offence::Unmasked => {
+                self.outgoing.extend_from_slice(b"\x81\x05hello");
+                return;
+            }
+            Offence::Rubbish | Offence::StalledHandshake | Offence::WrongPath => return,
+        };
+        for (first, payload) in frames {
+            self.compose_raw(link, first, payload);
+        }
+        if offence == Offence::Truncated {
+            self.outgoing.truncate(self.outgoing.len() / 2);
+        }
+    }
+
+    /// The client ends its connection, or is cut off.
+    pub(super) fn depart(&mut self, link: LinkId, departure: Departure) {
+        let now = self.net.now;
+        self.tell(link, |line| line.push_str(&format!("leaves: {}", departure.name())));
+        let peer = &mut self.peers[link.index()];
+        peer.met.add(hazard_of(departure));
+        let dead = carillon_server::hub::dead_peer_bound(&self.scenario.server);
+        match departure {
+            Departure::LoseDown => {
+                peer.may_be_ended = true;
+                self.net.links[link.index()].is_down_lost = true;
+                return;
+            }
+            Departure::LoseUp => {
+                peer.is_mute = true;
+                peer.echoes.clear();
+                peer.unlogged.clear();
+                self.net.links[link.index()].is_up_lost = true;
+                self.schedule_reap(link, dead);
+                return;
+            }
+            _ => peer.ended_at = now,
+        }
+        peer.may_be_ended = departure != Departure::Vanish;
+        match departure {
+            Departure::Clean => {
+                self.compose_frame(link, opcode::CLOSE, &1000u16.to_be_bytes());
+                self.transmit(link);
+                self.peers[link.index()].phase = Phase::Closing;
+            }
+            Departure::HalfClose => {
+                self.net.end_to_server(link, End::Finished);
+                self.peers[link.index()].phase = Phase::Closing;
+            }
+            Departure::Quit => {
+                self.net.end_to_server(link, End::Finished);
+                self.leave(link);
+            }
+            Departure::Reset => {
+                self.net.end_to_server(link, End::Reset);
+                self.leave(link);
+            }
+            _ => self.leave(link),
+        }
+        let patience = if departure == Departure::Vanish { dead } else { Duration::ZERO };
+        self.schedule_reap(link, patience);
+    }
+
+    /// The client's end of the link is gone.
+    pub(super) fn leave(&mut self, link: LinkId) {
+        self.peers[link.index()].phase = Phase::Gone;
+        self.net.links[link.index()].is_client_gone = true;
+        self.free_if_unused(link);
+    }
+
+    /// A slow client reads what it may.
+    pub(super) fn on_read(&mut self, link: LinkId, client: u32, epoch: u32) {
+        if !self.is_same(link, client, epoch) {
+            return;
+        }
+        if let Some(flow) = &mut self.net.links[link.index()].flow {
+            flow.is_read_scheduled = false;
+        }
+        self.read_held(link);
+    }
+
+    /// Bytes have arrived at a client that does not always read.
+    pub(super) fn on_slow_bytes(&mut self, link: LinkId, bytes: &[u8], sent_at: Timestamp) {
+        let Some(flow) = &mut self.net.links[link.index()].flow else { return };
+        if flow.reading == Reading::AtOnce && flow.is_flowing() {
+            flow.forget(bytes.len());
+            return self.read(link, bytes, sent_at);
+        }
+        flow.arrive(sent_at, bytes);
+        match flow.reading {
+            Reading::AtOnce => self.read_held(link),
+            Reading::Never => {}
+            Reading::Slowly(_) => self.schedule_read(link),
+        }
+    }
+
+    /// Lets the client read of what has arrived as much as it does at a time.
+    pub(super) fn read_held(&mut self, link: LinkId) {
+        let mut allowance = match self.net.links[link.index()].flow.as_ref().map(|flow| flow.reading) {
+            Some(Reading::AtOnce) => usize::MAX,
+            Some(Reading::Slowly(bytes)) => bytes as usize,
+            Some(Reading::Never) | None => return,
+        };
+        while allowance > 0
+            && !self.net.links[link.index()].is_client_gone
+            && let Some((sent_at, bytes)) =
+                self.net.links[link.index()].flow.as_mut().and_then(|flow| flow.read(allowance))
+        {
+            allowance = allowance.saturating_sub(bytes.len());
+            self.read(link, &bytes, sent_at);
+        }
+        self.after_read(link);
+    }
+
+    fn after_read(&mut self, id: LinkId) {
+        let now = self.net.now;
+        let link = &mut self.net.links[id.index()];
+        let (is_server_gone, is_client_gone) = (link.is_server_gone, link.is_client_gone);
+        let Some(flow) = &mut link.flow else { return };
+        flow.stuck_until = now;
+        if flow.is_blocked && !is_server_gone {
+            self.make_writable(id);
+        }
+        let Some(flow) = &mut self.net.links[id.index()].flow else { return };
+        if flow.has_unread() {
+            self.schedule_read(id);
+        } else if let Some(end) = flow.pending_end.take()
+            && !is_client_gone
+        {
+            self.on_client_end(id, end);
+        }
+    }
+
+    /// A slow client's next read.
+    fn schedule_read(&mut self, id: LinkId) {
+        let at = self.net.now + Duration::from_secs(1);
+        let Some(flow) = &mut self.net.links[id.index()].flow else { return };
+        if !flow.is_read_scheduled && matches!(flow.reading, Reading::Slowly(_)) {
+            flow.is_read_scheduled = true;
+            let peer = &self.peers[id.index()];
+            self.net.schedule(at, id.0, Kind::Read, peer.client, peer.epoch);
+        }
+    }
+
+    pub(super) fn is_same(&self, link: LinkId, client: u32, epoch: u32) -> bool {
+        let peer = &self.peers[link.index()];
+        peer.client == client && peer.epoch == epoch
+    }
+
+    /// Whether this is still the client's newest connection.
+    pub(super) fn is_current(&self, link: LinkId) -> bool {
+        let peer = &self.peers[link.index()];
+        self.clients.get(peer.client as usize).is_some_and(|client| client.epoch == peer.epoch)
+    }
+
+    fn schedule_reap(&mut self, link: LinkId, patience: Duration) {
+        let ways = 5 * self.scenario.links.longest_way();
+        let bounds = self.scenario.bounds;
+        let at = self.net.now + ways + self.scenario.server.close_timeout * 5 / 4 + patience + bounds.release;
+        let (client, epoch) = (self.peers[link.index()].client, self.peers[link.index()].epoch);
+        self.net.schedule(at, link.0, Kind::Reap, client, epoch);
+    }
+
+    /// Reports the bytes that a server holds for a client beyond any limit (G10).
+    pub(super) fn check_held(&mut self, link: LinkId, now: Timestamp) {
+        let peer = &self.peers[link.index()];
+        let Some(flow) = &self.net.links[link.index()].flow else { return };
+        let Some(Text::Probe { length, .. }) = peer.echoes.front() else { return };
+        // Each reply is longer than its message; counting the messages' length alone errs on the server's side.
+        let due = peer.echoes.len() as u64 * u64::from(length);
+        let held = due.saturating_sub(peer.sent - peer.taken).saturating_sub(u64::from(flow.outstanding()));
+        let server = &self.scenario.server;
+        let limit = 2 * (server.outbox_limit + server.max_message) as u64 + self.target.buffer_allowance();
+        if held > limit {
+            self.checker.violate(Guarantee::G10, Fault::Leaked, now, peer, || {
+                format!("the server holds {held} bytes for a client that does not read; allowed are {limit}")
+            });
+        }
+    }
+}
+
+/// What is sent where a request is due.
+fn spoilt_request(offence: Offence, path: &str) -> String {
+    let host = "Host: carillon.test\r\nUpgrade: websocket\r\n";
+    match offence {
+        Offence::StalledHandshake => format!("GET {path} HTTP/1.1\r\n{host}"),
+        Offence::WrongPath => format!(
+            "GET /elsewhere HTTP/1.1\r\n{host}Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        ),
+        _ => "\u{16}\u{3}\u{1} rubbish\r\n\r\n".to_owned(),
+    }
+}
+
+fn hazard_of(departure: Departure) -> Hazard {
+    match departure {
+        Departure::Clean | Departure::Quit => Hazard::Comeback,
+        Departure::HalfClose => Hazard::HalfClose,
+        Departure::LoseDown | Departure::LoseUp => Hazard::HalfOpen,
+        Departure::Reset => Hazard::ResetPeer,
+        Departure::Vanish => Hazard::Vanish,
+    }
+}

@@ -1,0 +1,519 @@
+//! Plays a script on a real hub and on the model, and compares them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_server::{
+    Announcer, Config, ConnectionId, Hub, LogLine, Now, Timestamp, WallTime, Wire, Zone, hub,
+};
+
+use super::model::{Client, Meaning, Model, Phase};
+use super::script::{Op, Speech};
+use crate::support::frames::{self, BINARY, CLOSE, Heard, PING, PONG, REQUEST};
+
+/// All times are multiples of a 64th of the shortest, so that the hub rounds no deadline: 3.2 s / 64 = 50 ms.
+pub(crate) const TICK: Duration = Duration::from_millis(50);
+pub(crate) const CLOSE_TIMEOUT: u64 = 64;
+pub(crate) const HANDSHAKE_TIMEOUT: u64 = 128;
+pub(crate) const PERIOD: u64 = 200;
+pub(crate) const PING_INTERVAL: u64 = 512;
+
+pub(crate) const MAX_MESSAGE: usize = 200;
+/// The smallest that is allowed: 2 × (10 header + 17 prefix + 200 text).
+pub(crate) const OUTBOX_LIMIT: usize = 454;
+
+/// 2026-11-22 12:00:00 UTC.
+pub(crate) const NOON: i64 = 1_795_348_800;
+
+/// A hub, its clients, and what the model makes of them.
+#[derive(Debug)]
+pub(crate) struct Play {
+    pub(crate) hub: Hub,
+    pub(crate) model: Model,
+    pub(crate) wire: Recorder,
+    announcer: Announcer,
+    last_cycle: u64,
+    clients: Vec<Speaker>,
+}
+
+/// The sending side of a client.
+#[derive(Debug)]
+struct Speaker {
+    id: ConnectionId,
+    /// Said, and not sent yet.
+    typed: Vec<u8>,
+    /// Sent, and not taken yet.
+    refused: Vec<u8>,
+    has_ended: bool,
+}
+
+/// A wire that writes down what each connection took, and holds the hub to the rules of [`Wire`].
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    pub(crate) links: Vec<Link>,
+    pub(crate) lines: Vec<String>,
+    /// By slot of the hub.
+    holders: Vec<Option<usize>>,
+    resumed: Vec<usize>,
+    pinged: Vec<usize>,
+}
+
+/// One connection's way to its client.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) taken: Vec<u8>,
+    /// How much of `taken` the client has understood.
+    pub(crate) read: usize,
+    /// What the client could not understand.
+    pub(crate) garbled: Option<String>,
+    pub(crate) is_closed: bool,
+    pub(crate) is_shut: bool,
+    /// How many more bytes it takes.
+    room: usize,
+    is_blocked: bool,
+}
+
+impl Play {
+    pub(crate) fn new() -> Self {
+        let config = config();
+        Self {
+            announcer: Announcer::new(Timestamp::ZERO, config.period, Zone::UTC),
+            hub: Hub::new(config, 42).expect("the configuration keeps the promises"),
+            model: Model::default(),
+            wire: Recorder::default(),
+            last_cycle: 0,
+            clients: Vec::new(),
+        }
+    }
+
+    /// Plays the whole script.
+    pub(crate) fn of(script: &[Op]) -> Self {
+        let mut play = Self::new();
+        for op in script {
+            play.apply(op);
+        }
+        play
+    }
+
+    pub(crate) fn apply(&mut self, op: &Op) {
+        let someone = |who: usize| self.connected().nth(who % self.connected().count().max(1));
+        match op {
+            Op::Advance { ticks } => self.advance(*ticks),
+            Op::Connect { is_admitted } => self.connect(*is_admitted),
+            Op::Cycle => self.advance(PERIOD - self.model.now % PERIOD),
+            Op::Drain => self.drain(),
+            Op::End { who } => someone(*who).into_iter().for_each(|who| self.end(who)),
+            Op::Open => self.open(),
+            Op::Oversleep { ticks } => self.model.now += ticks,
+            Op::Release { who } => someone(*who).into_iter().for_each(|who| self.give_room(who, usize::MAX)),
+            Op::Reset { who } => someone(*who).into_iter().for_each(|who| self.reset(who)),
+            Op::Say { who, what, later } => {
+                someone(*who).into_iter().for_each(|who| self.say(who, what, *later));
+            }
+            Op::Stall { who, takes } => {
+                // A new socket has room for the response.
+                let is_ready = |who: &usize| self.model.clients[*who].phase != Phase::Handshake;
+                someone(*who).filter(is_ready).into_iter().for_each(|who| self.give_room(who, *takes));
+            }
+        }
+        if !matches!(op, Op::Oversleep { .. }) {
+            self.wake();
+        }
+    }
+
+    /// Who has a connection.
+    pub(crate) fn connected(&self) -> impl Iterator<Item = usize> {
+        (0..self.clients.len()).filter(|who| !self.wire.links[*who].is_closed)
+    }
+
+    /// How much of what a client sent is refused as yet.
+    pub(crate) fn refused(&self, who: usize) -> usize {
+        self.clients[who].refused.len()
+    }
+
+    /// What a client has heard, from the response on.
+    pub(crate) fn heard(&self, who: usize) -> &[Heard] {
+        &self.model.clients[who].heard
+    }
+
+    /// The texts that a client has heard and that begin like this.
+    pub(crate) fn texts(&self, who: usize, prefix: &str) -> Vec<&str> {
+        let texts = self.heard(who).iter().filter_map(|heard| match heard {
+            Heard::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.filter(|text| text.starts_with(prefix)).collect()
+    }
+
+    /// The hub is what the model says.
+    pub(crate) fn check(&self) {
+        assert!(self.model.differences.is_empty(), "{:#?}", self.model.differences);
+        for (who, (link, client)) in self.wire.links.iter().zip(&self.model.clients).enumerate() {
+            assert_eq!(link.garbled, None, "client {who} was told what no server may say");
+            assert_eq!(link.is_closed, client.phase == Phase::Gone, "whether {who} is gone: {client:?}");
+            if !client.is_wild {
+                check_link(who, link, client);
+            }
+        }
+        let is_foretold = !self.model.clients.iter().any(|client| client.is_wild);
+        let census = self.hub.census();
+        assert_eq!(census.connections, self.connected().count());
+        assert_eq!(self.hub.is_empty(), census.connections == 0);
+        if is_foretold {
+            assert_eq!(self.wire.lines, self.model.lines, "the log");
+            let subscribed = |client: &&Client| client.subscribed_since.is_some();
+            assert_eq!(census.subscribed, self.model.clients.iter().filter(subscribed).count());
+            let deliveries: u64 = self.model.cycles.iter().map(|cycle| cycle.subscribers.len() as u64).sum();
+            assert_eq!(self.hub.counters().deliveries, deliveries);
+        }
+    }
+
+    /// Time passes, and the hub is woken whenever it wants to be.
+    pub(crate) fn advance(&mut self, ticks: u64) {
+        let end = self.model.now + ticks;
+        loop {
+            let wakes_at =
+                [self.hub.poll_timeout(), self.announcer.poll_timeout()].into_iter().flatten().min();
+            let Some(at) = wakes_at.map(ticks_until).filter(|at| *at <= end) else { break };
+            self.model.now = self.model.now.max(at);
+            self.wake();
+        }
+        self.model.now = end;
+        self.wake();
+    }
+
+    fn now(&self) -> Now {
+        let span = TICK * self.model.now as u32;
+        Now { at: Timestamp::ZERO + span, wall: WallTime::from_unix_seconds(NOON).after(span) }
+    }
+
+    fn connect(&mut self, is_admitted: bool) {
+        let id = self.hub.handle_connect(self.now(), is_admitted);
+        self.wire.open(id);
+        self.model.connect(is_admitted);
+        self.clients.push(Speaker { id, typed: Vec::new(), refused: Vec::new(), has_ended: false });
+    }
+
+    /// Connects and shakes hands.
+    pub(crate) fn open(&mut self) {
+        self.connect(true);
+        self.say(self.clients.len() - 1, &Speech::Handshake, 0);
+    }
+
+    fn drain(&mut self) {
+        self.announcer.stop();
+        let now = self.now();
+        self.hub.handle_drain(now, &mut self.wire);
+        self.model.drain();
+        self.settle();
+    }
+
+    /// What was said and not sent is never sent; what was sent arrives first.
+    pub(crate) fn end(&mut self, who: usize) {
+        if !std::mem::replace(&mut self.clients[who].has_ended, true) && self.clients[who].refused.is_empty()
+        {
+            self.arrive_end(who);
+        }
+    }
+
+    fn arrive_end(&mut self, who: usize) {
+        let now = self.now();
+        self.hub.handle_end(self.clients[who].id, now, &mut self.wire);
+        self.model.end(who);
+        self.settle();
+    }
+
+    pub(crate) fn reset(&mut self, who: usize) {
+        let now = self.now();
+        self.hub.handle_reset(self.clients[who].id, now, &mut self.wire);
+        self.model.forget(who);
+        self.settle();
+    }
+
+    pub(crate) fn say(&mut self, who: usize, what: &Speech, later: usize) {
+        let client = &mut self.clients[who];
+        if client.has_ended {
+            return;
+        }
+        let (parts, is_whole) = spell(what);
+        let is_request = client.typed.is_empty() && self.model.clients[who].phase == Phase::Handshake;
+        for (bytes, meaning) in parts {
+            self.model.say(who, bytes.len(), meaning);
+            client.typed.extend(bytes);
+        }
+        // What ends a connection is not cut here: how much of it the hub needs to see is not promised.
+        let later = if is_whole && !is_request { 0 } else { later.min(client.typed.len()) };
+        let rest = client.typed.split_off(client.typed.len() - later);
+        let bytes = std::mem::replace(&mut client.typed, rest);
+        if client.refused.is_empty() {
+            self.arrive(who, &bytes);
+        } else {
+            client.refused.extend(bytes);
+        }
+    }
+
+    fn arrive(&mut self, who: usize, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let now = self.now();
+        let taken = self.hub.handle_input(self.clients[who].id, bytes, now, &mut self.wire);
+        let foretold = self.model.arrive(who, bytes.len());
+        if foretold.is_some_and(|foretold| foretold != taken) {
+            self.model.differences.push(format!("of {who} the hub took {taken} bytes and not {foretold:?}"));
+        }
+        self.clients[who].refused = bytes[taken..].to_vec();
+        self.settle();
+    }
+
+    pub(crate) fn give_room(&mut self, who: usize, room: usize) {
+        let now = self.now();
+        let link = &mut self.wire.links[who];
+        link.room = room;
+        self.model.widen(who, link.taken.len().saturating_add(room));
+        if room > 0 && std::mem::take(&mut link.is_blocked) {
+            self.hub.handle_writable(self.clients[who].id, now, &mut self.wire);
+        }
+        self.settle();
+    }
+
+    /// Lets the hub do what is due.
+    fn wake(&mut self) {
+        self.wire.pinged.clear();
+        self.announce();
+        while self.wake_once() {}
+        self.read();
+        self.model.wake(&std::mem::take(&mut self.wire.pinged));
+        self.settle();
+    }
+
+    /// Hands the hub the cycle that is due, if one is.
+    pub(crate) fn announce(&mut self) {
+        self.announcer.handle_timeout(self.now());
+        for push in self.announcer.pushes_after(self.last_cycle) {
+            self.last_cycle = push.cycle();
+            self.hub.handle_push(Arc::clone(push));
+        }
+    }
+
+    /// Wakes the hub if it wants to be.
+    pub(crate) fn wake_once(&mut self) -> bool {
+        let now = self.now();
+        let is_due = self.hub.poll_timeout().is_some_and(|timeout| timeout <= now.at);
+        if is_due {
+            self.hub.handle_timeout(now, &mut self.wire);
+        }
+        is_due
+    }
+
+    /// Lets the clients read, and does for the hub what its wire owes it.
+    pub(crate) fn settle(&mut self) {
+        self.read();
+        self.model.conclude();
+        for who in 0..self.clients.len() {
+            if self.model.clients[who].is_wild && self.wire.links[who].is_closed {
+                self.model.forget(who);
+            }
+        }
+        let (resumed, foretold) =
+            (std::mem::take(&mut self.wire.resumed), std::mem::take(&mut self.model.resumed));
+        let is_tame = |who: &&usize| !self.model.clients[**who].is_wild;
+        if !resumed.iter().filter(is_tame).eq(foretold.iter().filter(is_tame)) {
+            self.model.differences.push(format!("resumed {resumed:?} and not {foretold:?}"));
+        }
+        for who in resumed {
+            let refused = std::mem::take(&mut self.clients[who].refused);
+            if !self.wire.links[who].is_closed {
+                self.arrive(who, &refused);
+            }
+            if self.clients[who].has_ended
+                && self.clients[who].refused.is_empty()
+                && !self.wire.links[who].is_closed
+            {
+                self.arrive_end(who);
+            }
+        }
+    }
+
+    fn read(&mut self) {
+        for (link, client) in self.wire.links.iter_mut().zip(&mut self.model.clients) {
+            while link.garbled.is_none() && link.read < link.taken.len() {
+                let is_open = client.heard.first() == Some(&Heard::Response(101));
+                let is_over = matches!(client.heard.last(), Some(Heard::Close(_) | Heard::Response(400..)));
+                match frames::listen(&link.taken[link.read..], is_open) {
+                    _ if is_over => link.garbled = Some("something behind the end".to_owned()),
+                    Ok(Some((heard, length))) => {
+                        client.heard.push(heard);
+                        link.read += length;
+                    }
+                    Ok(None) => break,
+                    Err(error) => link.garbled = Some(error),
+                }
+            }
+        }
+    }
+}
+
+/// What the hub answers to a client that sends these pieces, over a link that takes everything.
+pub(crate) fn answers_to(pieces: &[&[u8]]) -> Vec<u8> {
+    let mut play = Play::new();
+    play.connect(true);
+    for piece in pieces {
+        let now = play.now();
+        let taken = play.hub.handle_input(play.clients[0].id, piece, now, &mut play.wire);
+        assert_eq!(taken, piece.len(), "a hub without a backlog takes everything");
+    }
+    play.wire.links.swap_remove(0).taken
+}
+
+/// What a client sends for it.
+pub(crate) fn bytes_of(what: &Speech) -> Vec<u8> {
+    spell(what).0.into_iter().flat_map(|(bytes, _)| bytes).collect()
+}
+
+fn check_link(who: usize, link: &Link, client: &Client) {
+    let owed: Vec<&Heard> = client.owed.iter().map(|(heard, _)| heard).collect();
+    let heard: Vec<&Heard> = client.heard.iter().collect();
+    assert!(owed.starts_with(&heard), "client {who} heard {heard:?} and is owed {owed:?}");
+    let is_ending = client.owed.last().is_some_and(|(_, length)| *length == 0);
+    if !is_ending {
+        let due = client.owed_bytes().min(client.capacity);
+        assert_eq!(link.taken.len(), due, "bytes on the way to {who}: {client:?}");
+    } else if client.phase != Phase::Gone && link.room > 0 {
+        assert_eq!(heard, owed, "client {who} reads, and has not heard everything");
+    }
+    let is_finished = client.phase == Phase::Closing && client.has_heard_all();
+    assert!(client.phase == Phase::Gone || link.is_shut == is_finished, "the end of {who}: {client:?}");
+}
+
+/// What a client sends for it, in messages, and whether it has to be sent in one piece.
+fn spell(what: &Speech) -> (Vec<(Vec<u8>, Meaning)>, bool) {
+    let payload = |length: usize| -> Vec<u8> { (0..length).map(|index| index as u8).collect() };
+    let part = match what {
+        Speech::Binary { length } => (frames::frame(BINARY, &payload(*length)), Meaning::Nothing),
+        Speech::Close(None) => (frames::frame(CLOSE, b""), Meaning::End(1000)),
+        Speech::Close(Some(code)) => (frames::close(*code), Meaning::End(*code)),
+        Speech::Handshake => return (vec![(REQUEST.to_vec(), Meaning::Handshake)], true),
+        Speech::Offence(number) => {
+            let offences = frames::offences(MAX_MESSAGE);
+            let (_, bytes, code) = offences[number % offences.len()].clone();
+            return (vec![(bytes, Meaning::End(code))], true);
+        }
+        Speech::Ping { length } => (frames::frame(PING, &payload(*length)), Meaning::Ping(payload(*length))),
+        Speech::Pong => (frames::frame(PONG, b"unasked"), Meaning::Nothing),
+        Speech::Raw(bytes) => (bytes.0.clone(), Meaning::Unknown),
+        Speech::Split { text, at } => {
+            let bytes = frames::split_text(&text.0, (*at).min(text.0.len()), b"between");
+            // The last fragment has two bytes of header, or four, and four of mask.
+            let rest = text.0.len() - (*at).min(text.0.len());
+            let last = rest + if rest > 125 { 8 } else { 6 };
+            let (before, last) = bytes.split_at(bytes.len() - last);
+            let ping = (before.to_vec(), Meaning::Ping(b"between".to_vec()));
+            return (vec![ping, (last.to_vec(), Meaning::Text(text.0.clone()))], false);
+        }
+        Speech::Subscribe => (frames::text("subscribe"), Meaning::Text("subscribe".to_owned())),
+        Speech::Text(text) => (frames::text(&text.0), Meaning::Text(text.0.clone())),
+        Speech::Unsubscribe => (frames::text("unsubscribe"), Meaning::Text("unsubscribe".to_owned())),
+    };
+    (vec![part], false)
+}
+
+pub(crate) fn config() -> Config {
+    let config = Config {
+        period: TICK * PERIOD as u32,
+        max_message: MAX_MESSAGE,
+        outbox_limit: OUTBOX_LIMIT,
+        handshake_timeout: TICK * HANDSHAKE_TIMEOUT as u32,
+        ping_interval: TICK * PING_INTERVAL as u32,
+        close_timeout: TICK * CLOSE_TIMEOUT as u32,
+        ..Config::default()
+    };
+    let grain = hub::dead_peer_bound(&config) - 2 * config.ping_interval;
+    assert_eq!(grain, TICK, "deadlines are rounded to ticks");
+    config
+}
+
+fn ticks_until(at: Timestamp) -> u64 {
+    at.as_nanos().div_ceil(TICK.as_nanos() as u64)
+}
+
+impl Recorder {
+    pub(crate) fn open(&mut self, id: ConnectionId) {
+        if self.holders.len() <= id.index() {
+            self.holders.resize(id.index() + 1, None);
+        }
+        let holder = self.holders[id.index()].replace(self.links.len());
+        assert_eq!(holder, None, "an id is given away while it is in use");
+        self.links.push(Link {
+            taken: Vec::new(),
+            read: 0,
+            garbled: None,
+            is_closed: false,
+            is_shut: false,
+            room: usize::MAX,
+            is_blocked: false,
+        });
+    }
+
+    fn holder(&self, id: ConnectionId) -> usize {
+        self.holders[id.index()].expect("the hub uses an id only until it has closed it")
+    }
+
+    fn take(&mut self, who: usize, bytes: &[u8]) -> usize {
+        let link = &mut self.links[who];
+        assert!(!link.is_shut, "nothing is sent after the shutdown");
+        assert!(!bytes.is_empty(), "nothing is offered in vain");
+        let taken = bytes.len().min(link.room);
+        link.taken.extend_from_slice(&bytes[..taken]);
+        if link.room != usize::MAX {
+            link.room -= taken;
+        }
+        link.is_blocked = taken < bytes.len();
+        taken
+    }
+}
+
+impl Wire for Recorder {
+    fn send(&mut self, to: ConnectionId, bytes: &[u8]) -> usize {
+        let who = self.holder(to);
+        if bytes == [PING, 0] {
+            self.pinged.push(who);
+        }
+        self.take(who, bytes)
+    }
+
+    fn send_all(&mut self, to: &[ConnectionId], frame: &[u8], taken: &mut [usize]) {
+        assert_eq!(to.len(), taken.len(), "one count for each connection");
+        for (id, taken) in to.iter().zip(taken) {
+            *taken = self.take(self.holder(*id), frame);
+        }
+    }
+
+    fn resume(&mut self, connection: ConnectionId) {
+        self.resumed.push(self.holder(connection));
+    }
+
+    fn shutdown(&mut self, connection: ConnectionId) {
+        let who = self.holder(connection);
+        assert!(!std::mem::replace(&mut self.links[who].is_shut, true), "one end is enough");
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        let who = self.holder(connection);
+        self.links[who].is_closed = true;
+        self.holders[connection.index()] = None;
+    }
+
+    fn log(&mut self, line: LogLine<'_>) {
+        if matches!(
+            line,
+            LogLine::Connected
+                | LogLine::Disconnected
+                | LogLine::Received { .. }
+                | LogLine::Subscribed
+                | LogLine::Unsubscribed
+        ) {
+            self.lines.push(format!("{line:?}"));
+        }
+    }
+}
