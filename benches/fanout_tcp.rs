@@ -86,9 +86,13 @@ fn print_table(rows: &[String]) {
 /// The same rounds for criterion, which compares them with those of its last run.
 fn measure(criterion: &mut Criterion, arena: &mut Arena) {
     let mut group = criterion.benchmark_group("fanout_tcp");
-    // Little more than ten rounds at 10 µs each, as what the clients do takes far longer and is not counted.
-    let budget = Duration::from_micros(10) * arena.connections * 15;
-    group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(budget / 5).measurement_time(budget);
+    // For few more than ten rounds: reading them takes the clients far longer, and is not counted.
+    let budget = Duration::from_micros(250) * arena.connections;
+    group
+        .sample_size(10)
+        .sampling_mode(SamplingMode::Flat)
+        .warm_up_time(budget / 10)
+        .measurement_time(budget);
     group.throughput(Throughput::Elements(arena.connections.into()));
     for (name, round) in [("plain", Arena::plain_round as fn(&mut Arena) -> _), ("shard", Arena::shard_round)]
     {

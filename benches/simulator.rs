@@ -1,16 +1,15 @@
 //! How fast the simulator is, with the oracle and the digest on, and how much memory a virtual client takes.
 //!
-//! The large runs of the table take half a minute and some gigabytes: `CARILLON_BENCH_LARGE=1 cargo bench --bench
-//! simulator`.
+//! `CARILLON_BENCH_LARGE=1 cargo bench --bench simulator` adds runs to the table that take minutes and a gigabyte.
 
 mod support;
 
 use std::env;
 use std::time::Duration;
 
-use carillon_simulator::run::{Arm, run_arm};
-use carillon_simulator::{Outcome, Scenario, Trace};
-use criterion::{BenchmarkId, Criterion, Throughput};
+use carillon_simulator::run::{Arm, How, run_arm};
+use carillon_simulator::{Outcome, Scenario};
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 
 use support::child::{self, Child};
 use support::machine;
@@ -41,7 +40,7 @@ fn main() {
 fn measure() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("simulator");
-    group.sample_size(10);
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
     for (name, clients, hours) in [("fanout", 10_000, 2), ("day", 10_000, 2)] {
         let scenario = scenario(name, clients, hours);
         let outcome = simulate(&scenario);
@@ -57,19 +56,22 @@ fn measure() {
 
 fn scenario(name: &str, clients: u32, hours: u64) -> Scenario {
     let duration = Duration::from_secs(hours * 3600);
-    Scenario::named(name, clients, duration, PERIOD).expect("it is built in")
+    Scenario::named(name, clients, duration, PERIOD, SEED).expect("it is built in")
 }
 
 fn simulate(scenario: &Scenario) -> Outcome {
-    let outcome =
-        run_arm(Arm::Core, scenario, SEED, Trace::default(), |_| {}).expect("the scenario is valid");
+    let outcome = run_arm(Arm::Core, scenario, SEED, How::default(), |_| {}).expect("the scenario is valid");
     assert_eq!(outcome.score.violations, [], "the reference server keeps its promises");
     outcome
 }
 
 fn print_table() {
-    println!("One core, oracle and digest on, seed {SEED}; memory is the peak of the process:\n");
-    println!("| scenario | clients | virtual | wall | deliveries/s | events/s | bytes per client | digest |");
+    println!(
+        "One core, oracle and digest on, seed {SEED}; rates per second of processor time; memory is the peak:\n"
+    );
+    println!(
+        "| scenario | clients | virtual | processor | deliveries/s | events/s | bytes per client | digest |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     let large = if env::var_os("CARILLON_BENCH_LARGE").is_some() { &LARGE[..] } else { &[] };
     for (name, clients, hours) in TABLE.iter().chain(large) {
@@ -83,12 +85,12 @@ fn print_table() {
 fn report_one(name: &str, clients: u32, hours: u64) {
     let scenario = scenario(name, clients, hours);
     let before = machine::peak_resident();
-    let (outcome, wall) = machine::clocked(|| simulate(&scenario));
+    let (outcome, spent) = machine::accounted(|| simulate(&scenario));
     let memory = (machine::peak_resident() - before) / u64::from(clients);
-    let rate = |count: u64| format!("{:.2} M", count as f64 / wall.as_secs_f64() / 1e6);
+    let rate = |count: u64| format!("{:.2} M", count as f64 / spent.as_secs_f64() / 1e6);
     let (deliveries, events) = (rate(outcome.score.deliveries), rate(outcome.events));
-    let (wall, digest) = (wall.as_secs_f64(), outcome.digest);
+    let (spent, digest) = (spent.as_secs_f64(), outcome.digest);
     child::report(&format!(
-        "| {name} | {clients} | {hours} h | {wall:.2} s | {deliveries} | {events} | {memory} | {digest:016x} |"
+        "| {name} | {clients} | {hours} h | {spent:.2} s | {deliveries} | {events} | {memory} | {digest:016x} |"
     ));
 }

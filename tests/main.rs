@@ -2,6 +2,9 @@
 
 mod arms;
 mod catalogue;
+mod convictions;
+mod corpus;
 mod determinism;
 mod hub;
 mod support;
+mod tcp;

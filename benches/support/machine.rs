@@ -1,18 +1,10 @@
 //! What the operating system knows: time, processors, memory.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
-
-/// Runs `act` and says how long it took by the clock on the wall.
-#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
-pub(crate) fn clocked<R>(act: impl FnOnce() -> R) -> (R, Duration) {
-    let start = Instant::now();
-    let result = act();
-    (result, start.elapsed())
-}
 
 /// Runs `act` and says how much processor time this thread spent on it, in the kernel and outside.
 pub(crate) fn accounted<R>(act: impl FnOnce() -> R) -> (R, Duration) {

@@ -77,6 +77,10 @@ pub(crate) struct Link {
     pub(crate) is_client_gone: bool,
     pub(crate) is_server_gone: bool,
     pub(crate) is_down_ended: bool,
+    /// The server has seen it.
+    pub(crate) is_accepted: bool,
+    /// Its end is scheduled.
+    pub(crate) is_retired: bool,
     /// What the server sends gets lost.
     pub(crate) is_down_lost: bool,
     /// What the client sends gets lost.
@@ -118,9 +122,14 @@ impl Flow {
         }
     }
 
+    /// How many bytes it would take now.
+    pub(crate) fn room(&self) -> usize {
+        (self.window - self.outstanding) as usize
+    }
+
     /// How much of a write of this length is taken.
     pub(crate) fn take(&mut self, length: usize) -> usize {
-        let taken = length.min((self.window - self.outstanding) as usize);
+        let taken = length.min(self.room());
         self.outstanding += taken as u32;
         self.is_blocked = taken < length;
         taken
@@ -178,6 +187,8 @@ impl Link {
             is_client_gone: false,
             is_server_gone: false,
             is_down_ended: false,
+            is_accepted: false,
+            is_retired: false,
             is_down_lost: false,
             is_up_lost: false,
             flow: plan.window.map(|window| Box::new(Flow::new(window))),
@@ -206,7 +217,9 @@ impl Link {
 
     /// When a reset arrives, which overtakes what is on its way.
     pub(crate) fn up_reset(&mut self, now: Timestamp) -> Timestamp {
-        self.arrival(now, now)
+        let at = self.arrival(now, now);
+        self.up_last = self.up_last.max(at);
+        at
     }
 
     /// When the end of the stream towards the client arrives.

@@ -162,6 +162,7 @@ impl Windows {
         self.wants = wants;
         self.command_end = end;
         self.state = State::InFlight;
+        self.quiet_from = u64::MAX;
         self.fence = 0;
         self.since = now;
     }
@@ -246,6 +247,8 @@ mod tests {
         windows.on_idle(20, 777, at(60));
         assert!(windows.must_not(DUE));
         assert_eq!(windows.quiet_from, 777);
+        windows.on_command(Command::Subscribe, 40, at(70));
+        assert_eq!(windows.quiet_from, u64::MAX, "pushes may come again from now on");
     }
 
     #[test]

@@ -232,6 +232,18 @@ impl Network {
         }
     }
 
+    /// How many bytes a link would take now, at most `most`.
+    pub(crate) fn room(&self, link: LinkId, most: usize) -> usize {
+        self.links[link.index()].flow.as_ref().map_or(most, |flow| flow.room().min(most))
+    }
+
+    /// The server has, or has no more, something that the link does not take.
+    pub(crate) fn set_blocked(&mut self, link: LinkId, is_blocked: bool) {
+        if let Some(flow) = &mut self.links[link.index()].flow {
+            flow.is_blocked = is_blocked;
+        }
+    }
+
     /// Sends a client's bytes towards the server.
     pub(crate) fn send_to_server(&mut self, id: LinkId, bytes: &[u8]) {
         let payload = self.payloads.add(&[bytes], self.now);

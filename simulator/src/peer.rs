@@ -60,8 +60,14 @@ pub(crate) struct Peer {
     /// Bytes that the server refused for now.
     #[expect(clippy::box_collection, reason = "a pointer for the many that never need it")]
     pub(crate) refused: Option<Box<Vec<u8>>>,
+    /// The end of the client's stream, behind those.
+    pub(crate) is_end_refused: bool,
     /// Texts whose echo is due.
     pub(crate) echoes: TextQueue,
+    /// How long they are, together.
+    pub(crate) echo_bytes: u64,
+    /// The server held more of them than it may when somebody looked last.
+    pub(crate) is_over_held: bool,
     /// How many of them the server owed when its shutdown began.
     pub(crate) echoes_at_drain: u32,
     /// A text whose echo was overtaken by a later one.
@@ -116,7 +122,10 @@ impl Peer {
             sent,
             taken: 0,
             refused: None,
+            is_end_refused: false,
             echoes: TextQueue::default(),
+            echo_bytes: 0,
+            is_over_held: false,
             echoes_at_drain: 0,
             skipped_echo: None,
             unlogged: TextQueue::default(),
@@ -136,6 +145,25 @@ impl Peer {
     /// Whether the client is gone, and the server has not been told.
     pub(crate) fn has_vanished(&self) -> bool {
         self.phase == Phase::Gone && !self.may_be_ended
+    }
+
+    /// A text is on its way whose echo is due.
+    pub(crate) fn expect_echo(&mut self, text: Text) {
+        self.echo_bytes += u64::from(text.length());
+        self.echoes.push(text);
+    }
+
+    /// The first echo that is due is due no more.
+    pub(crate) fn pop_echo(&mut self) -> Option<Text> {
+        let text = self.echoes.pop()?;
+        self.echo_bytes -= u64::from(text.length());
+        Some(text)
+    }
+
+    /// Nobody waits for echoes any more.
+    pub(crate) fn forget_echoes(&mut self) {
+        self.echoes.clear();
+        self.echo_bytes = 0;
     }
 
     /// Whether the next byte begins a frame.

@@ -1,5 +1,6 @@
 //! What is simulated: population, behaviour, links, faults and limits, as a value.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use carillon_server::{Config, WallTime, Zone};
@@ -35,6 +36,8 @@ pub struct Scenario {
     pub faults: FaultProfile,
     /// How long the server may take.
     pub bounds: Bounds,
+    /// The file that it was read from, which the line that repeats a run names; `None` for a built-in scenario.
+    pub file: Option<PathBuf>,
 }
 
 /// The behaviour of the seed document's app.
@@ -178,6 +181,12 @@ impl Scenario {
         Self { app, faults, ..Self::quiet(name, clients, duration, server) }
     }
 
+    /// Whether anything is to go wrong, by itself or through what clients do.
+    pub fn has_hazards(&self) -> bool {
+        let is_trouble = |(behaviour, weight): &(Behaviour, u32)| *behaviour != Behaviour::App && *weight > 0;
+        self.faults != FaultProfile::default() || self.population.iter().any(is_trouble)
+    }
+
     /// Clients that say hello and listen.
     pub(crate) fn quiet(name: &str, clients: u32, duration: Duration, server: Config) -> Self {
         Self {
@@ -202,6 +211,7 @@ impl Scenario {
                 reply: Duration::from_secs(1),
                 release: Duration::from_secs(1),
             },
+            file: None,
         }
     }
 }

@@ -43,6 +43,23 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::AfterClose,
+        Self::Dropped,
+        Self::Duplicated,
+        Self::Garbled,
+        Self::Leaked,
+        Self::Late,
+        Self::Lost,
+        Self::OutOfOrder,
+        Self::Unexpected,
+        Self::WrongClose,
+        Self::WrongEcho,
+        Self::WrongLog,
+        Self::WrongText,
+    ];
+
     /// The word for it in reports.
     pub const fn name(self) -> &'static str {
         match self {

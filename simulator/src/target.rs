@@ -51,6 +51,11 @@ pub trait Target {
         0
     }
 
+    /// Whether it has yet to look at bytes that it has taken.
+    fn has_unread(&self, _link: LinkId) -> bool {
+        false
+    }
+
     /// Whether each log line is handed over while the input is handled that caused it.
     fn attributes_log(&self) -> bool {
         false

@@ -70,6 +70,11 @@ impl Text {
         }
     }
 
+    /// About how long it is: exact for all but the short ones, which count as nothing.
+    pub(crate) fn length(self) -> u32 {
+        if let Self::Probe { length, .. } = self { length } else { 0 }
+    }
+
     /// Whether `bytes` are this text, byte for byte.
     pub(crate) fn is(self, bytes: &[u8], scratch: &mut String) -> bool {
         scratch.clear();

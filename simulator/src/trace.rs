@@ -83,6 +83,11 @@ impl Trace {
         Self { watch, sink, ..Self::default() }
     }
 
+    /// Whether anybody wants to read about anybody.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.watch != Watch::Nobody
+    }
+
     /// Whether anybody wants to read about this client.
     pub(crate) fn watches(&self, client: u32) -> bool {
         match self.watch {
@@ -92,13 +97,22 @@ impl Trace {
         }
     }
 
-    /// Writes one line of the story.
+    /// Writes one line of the story: what a client did or saw.
     pub(crate) fn tell(&mut self, at: Timestamp, client: u32, line: impl FnOnce(&mut String)) {
+        self.write(at, "client", client, line);
+    }
+
+    /// Writes one line of what is behind the story: bytes on a client's wire, and what the server makes of them.
+    pub(crate) fn note(&mut self, at: Timestamp, client: u32, line: impl FnOnce(&mut String)) {
+        self.write(at, "wire", client, line);
+    }
+
+    fn write(&mut self, at: Timestamp, place: &str, client: u32, line: impl FnOnce(&mut String)) {
         if !self.watches(client) {
             return;
         }
         self.line.clear();
-        write!(self.line, "{at}  client {client}  ").expect("writing to a string does not fail");
+        write!(self.line, "{at}  {place} {client}  ").expect("writing to a string does not fail");
         line(&mut self.line);
         self.line.push('\n');
         if let Some(sink) = &mut self.sink

@@ -61,6 +61,35 @@ pub fn format_count(count: u32) -> String {
     format!("{}{unit}", count / scale)
 }
 
+/// A seed: a decimal number, or a commit hash of 7 to 40 hexadecimal digits, folded to 48 bits.
+///
+/// Digits alone are always a decimal number.
+///
+/// # Errors
+///
+/// A sentence that says what is allowed.
+pub fn parse_seed(text: &str) -> Result<u64, String> {
+    let is_hash = (7..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !text.is_empty() && count_digits(text) == text.len() {
+        text.parse().map_err(|_| format!("a decimal number goes up to {}", u64::MAX))
+    } else if is_hash {
+        Ok(fold(text))
+    } else {
+        Err("write a whole number, or a commit hash of 7 to 40 hexadecimal digits".to_owned())
+    }
+}
+
+/// Hexadecimal digits in blocks of 48 bits, one upon the other: a short hash is its own number.
+fn fold(digits: &str) -> u64 {
+    let blocks = digits.as_bytes().chunks(12);
+    let value = |block: &[u8]| {
+        block
+            .iter()
+            .fold(0, |value, digit| value << 4 | u64::from(char::from(*digit).to_digit(16).unwrap_or(0)))
+    };
+    blocks.map(value).fold(0, |sum, block| sum ^ block)
+}
+
 /// Milliseconds, if the text is a sum of spans in falling order.
 fn sum_of_spans(text: &str) -> Option<u64> {
     let (mut rest, mut units) = (text, SPANS.as_slice());
@@ -133,6 +162,27 @@ mod tests {
             let sentence = parse_count(wrong).unwrap_err();
             assert!(sentence.contains("10k"), "{wrong:?}: {sentence}");
         }
+    }
+
+    #[test]
+    fn seeds_are_decimal_unless_a_letter_says_otherwise() {
+        for (text, seed) in [
+            ("0", 0),
+            ("1234567", 1_234_567),
+            ("18446744073709551615", u64::MAX),
+            ("3f2a9c1", 0x03f2_a9c1),
+            ("3F2A9C1", 0x03f2_a9c1),
+            ("ffffffffffff", (1 << 48) - 1),
+            // Twelve digits and twelve digits.
+            ("00000000000f0000000000f0", 0xff),
+        ] {
+            assert_eq!(parse_seed(text), Ok(seed), "{text}");
+        }
+        for wrong in ["", "-1", "3f2a9c", "0x1234567", "1.5e300", "word", "18446744073709551616", "é"] {
+            assert!(parse_seed(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse_seed(&"a".repeat(40)).unwrap() < 1 << 48);
+        assert!(parse_seed(&"a".repeat(41)).is_err());
     }
 
     #[test]

@@ -32,4 +32,4 @@ pub(crate) mod ticker;
 
 pub(crate) use defect::Defect;
 pub(crate) use listing::Listing;
-pub(crate) use server::{CompactServer, Journal, Settings, WallClock};
+pub(crate) use server::{CompactServer, Settings};

@@ -90,7 +90,24 @@ fn a_silent_client_is_pinged_within_the_interval_and_gone_after_twice_that() {
     assert_eq!(play.heard(0), [Heard::Response(101), Heard::Ping]);
     play.advance(PING_INTERVAL - 1);
     assert_eq!(play.connected().count(), 1);
+    // The ping, and so the end, may be rounded up by a tick.
+    play.advance(2);
+    assert_eq!(play.connected().count(), 0);
+}
+
+#[test]
+fn a_server_that_stood_still_gives_everybody_the_time_to_answer_again() {
+    let sleep = Oversleep { ticks: 10 * PING_INTERVAL };
+    let mut play = Play::of(&[Open, say(Unsubscribe), Connect { is_admitted: true }, sleep]);
+    play.advance(HANDSHAKE_TIMEOUT - 1);
+    assert_eq!(play.heard(1), []);
     play.advance(1);
+    assert_eq!(play.heard(1), [Heard::Response(408)]);
+    assert_eq!(play.heard(0), [Heard::Response(101), Heard::Ping]);
+    play.advance(PING_INTERVAL - HANDSHAKE_TIMEOUT - 1);
+    assert_eq!(play.connected().collect::<Vec<_>>(), [0]);
+    // The ping was due up to an eighth of the interval before its end, and so much longer is the time to answer.
+    play.advance(PING_INTERVAL / 8 + 2);
     assert_eq!(play.connected().count(), 0);
 }
 
@@ -99,7 +116,7 @@ fn any_input_in_time_keeps_a_client_and_it_is_pinged_once_per_silence() {
     let mut play = Play::of(&[Open, say(Unsubscribe), Advance { ticks: 2 * PING_INTERVAL - 1 }, say(Pong)]);
     play.advance(2 * PING_INTERVAL - 1);
     assert_eq!(play.heard(0), [Heard::Response(101), Heard::Ping, Heard::Ping]);
-    play.advance(1);
+    play.advance(2);
     assert_eq!(play.connected().count(), 0);
 }
 

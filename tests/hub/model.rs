@@ -29,6 +29,8 @@ pub(crate) struct Model {
     pub(crate) differences: Vec<String>,
     last_cycle: u64,
     is_draining: bool,
+    /// When the hub was last woken later than it wanted to be.
+    overslept: Option<u64>,
 }
 
 /// A cycle that was delivered.
@@ -42,7 +44,7 @@ pub(crate) struct Cycle {
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) phase: Phase,
-    /// It sent bytes that the model makes nothing of.
+    /// The model makes nothing of it: it sent bytes without a meaning, for one.
     pub(crate) is_wild: bool,
     pub(crate) subscribed_since: Option<u64>,
     /// What the server is to say to it, in order, and how long that is on the wire.
@@ -85,10 +87,10 @@ pub(crate) enum Meaning {
 }
 
 impl Model {
-    pub(crate) fn connect(&mut self, is_admitted: bool) {
+    pub(crate) fn connect(&mut self, is_admitted: bool, is_wild: bool) {
         self.clients.push(Client {
             phase: Phase::Handshake,
-            is_wild: false,
+            is_wild,
             subscribed_since: None,
             owed: Vec::new(),
             heard: Vec::new(),
@@ -182,8 +184,14 @@ impl Model {
         }
     }
 
-    /// The hub was woken, and has asked these whether they are alive.
-    pub(crate) fn wake(&mut self, pinged: &[usize]) {
+    /// Time passes, and nobody wakes the hub.
+    pub(crate) fn oversleep(&mut self, ticks: u64) {
+        self.now += ticks;
+        self.overslept = Some(self.now);
+    }
+
+    /// The hub was woken, has asked these whether they are alive, and cut these off.
+    pub(crate) fn wake(&mut self, pinged: &[usize], closed: &[usize]) {
         let cycle = self.now / PERIOD;
         if cycle > self.last_cycle && !self.is_draining {
             self.last_cycle = cycle;
@@ -203,6 +211,9 @@ impl Model {
             }
             client.is_pinged = true;
             client.owe(Heard::Ping, 2);
+        }
+        for who in closed {
+            self.cut_off(*who);
         }
         for who in 0..self.clients.len() {
             self.time_out(who);
@@ -285,18 +296,44 @@ impl Model {
         self.cycles.push(Cycle { text, subscribers });
     }
 
-    fn time_out(&mut self, who: usize) {
+    /// A client that is open was silent for too long, if the hub is right.
+    fn cut_off(&mut self, who: usize) {
         let client = &self.clients[who];
-        let silence = self.now - client.last_heard;
+        if client.phase == Phase::Open && !client.is_wild {
+            let silence = self.now - client.last_heard;
+            if silence < 2 * PING_INTERVAL {
+                self.differences.push(format!("cut off after {silence} ticks: {client:?}"));
+            }
+            self.forget(who);
+        }
+    }
+
+    fn time_out(&mut self, who: usize) {
+        let (now, client) = (self.now, &mut self.clients[who]);
         match client.phase {
             _ if client.is_wild => {}
-            Phase::Handshake if self.now >= client.deadline => self.refuse(who, 408),
-            Phase::Closing if self.now >= client.deadline => self.forget(who),
-            Phase::Open if silence >= 2 * PING_INTERVAL => self.forget(who),
-            Phase::Open if silence >= PING_INTERVAL && client.backlog() == 0 && !client.is_pinged => {
-                self.differences.push(format!("no ping after {silence} ticks: {client:?}"));
+            // More than an eighth of the timeout late: the server stood still, and the client gets the time again.
+            Phase::Handshake if now > client.deadline + HANDSHAKE_TIMEOUT / 8 => {
+                client.deadline = now + HANDSHAKE_TIMEOUT;
             }
+            Phase::Handshake if now >= client.deadline => self.refuse(who, 408),
+            Phase::Closing if now >= client.deadline => self.forget(who),
+            Phase::Open => self.doubt(who),
             _ => {}
+        }
+    }
+
+    /// Whether the hub should have asked an open client for a sign of life, or have cut it off.
+    fn doubt(&mut self, who: usize) {
+        let client = &self.clients[who];
+        let silence = self.now - client.last_heard;
+        if silence >= PING_INTERVAL && client.backlog() == 0 && !client.is_pinged {
+            self.differences.push(format!("no ping after {silence} ticks: {client:?}"));
+        }
+        // A ping is early by up to an eighth, and the time to answer it is longer by as much; a tick is for rounding.
+        let second_chance = self.overslept.map_or(0, |at| at + PING_INTERVAL + PING_INTERVAL / 8);
+        if self.now > second_chance.max(client.last_heard + 2 * PING_INTERVAL) + 1 {
+            self.differences.push(format!("kept after {silence} ticks: {client:?}"));
         }
     }
 

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_server::{
-    Announcer, Config, ConnectionId, Hub, LogLine, Now, Timestamp, WallTime, Wire, Zone, hub,
-};
+use carillon_server::{Announcer, Config, ConnectionId, Hub, Now, Timestamp, WallTime, Zone, hub};
 
 use super::model::{Client, Meaning, Model, Phase};
+use super::recorder::{Link, Recorder};
 use super::script::{Op, Speech};
 use crate::support::frames::{self, BINARY, CLOSE, Heard, PING, PONG, REQUEST};
 
@@ -34,6 +33,8 @@ pub(crate) struct Play {
     announcer: Announcer,
     last_cycle: u64,
     clients: Vec<Speaker>,
+    /// Links that have room again, which the hub is told only after the next operation.
+    untold: Option<Vec<usize>>,
 }
 
 /// The sending side of a client.
@@ -47,32 +48,6 @@ struct Speaker {
     has_ended: bool,
 }
 
-/// A wire that writes down what each connection took, and holds the hub to the rules of [`Wire`].
-#[derive(Debug, Default)]
-pub(crate) struct Recorder {
-    pub(crate) links: Vec<Link>,
-    pub(crate) lines: Vec<String>,
-    /// By slot of the hub.
-    holders: Vec<Option<usize>>,
-    resumed: Vec<usize>,
-    pinged: Vec<usize>,
-}
-
-/// One connection's way to its client.
-#[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) taken: Vec<u8>,
-    /// How much of `taken` the client has understood.
-    pub(crate) read: usize,
-    /// What the client could not understand.
-    pub(crate) garbled: Option<String>,
-    pub(crate) is_closed: bool,
-    pub(crate) is_shut: bool,
-    /// How many more bytes it takes.
-    room: usize,
-    is_blocked: bool,
-}
-
 impl Play {
     pub(crate) fn new() -> Self {
         let config = config();
@@ -83,19 +58,30 @@ impl Play {
             wire: Recorder::default(),
             last_cycle: 0,
             clients: Vec::new(),
+            untold: None,
         }
+    }
+
+    /// One in which the wire is slow to say that a connection can take more. The model does not follow.
+    pub(crate) fn with_a_slow_wire() -> Self {
+        Self { untold: Some(Vec::new()), ..Self::new() }
     }
 
     /// Plays the whole script.
     pub(crate) fn of(script: &[Op]) -> Self {
         let mut play = Self::new();
-        for op in script {
-            play.apply(op);
-        }
+        play.perform(script);
         play
     }
 
+    pub(crate) fn perform(&mut self, script: &[Op]) {
+        for op in script {
+            self.apply(op);
+        }
+    }
+
     pub(crate) fn apply(&mut self, op: &Op) {
+        let to_tell = self.untold.as_mut().map(std::mem::take).unwrap_or_default();
         let someone = |who: usize| self.connected().nth(who % self.connected().count().max(1));
         match op {
             Op::Advance { ticks } => self.advance(*ticks),
@@ -104,7 +90,7 @@ impl Play {
             Op::Drain => self.drain(),
             Op::End { who } => someone(*who).into_iter().for_each(|who| self.end(who)),
             Op::Open => self.open(),
-            Op::Oversleep { ticks } => self.model.now += ticks,
+            Op::Oversleep { ticks } => self.model.oversleep(*ticks),
             Op::Release { who } => someone(*who).into_iter().for_each(|who| self.give_room(who, usize::MAX)),
             Op::Reset { who } => someone(*who).into_iter().for_each(|who| self.reset(who)),
             Op::Say { who, what, later } => {
@@ -115,6 +101,9 @@ impl Play {
                 let is_ready = |who: &usize| self.model.clients[*who].phase != Phase::Handshake;
                 someone(*who).filter(is_ready).into_iter().for_each(|who| self.give_room(who, *takes));
             }
+        }
+        for who in to_tell {
+            self.tell_of_room(who);
         }
         if !matches!(op, Op::Oversleep { .. }) {
             self.wake();
@@ -190,7 +179,7 @@ impl Play {
     fn connect(&mut self, is_admitted: bool) {
         let id = self.hub.handle_connect(self.now(), is_admitted);
         self.wire.open(id);
-        self.model.connect(is_admitted);
+        self.model.connect(is_admitted, self.untold.is_some());
         self.clients.push(Speaker { id, typed: Vec::new(), refused: Vec::new(), has_ended: false });
     }
 
@@ -267,11 +256,18 @@ impl Play {
     }
 
     pub(crate) fn give_room(&mut self, who: usize, room: usize) {
-        let now = self.now();
         let link = &mut self.wire.links[who];
         link.room = room;
         self.model.widen(who, link.taken.len().saturating_add(room));
-        if room > 0 && std::mem::take(&mut link.is_blocked) {
+        match &mut self.untold {
+            Some(untold) => untold.push(who),
+            None => self.tell_of_room(who),
+        }
+    }
+
+    fn tell_of_room(&mut self, who: usize) {
+        let (now, link) = (self.now(), &mut self.wire.links[who]);
+        if link.room > 0 && !link.is_closed && std::mem::take(&mut link.is_blocked) {
             self.hub.handle_writable(self.clients[who].id, now, &mut self.wire);
         }
         self.settle();
@@ -280,10 +276,15 @@ impl Play {
     /// Lets the hub do what is due.
     fn wake(&mut self) {
         self.wire.pinged.clear();
+        self.wire.closed.clear();
         self.announce();
-        while self.wake_once() {}
+        let mut times = 0;
+        while self.wake_once() {
+            times += 1;
+            assert!(times < 1000, "the hub wants to be woken again and again, and does nothing");
+        }
         self.read();
-        self.model.wake(&std::mem::take(&mut self.wire.pinged));
+        self.model.wake(&self.wire.pinged, &self.wire.closed);
         self.settle();
     }
 
@@ -315,8 +316,11 @@ impl Play {
                 self.model.forget(who);
             }
         }
-        let (resumed, foretold) =
-            (std::mem::take(&mut self.wire.resumed), std::mem::take(&mut self.model.resumed));
+        let mut resumed = std::mem::take(&mut self.wire.resumed);
+        let mut foretold = std::mem::take(&mut self.model.resumed);
+        // A drain goes by slot, and a slot is used again.
+        resumed.sort_unstable();
+        foretold.sort_unstable();
         let is_tame = |who: &&usize| !self.model.clients[**who].is_wild;
         if !resumed.iter().filter(is_tame).eq(foretold.iter().filter(is_tame)) {
             self.model.differences.push(format!("resumed {resumed:?} and not {foretold:?}"));
@@ -435,85 +439,4 @@ pub(crate) fn config() -> Config {
 
 fn ticks_until(at: Timestamp) -> u64 {
     at.as_nanos().div_ceil(TICK.as_nanos() as u64)
-}
-
-impl Recorder {
-    pub(crate) fn open(&mut self, id: ConnectionId) {
-        if self.holders.len() <= id.index() {
-            self.holders.resize(id.index() + 1, None);
-        }
-        let holder = self.holders[id.index()].replace(self.links.len());
-        assert_eq!(holder, None, "an id is given away while it is in use");
-        self.links.push(Link {
-            taken: Vec::new(),
-            read: 0,
-            garbled: None,
-            is_closed: false,
-            is_shut: false,
-            room: usize::MAX,
-            is_blocked: false,
-        });
-    }
-
-    fn holder(&self, id: ConnectionId) -> usize {
-        self.holders[id.index()].expect("the hub uses an id only until it has closed it")
-    }
-
-    fn take(&mut self, who: usize, bytes: &[u8]) -> usize {
-        let link = &mut self.links[who];
-        assert!(!link.is_shut, "nothing is sent after the shutdown");
-        assert!(!bytes.is_empty(), "nothing is offered in vain");
-        let taken = bytes.len().min(link.room);
-        link.taken.extend_from_slice(&bytes[..taken]);
-        if link.room != usize::MAX {
-            link.room -= taken;
-        }
-        link.is_blocked = taken < bytes.len();
-        taken
-    }
-}
-
-impl Wire for Recorder {
-    fn send(&mut self, to: ConnectionId, bytes: &[u8]) -> usize {
-        let who = self.holder(to);
-        if bytes == [PING, 0] {
-            self.pinged.push(who);
-        }
-        self.take(who, bytes)
-    }
-
-    fn send_all(&mut self, to: &[ConnectionId], frame: &[u8], taken: &mut [usize]) {
-        assert_eq!(to.len(), taken.len(), "one count for each connection");
-        for (id, taken) in to.iter().zip(taken) {
-            *taken = self.take(self.holder(*id), frame);
-        }
-    }
-
-    fn resume(&mut self, connection: ConnectionId) {
-        self.resumed.push(self.holder(connection));
-    }
-
-    fn shutdown(&mut self, connection: ConnectionId) {
-        let who = self.holder(connection);
-        assert!(!std::mem::replace(&mut self.links[who].is_shut, true), "one end is enough");
-    }
-
-    fn close(&mut self, connection: ConnectionId) {
-        let who = self.holder(connection);
-        self.links[who].is_closed = true;
-        self.holders[connection.index()] = None;
-    }
-
-    fn log(&mut self, line: LogLine<'_>) {
-        if matches!(
-            line,
-            LogLine::Connected
-                | LogLine::Disconnected
-                | LogLine::Received { .. }
-                | LogLine::Subscribed
-                | LogLine::Unsubscribed
-        ) {
-            self.lines.push(format!("{line:?}"));
-        }
-    }
 }

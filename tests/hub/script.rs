@@ -183,9 +183,9 @@ fn any_said() -> impl Strategy<Value = Speech> {
     ]
 }
 
-/// Mostly in one piece, else cut anywhere.
+/// Mostly in one piece, else cut anywhere, or held back to arrive together with what is said next.
 fn say(what: impl Strategy<Value = Speech> + 'static) -> BoxedStrategy<Op> {
-    let later = prop_oneof![2 => Just(0usize), 1 => 0usize..40];
+    let later = prop_oneof![4 => Just(0usize), 2 => 0usize..40, 1 => 0usize..400];
     (who(), what, later).prop_map(|(who, what, later)| Op::Say { who, what, later }).boxed()
 }
 

@@ -23,7 +23,7 @@ impl Checker {
     }
 
     fn on_due_echo(&mut self, peer: &mut Peer, expected: Text, seen: Sighting) {
-        peer.echoes.pop();
+        peer.pop_echo();
         peer.waiting_since = seen.at;
         peer.echoes_at_drain = peer.echoes_at_drain.saturating_sub(1);
         self.exercise(Guarantee::G5, peer.met);
@@ -37,7 +37,16 @@ impl Checker {
     }
 
     fn on_other_echo(&mut self, peer: &mut Peer, text: &[u8], seen: Sighting, scratch: &mut String) {
+        if peer.is_mute {
+            // Which of its last messages have arrived, nobody knows.
+            return;
+        }
         let shown = String::from_utf8_lossy(&text[..text.len().min(60)]).into_owned();
+        if let Some(offence) = peer.offence.filter(|_| peer.echoes.front().is_none()) {
+            return self.violate(Guarantee::G12, Fault::Unexpected, seen.at, peer, || {
+                format!("{offence:?} was answered with a reply to {shown:?}")
+            });
+        }
         if let Some(skipped) = peer.skipped_echo.take_if(|skipped| skipped.is(text, scratch)) {
             return self.violate(Guarantee::G5, Fault::OutOfOrder, seen.at, peer, || {
                 format!("the reply to {skipped} came behind one to a later message")
@@ -52,7 +61,7 @@ impl Checker {
         if peer.echoes.has_behind_front(|later| later.is(text, scratch)) {
             return self.on_early_echo(peer, text, &shown, seen, scratch);
         }
-        match peer.echoes.pop() {
+        match peer.pop_echo() {
             Some(Text::NearMiss(which)) => {
                 self.violate(Guarantee::G9, Fault::WrongEcho, seen.at, peer, || {
                     format!(
@@ -80,7 +89,7 @@ impl Checker {
         scratch: &mut String,
     ) {
         let mut skipped = Vec::new();
-        while let Some(front) = peer.echoes.pop() {
+        while let Some(front) = peer.pop_echo() {
             if front.is(text, scratch) {
                 break;
             }
@@ -104,7 +113,7 @@ impl Checker {
         if let Some(text) = peer.echoes.front() {
             let guarantee = guarantee_of_lost(text);
             self.violate(guarantee, Fault::Lost, now, peer, || format!("the reply to {text} never came"));
-            peer.echoes.clear();
+            peer.forget_echoes();
         } else if let Some(text) = peer.unlogged.front() {
             self.violate(Guarantee::G15, Fault::WrongLog, now, peer, || format!("{text} was never logged"));
             peer.unlogged.clear();

@@ -37,7 +37,7 @@ impl Checker {
         self.check_wanted(peer, seen);
         let last = u64::from(peer.windows.last_cycle);
         let Some(cycle) = (last + 1..=newest).find(|cycle| &self.grid.frame(*cycle)[2..] == text) else {
-            return self.on_stray_push(peer, text, seen);
+            return self.on_stray_push(peer, text, seen, flow);
         };
         if let Some(owed) = &mut peer.owed {
             let overtaken = owed.waiting.iter().take_while(|waiting| u64::from(**waiting) < cycle).count();
@@ -45,16 +45,17 @@ impl Checker {
             owed.waiting.retain(|waiting| u64::from(*waiting) != cycle);
         }
         self.check_drained(peer, cycle, seen);
-        peer.windows.last_cycle = cycle as u32;
-        self.exercise(Guarantee::G6, peer.met);
-        let was_stuck = flow.is_blocked || flow.stuck_until >= self.grid.due(cycle);
-        if !was_stuck {
+        if !is_stuck_since(flow, self.grid.due(cycle)) {
+            self.check_once(peer, cycle, seen);
             self.check_punctuality(peer, cycle, seen);
         }
+        peer.windows.last_cycle = cycle as u32;
+        peer.last_push_at = seen.sent_at;
+        self.exercise(Guarantee::G6, peer.met);
     }
 
     /// A push that belongs to no cycle that could still come.
-    fn on_stray_push(&mut self, peer: &mut Peer, text: &[u8], seen: Sighting) {
+    fn on_stray_push(&mut self, peer: &mut Peer, text: &[u8], seen: Sighting, flow: &Flow) {
         let mut overtaken = peer.owed.as_ref().map(|owed| owed.overtaken.clone()).unwrap_or_default();
         let place = overtaken.iter().position(|cycle| &self.grid.frame(u64::from(*cycle))[2..] == text);
         let shown = String::from_utf8_lossy(text).into_owned();
@@ -66,6 +67,15 @@ impl Checker {
             return self.violate(Guarantee::G5, Fault::OutOfOrder, seen.at, peer, || {
                 format!("the push of cycle {cycle} came behind a later one")
             });
+        }
+        if seen.sent_at >= self.drained_at {
+            return self.violate(Guarantee::G14, Fault::Unexpected, seen.at, peer, || {
+                format!("a push after the shutdown began: {shown:?}")
+            });
+        }
+        let newest = self.grid.newest(seen.sent_at);
+        if !is_stuck_since(flow, self.grid.due(newest)) {
+            self.check_punctuality(peer, newest, seen);
         }
         let last = u64::from(peer.windows.last_cycle);
         if last > 0 && &self.grid.frame(last)[2..] == text {
@@ -102,7 +112,11 @@ impl Checker {
         }
         let follows_pause =
             self.paused_until() > Timestamp::ZERO && seen.sent_at <= self.paused_until() + self.grid.period();
-        if follows_pause {
+        if seen.sent_at >= self.drained_at {
+            self.violate(Guarantee::G14, Fault::Unexpected, seen.at, peer, || {
+                "a push after the shutdown began".to_owned()
+            });
+        } else if follows_pause {
             self.violate(Guarantee::G7, Fault::Duplicated, seen.at, peer, || {
                 format!(
                     "after a stall two pushes within {since_last:?}; missed cycles are skipped, not bunched"
@@ -116,7 +130,7 @@ impl Checker {
     }
 
     fn check_drained(&mut self, peer: &Peer, cycle: u64, seen: Sighting) {
-        if self.grid.due(cycle) >= self.drained_at {
+        if self.grid.due(cycle) > self.drained_at {
             self.violate(Guarantee::G14, Fault::Unexpected, seen.at, peer, || {
                 format!("cycle {cycle} fired after the shutdown began")
             });
@@ -150,4 +164,9 @@ impl Checker {
             format!("cycle {cycle} says {:?}; due was {expected:?}", String::from_utf8_lossy(text))
         });
     }
+}
+
+/// Whether the link has ever refused, or its client not read, since then.
+fn is_stuck_since(flow: &Flow, since: Timestamp) -> bool {
+    flow.is_blocked || flow.stuck_until >= since
 }

@@ -1,10 +1,16 @@
 //! The command line: one file, one subcommand.
 
+mod choice;
 mod connect;
+mod explain;
+mod list;
 mod output;
 mod progress;
+mod replay;
 mod run;
+mod shrink;
 mod story;
+mod sweep;
 mod terminal;
 
 use std::process::ExitCode;
@@ -14,6 +20,12 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 /// A guarantee was violated. 0 says that none was, 1 that the run could not be done, 2 that the options make no sense.
 const VIOLATED: u8 = 100;
+
+/// A sweep never put a guarantee to a test that its scenario promises.
+const UNCOVERED: u8 = 99;
+
+/// A file can be read, but not understood.
+const UNREADABLE: u8 = 104;
 
 /// Puts a push server through days of traffic in seconds, and judges every frame
 #[derive(Debug, Parser)]
@@ -28,8 +40,18 @@ struct Cli {
 enum Command {
     /// Talk to a real server as the app would: `on` and `off` flip the switch, other lines are sent, `quit` leaves
     Connect(connect::Options),
+    /// Tell the story of a violation: what the client and the server did, and what was due
+    Explain(explain::Options),
+    /// List the built-in scenarios
+    List,
+    /// Run a script again: a file that `shrink` or a person has written
+    Replay(replay::Options),
     /// Run a scenario on virtual time, and hold the server to its guarantees
     Run(run::Options),
+    /// Make a run small in which a guarantee is violated, and write it down as a script
+    Shrink(shrink::Options),
+    /// Run a scenario with many seeds on all cores, and say what was tested and what broke
+    Sweep(sweep::Options),
 }
 
 /// Why a subcommand came to nothing.
@@ -37,6 +59,8 @@ enum Command {
 enum Failure {
     /// It could not be done.
     Impossible(String),
+    /// A file holds a mistake.
+    Unreadable(String),
     /// These options make no sense.
     Usage(String),
 }
@@ -45,13 +69,22 @@ enum Failure {
 pub(crate) fn main() -> ExitCode {
     let (name, result) = match Cli::parse().command {
         Command::Connect(options) => ("connect", connect::execute(&options)),
+        Command::Explain(options) => ("explain", explain::execute(&options)),
+        Command::List => ("list", list::execute()),
+        Command::Replay(options) => ("replay", replay::execute(&options)),
         Command::Run(options) => ("run", run::execute(&options)),
+        Command::Shrink(options) => ("shrink", shrink::execute(&options)),
+        Command::Sweep(options) => ("sweep", sweep::execute(&options)),
     };
     match result {
         Ok(code) => code,
         Err(Failure::Impossible(sentence)) => {
             terminal::complain(&format!("error: {sentence}"));
             ExitCode::FAILURE
+        }
+        Err(Failure::Unreadable(sentence)) => {
+            terminal::complain(&format!("error: {sentence}"));
+            ExitCode::from(UNREADABLE)
         }
         Err(Failure::Usage(sentence)) => usage_error(name, &sentence).exit(),
     }

@@ -6,8 +6,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use carillon_simulator::report::Summary;
 use carillon_simulator::{Trace, Watch};
+use serde::Serialize;
 
 use super::{Failure, terminal};
 
@@ -37,7 +37,7 @@ impl JsonOutput {
     }
 
     /// Writes the outcome.
-    pub(crate) fn write(self, summary: &Summary) -> Result<(), Failure> {
+    pub(crate) fn write(self, summary: &impl Serialize) -> Result<(), Failure> {
         let mut text = serde_json::to_string_pretty(summary)
             .expect("a summary has no map and no writer that could fail");
         text.push('\n');

@@ -5,58 +5,49 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use carillon_simulator::report::{Run, Summary, TextReport, Verdict};
-use carillon_simulator::run::Arm;
+use carillon_simulator::report::{self, Run, Summary, TextReport, Verdict};
 use carillon_simulator::run::How;
-use carillon_simulator::units::{format_span, parse_count, parse_span};
-use carillon_simulator::{Outcome, Scenario};
+use carillon_simulator::units::parse_seed;
+use carillon_simulator::{Outcome, Scenario, scenario_file};
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::choice::{Choice, Defaults};
 use super::output::{JsonOutput, TraceFile};
 use super::progress::simulate;
 use super::{Failure, VIOLATED, story, terminal};
 
-/// More would not fit the memory of an ordinary machine.
-const MOST_CLIENTS: u32 = 10_000_000;
-
-/// Below this, a push would still be on its way when the next one is due, and could not be told from it.
-const SHORTEST_PERIOD: Duration = Duration::from_secs(1);
-
-/// Far beyond use, and far from the end of the clock.
-const LONGEST_DURATION: Duration = Duration::from_secs(366 * 86_400);
+pub(super) const DEFAULTS: Defaults = Defaults {
+    scenario: report::DEFAULT_SCENARIO,
+    clients: report::DEFAULT_CLIENTS,
+    duration: report::DEFAULT_DURATION,
+    period: report::DEFAULT_PERIOD,
+};
 
 /// Bits of a drawn seed: every reader of JSON takes such a number for what it is.
 const SEED_BITS: u32 = 48;
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(
-    after_help = "Exit codes: 0 all held, 1 could not run, 2 wrong options, 100 a guarantee was violated"
+    after_help = "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values\n\n\
+        Exit codes: 0 all held, 1 could not run, 2 wrong options, 100 a guarantee was violated, 104 a scenario file\n\
+        with a mistake"
 )]
 pub(crate) struct Options {
-    /// What the clients do
-    #[arg(long, value_name = "NAME", default_value = "day", value_parser = scenario_parser())]
-    scenario: String,
+    #[command(flatten)]
+    choice: Choice,
 
-    /// How many clients there are, such as 500, 10k or 1m
-    #[arg(long, value_name = "COUNT", default_value = "10k", value_parser = parse_clients)]
-    clients: u32,
-
-    /// Virtual time until the server is told to shut down, such as 90s, 24h or 1h30m
-    #[arg(long = "for", value_name = "TIME", default_value = "24h", value_parser = parse_span)]
-    duration: Duration,
-
-    /// Time between two pushes
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_span)]
-    period: Duration,
-
-    /// Where the server runs: its core as a value, or the whole of it on a paused runtime
-    #[arg(long, value_name = "ARM", default_value = "core", value_parser = arm_parser())]
-    arm: Arm,
-
-    /// What decides the run [default: drawn, and printed]
-    #[arg(long, value_name = "NUMBER")]
+    /// What decides the run: a number, or a commit hash of 7 to 40 hexadecimal digits; digits alone are a decimal
+    /// number [default: drawn, and printed]
+    #[arg(long, value_name = "SEED", value_parser = parse_seed)]
     seed: Option<u64>,
+
+    /// Only print the scenario, as a TOML file to edit and run
+    #[arg(long)]
+    dump: bool,
+
+    /// Only say whether the scenario can be run
+    #[arg(long, conflicts_with = "dump")]
+    check: bool,
 
     /// Write the outcome to this file as JSON; - prints it in the place of the text
     #[arg(long, value_name = "FILE")]
@@ -70,11 +61,18 @@ pub(crate) struct Options {
 /// Runs and reports.
 pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
     let seed = options.seed.unwrap_or_else(draw_seed);
-    let scenario = options.scenario(seed).map_err(Failure::Usage)?;
-    let mut run = Run { arm: options.arm, scenario: &scenario, seed, wall: Duration::ZERO };
+    let scenario = options.scenario(seed)?;
+    let mut run = Run { arm: options.choice.arm, scenario: &scenario, seed, wall: Duration::ZERO };
+    if options.check {
+        terminal::print(&format!("{}: can be run\n", scenario.name))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if options.seed.is_none() {
         // Before anything happens: should the server panic, this line is all that is left.
         terminal::complain(&format!("seed drawn; to repeat this run: {}", run.repeat_line()));
+    }
+    if options.dump {
+        return dump(&scenario);
     }
     let json = JsonOutput::open(options.json.as_deref())?;
     let trace = options.trace.as_deref().map(TraceFile::create).transpose()?;
@@ -104,53 +102,17 @@ fn clocked(run: &mut Run<'_>, how: How) -> Result<Outcome, Failure> {
     result
 }
 
+fn dump(scenario: &Scenario) -> Result<ExitCode, Failure> {
+    let text = scenario_file::format(scenario).map_err(|error| Failure::Impossible(error.to_string()))?;
+    terminal::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 impl Options {
-    /// The scenario that is asked for, or the sentence that says why it makes no sense.
-    fn scenario(&self, seed: u64) -> Result<Scenario, String> {
-        let scenario = Scenario::named(&self.scenario, self.clients, self.duration, self.period, seed)
-            .ok_or_else(|| format!("there is no scenario {:?}", self.scenario))?;
-        if self.period < SHORTEST_PERIOD {
-            let window = scenario.bounds.push + scenario.links.longest_way();
-            return Err(format!(
-                "--period {} is too short; it must be at least {}, as a push may take {} to arrive (the server's \
-                 bound and the slowest link) and must have come before the next is due",
-                format_span(self.period),
-                format_span(SHORTEST_PERIOD),
-                format_span(window),
-            ));
-        }
-        if !(self.period..=LONGEST_DURATION).contains(&self.duration) {
-            return Err(format!(
-                "--for {} is out of range; it must lie between one period, {}, and {}",
-                format_span(self.duration),
-                format_span(self.period),
-                format_span(LONGEST_DURATION),
-            ));
-        }
-        Ok(scenario)
+    /// The scenario that is asked for.
+    fn scenario(&self, seed: u64) -> Result<Scenario, Failure> {
+        self.choice.recipe(&DEFAULTS)?.scenario(seed).map_err(Failure::Usage)
     }
-}
-
-fn parse_clients(text: &str) -> Result<u32, String> {
-    let clients = parse_count(text)?;
-    if (1..=MOST_CLIENTS).contains(&clients) {
-        Ok(clients)
-    } else {
-        Err("it must lie between 1 and 10m".to_owned())
-    }
-}
-
-/// Only the names of the scenarios, which clap lists in its errors.
-fn scenario_parser() -> PossibleValuesParser {
-    PossibleValuesParser::new(Scenario::BUILT_IN.map(|(name, _)| name))
-}
-
-/// Only the names of the arms, which clap lists in its errors.
-fn arm_parser() -> impl TypedValueParser<Value = Arm> {
-    PossibleValuesParser::new(Arm::ALL.map(Arm::name)).map(|name| {
-        let is_meant = |arm: &Arm| arm.name() == name;
-        Arm::ALL.into_iter().find(is_meant).unwrap_or_default()
-    })
 }
 
 /// A seed that nobody chose.
@@ -160,11 +122,15 @@ fn draw_seed() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use carillon_simulator::report;
+    use std::path::PathBuf;
+
+    use carillon_simulator::MOST_CLIENTS;
+    use carillon_simulator::run::Arm;
     use clap::Parser;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cli::choice::Source;
     use crate::cli::{Cli, Command};
 
     fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
@@ -176,31 +142,57 @@ mod tests {
     }
 
     fn refusal(arguments: &[&str]) -> String {
-        parse(arguments).unwrap().scenario(1).unwrap_err()
+        match parse(arguments).unwrap().scenario(1).unwrap_err() {
+            Failure::Impossible(sentence) | Failure::Unreadable(sentence) | Failure::Usage(sentence) => {
+                sentence
+            }
+        }
     }
 
     #[test]
     fn the_defaults_are_those_that_the_repeat_line_leaves_out() {
-        let defaults = Options {
-            scenario: report::DEFAULT_SCENARIO.to_owned(),
-            clients: report::DEFAULT_CLIENTS,
-            duration: report::DEFAULT_DURATION,
-            period: report::DEFAULT_PERIOD,
-            arm: Arm::default(),
-            seed: None,
-            json: None,
-            trace: None,
-        };
-        assert_eq!(parse(&[]).unwrap(), defaults);
+        let scenario = parse(&[]).unwrap().scenario(1).unwrap();
+        let run = Run { arm: Arm::default(), scenario: &scenario, seed: 1, wall: Duration::ZERO };
+        assert_eq!(run.repeat_line(), "cargo sim run --seed 1");
     }
 
     #[test]
     fn numbers_have_suffixes_and_times_have_units() {
-        let options = parse(&["--clients", "2k", "--for", "1h30m", "--period", "1500ms"]).unwrap();
-        assert_eq!(options.clients, 2000);
-        assert_eq!(options.duration, Duration::from_secs(5400));
-        assert_eq!(options.period, Duration::from_millis(1500));
-        assert_eq!(parse(&["--clients", "10m"]).unwrap().clients, MOST_CLIENTS);
+        let choice = parse(&["--clients", "2k", "--for", "1h30m", "--period", "1500ms"]).unwrap().choice;
+        assert_eq!(choice.clients, Some(2000));
+        assert_eq!(choice.duration, Some(Duration::from_secs(5400)));
+        assert_eq!(choice.period, Some(Duration::from_millis(1500)));
+        assert_eq!(parse(&["--clients", "10m"]).unwrap().choice.clients, Some(MOST_CLIENTS));
+        assert_eq!(parse(&["--seed", "3f2a9c1"]).unwrap().seed, Some(0x03f2_a9c1));
+    }
+
+    #[test]
+    fn a_scenario_with_a_path_is_a_file() {
+        for path in ["./slow", "mine.toml", "/tmp/a b/c.toml"] {
+            let choice = parse(&["--scenario", path]).unwrap().choice;
+            assert_eq!(choice.scenario, Some(Source::File(PathBuf::from(path))));
+        }
+        assert!(refusal(&["--scenario", "no/such/file"]).starts_with("cannot read no/such/file"));
+    }
+
+    #[test]
+    fn options_override_a_file_and_the_repeat_line_says_all() {
+        let path = std::env::temp_dir().join(format!("carillon-{}.toml", std::process::id()));
+        std::fs::write(&path, "name = \"mine\"\nclients = 7\nduration = \"3h\"").unwrap();
+        let name = path.to_str().unwrap();
+        let options = parse(&["--scenario", name, "--for", "2h", "--seed", "5"]).unwrap();
+        let scenario = options.scenario(5).unwrap();
+        assert_eq!((scenario.clients, scenario.duration), (7, Duration::from_secs(7200)));
+        let too_brief = refusal(&["--scenario", name, "--for", "1m"]);
+        assert!(too_brief.starts_with("--for 1m is out of range"), "{too_brief}");
+        let run = Run { arm: Arm::Paused, scenario: &scenario, seed: 5, wall: Duration::ZERO };
+        let expected =
+            format!("cargo sim run --scenario {name} --clients 7 --for 2h --period 5m --arm paused --seed 5");
+        assert_eq!(run.repeat_line(), expected);
+        std::fs::write(&path, "name = \"mine\"\nclients = 0").unwrap();
+        let failure = parse(&["--scenario", name]).unwrap().scenario(1).unwrap_err();
+        assert!(matches!(failure, Failure::Unreadable(sentence) if sentence.contains("line 2, column 11")));
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
@@ -211,10 +203,10 @@ mod tests {
             (["--clients", "many"], "such as 500, 10k or 1m"),
             (["--for", "24"], "such as 1500ms, 5m or 1h30m"),
             (["--period", "-5m"], "unexpected argument"),
-            (["--scenario", "night"], "day, fanout"),
+            (["--scenario", "night"], "churn, day,"),
             (["--arm", "left"], "core, paused"),
             (["--seed", "-1"], "unexpected argument"),
-            (["--seed", "0x1"], "invalid digit"),
+            (["--seed", "0x1"], "commit hash"),
         ] {
             let error = parse(&arguments).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{arguments:?}");
@@ -253,25 +245,20 @@ mod tests {
         fn the_repeat_line_reads_back_as_the_run_that_it_repeats(
             scenario in prop::sample::select(Scenario::BUILT_IN.map(|(name, _)| name).to_vec()),
             clients in 1..=MOST_CLIENTS,
-            period in 1000..400_000_u64,
+            // From above the slowest link that a swarm draws.
+            period in 2000..400_000_u64,
             duration in 400_000..1_000_000_000_u64,
             arm in prop::sample::select(&Arm::ALL),
             seed: u64,
         ) {
-            let options = Options {
-                scenario: scenario.to_owned(),
-                clients,
-                duration: Duration::from_millis(duration),
-                period: Duration::from_millis(period),
-                arm,
-                seed: Some(seed),
-                json: None,
-                trace: None,
-            };
-            let scenario = options.scenario(1).unwrap();
+            let [period, duration] = [period, duration].map(Duration::from_millis);
+            let scenario = Scenario::named(scenario, clients, duration, period, seed).unwrap();
             let line = Run { arm, scenario: &scenario, seed, wall: Duration::ZERO }.repeat_line();
             let arguments: Vec<_> = line.strip_prefix("cargo sim run ").unwrap().split(' ').collect();
-            prop_assert_eq!(parse(&arguments).unwrap(), options);
+            let options = parse(&arguments).unwrap();
+            prop_assert_eq!((options.choice.arm, options.seed), (arm, Some(seed)));
+            let again = options.scenario(seed).unwrap();
+            prop_assert_eq!(format!("{again:?}"), format!("{scenario:?}"));
         }
     }
 }

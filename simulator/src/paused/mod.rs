@@ -22,7 +22,7 @@ use crate::target::{Advance, Census, Target};
 pub use shell::ShellService;
 pub use stream::Stream;
 
-use stream::{Activity, Pipe, lock};
+use stream::{Activity, Pipe, RECEIVE_BUFFER, lock};
 
 /// How much a server may write on one link before the world has looked.
 const ROOM: usize = 1 << 20;
@@ -185,12 +185,14 @@ impl PausedTarget {
             let Some(Some(pipe)) = self.pipes.get(link.index()) else { continue };
             let mut pipe = lock(pipe);
             pipe.unmark();
-            let taken = net.send(link, &pipe.outbound);
-            pipe.outbound.drain(..taken);
-            if !pipe.outbound.is_empty() {
-                continue;
+            if pipe.is_full && !pipe.has_unread() {
+                pipe.is_full = false;
+                net.resume(link);
             }
-            pipe.make_room(ROOM);
+            let written = std::mem::take(&mut pipe.outbound);
+            net.send(link, &written);
+            net.set_blocked(link, std::mem::take(&mut pipe.is_refused));
+            pipe.make_room(net.room(link, ROOM));
             if pipe.is_shut {
                 net.shutdown(link);
             }
@@ -215,8 +217,8 @@ impl PausedTarget {
 }
 
 impl Target for PausedTarget {
-    fn accept(&mut self, link: LinkId, _: &mut Network) {
-        let (pipe, stream) = stream::pipe(link, &self.activity, ROOM);
+    fn accept(&mut self, link: LinkId, net: &mut Network) {
+        let (pipe, stream) = stream::pipe(link, &self.activity, net.room(link, ROOM));
         if link.index() >= self.pipes.len() {
             self.pipes.resize(link.index() + 1, None);
         }
@@ -228,18 +230,15 @@ impl Target for PausedTarget {
     }
 
     fn receive(&mut self, link: LinkId, bytes: &[u8], _: &mut Network) -> usize {
-        self.with_pipe(link, |pipe| pipe.push(bytes));
-        bytes.len()
+        self.is_busy = true;
+        let pipe = self.pipes.get(link.index()).and_then(Option::as_ref);
+        pipe.map_or(bytes.len(), |pipe| lock(pipe).push(bytes))
     }
 
     fn writable(&mut self, link: LinkId, net: &mut Network) {
-        self.with_pipe(link, |pipe| {
-            let taken = net.send(link, &pipe.outbound);
-            pipe.outbound.drain(..taken);
-            if pipe.outbound.is_empty() {
-                pipe.make_room(ROOM);
-            }
-        });
+        net.set_blocked(link, false);
+        let room = net.room(link, ROOM);
+        self.with_pipe(link, |pipe| pipe.make_room(room));
     }
 
     fn end(&mut self, link: LinkId, _: &mut Network) {
@@ -311,7 +310,13 @@ impl Target for PausedTarget {
     }
 
     fn buffer_allowance(&self) -> u64 {
-        ROOM as u64 / 8
+        // The receive buffer, and what a library reads ahead and writes behind.
+        4 * RECEIVE_BUFFER as u64
+    }
+
+    fn has_unread(&self, link: LinkId) -> bool {
+        let pipe = self.pipes.get(link.index()).and_then(Option::as_ref);
+        pipe.is_some_and(|pipe| lock(pipe).has_unread())
     }
 
     fn census(&self) -> Option<Census> {

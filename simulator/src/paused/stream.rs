@@ -13,6 +13,9 @@ use tokio::sync::Notify;
 use crate::link::LinkId;
 use crate::network::End;
 
+/// What waits for a server that does not read, in bytes, as in a kernel's receive buffer.
+pub(super) const RECEIVE_BUFFER: usize = 16 << 10;
+
 /// One connection of the simulated network, as a byte stream that an async server can read and write.
 ///
 /// A TCP socket behaves alike: what was written before a shutdown arrives, a reset fails both directions, and dropping the
@@ -56,10 +59,14 @@ pub(super) struct Pipe {
     link: LinkId,
     inbound: VecDeque<u8>,
     inbound_end: Option<End>,
+    /// More would have come than the receive buffer takes.
+    pub(super) is_full: bool,
     /// What the server has written since the world last looked.
     pub(super) outbound: Vec<u8>,
-    /// How much more it may write until then.
-    pub(super) room: usize,
+    /// How much more it may write until then: what the link takes, so that nothing is buffered in between.
+    room: usize,
+    /// The server wanted to write more.
+    pub(super) is_refused: bool,
     pub(super) is_shut: bool,
     /// How the server has dropped the stream.
     pub(super) dropped: Option<End>,
@@ -69,10 +76,18 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    /// Hands bytes to the server.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.inbound.extend(bytes);
+    /// Hands bytes to the server, as many as its receive buffer takes.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> usize {
+        let taken = bytes.len().min(RECEIVE_BUFFER - self.inbound.len());
+        self.inbound.extend(&bytes[..taken]);
+        self.is_full |= taken < bytes.len();
         wake(&mut self.reader);
+        taken
+    }
+
+    /// Whether the server has not read everything that has come.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.inbound.is_empty()
     }
 
     /// Ends the server's input.
@@ -106,8 +121,10 @@ pub(super) fn pipe(link: LinkId, activity: &Arc<Activity>, room: usize) -> (Arc<
         link,
         inbound: VecDeque::new(),
         inbound_end: None,
+        is_full: false,
         outbound: Vec::new(),
         room,
+        is_refused: false,
         is_shut: false,
         dropped: None,
         is_marked: false,
@@ -147,6 +164,9 @@ impl AsyncRead for Stream {
         let length = front.len().min(buffer.remaining());
         buffer.put_slice(&front[..length]);
         pipe.inbound.drain(..length);
+        if pipe.is_full && pipe.inbound.is_empty() {
+            self.activity.mark(&mut pipe);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -158,6 +178,10 @@ impl AsyncWrite for Stream {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
         let length = bytes.len().min(pipe.room);
+        if length < bytes.len() {
+            pipe.is_refused = true;
+            self.activity.mark(&mut pipe);
+        }
         if length == 0 && !bytes.is_empty() {
             pipe.writer = Some(cx.waker().clone());
             return Poll::Pending;

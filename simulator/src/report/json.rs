@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::coverage::CoverageEntry;
 use super::words::{moment, who};
 use super::{Run, Verdict};
 use crate::guarantee::Guarantee;
@@ -59,6 +60,8 @@ pub struct Summary {
     pub violations: Vec<ViolationEntry>,
     /// Due instants that fell into a change, while its outcome was open.
     pub races: Races,
+    /// How often each guarantee was exercised on a connection that had met a hazard, but for what never happened.
+    pub coverage: Vec<CoverageEntry>,
     /// From the due instant to the arrival of the push; `null` if nothing was delivered.
     pub latency_ms: Option<Latency>,
     /// The command to paste that repeats the run.
@@ -151,7 +154,8 @@ impl Summary {
             verdict: Verdict::of_run(outcome),
             guarantees: Guarantee::ALL.map(|guarantee| GuaranteeEntry::new(guarantee, score)).into(),
             violations: score.violations.iter().map(ViolationEntry::new).collect(),
-            races: Races::new(score),
+            races: Races::new(score.races),
+            coverage: CoverageEntry::all(&score.coverage),
             latency_ms: Latency::new(score),
             repeat: run.repeat_line(),
         }
@@ -186,8 +190,8 @@ impl ViolationEntry {
 }
 
 impl Races {
-    fn new(score: &Score) -> Self {
-        let count = |race: Race| score.races[race as usize];
+    pub(super) fn new(races: [u64; 4]) -> Self {
+        let count = |race: Race| races[race as usize];
         Self {
             close: count(Race::Close),
             connect: count(Race::Connect),
@@ -219,7 +223,7 @@ fn sentence(violation: &Violation) -> String {
 }
 
 /// The number with this many digits behind the point.
-fn rounded(number: f64, digits: i32) -> f64 {
+pub(super) fn rounded(number: f64, digits: i32) -> f64 {
     let scale = 10_f64.powi(digits);
     (number * scale).round() / scale
 }

@@ -2,9 +2,11 @@
 //!
 //! Everything here is a pure function of a [`Run`] and its [`Outcome`]: no clock, no terminal, no file.
 
+mod coverage;
 mod json;
 mod repeat;
 mod story;
+mod sweep;
 mod text;
 mod violations;
 mod words;
@@ -18,9 +20,11 @@ use crate::scenario::Scenario;
 use crate::score::Tally;
 use crate::world::Outcome;
 
+pub use coverage::{CoverageEntry, CoverageTable};
 pub use json::{GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Summary, ViolationEntry};
 pub use repeat::{DEFAULT_CLIENTS, DEFAULT_DURATION, DEFAULT_PERIOD, DEFAULT_SCENARIO};
 pub use story::Story;
+pub use sweep::{SweepReport, SweepSummary, describe_failure};
 pub use text::{Palette, TextReport};
 pub use violations::ViolationReport;
 

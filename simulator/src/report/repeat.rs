@@ -22,19 +22,28 @@ impl Run<'_> {
     /// The command to paste that repeats the run exactly: every option that is not the default, and the seed.
     pub fn repeat_line(&self) -> String {
         let scenario = self.scenario;
-        let period = scenario.server.period;
+        let (period, file) = (scenario.server.period, scenario.file.as_deref());
+        let name = file.map_or_else(|| scenario.name.clone(), |path| quoted(&path.display().to_string()));
+        // What is left out is the file's own, so that everything is said.
+        let is_named = file.is_none();
         let mut line = "cargo sim run".to_owned();
         let mut option = |is_default: bool, name: &str, value: &str| {
             if !is_default {
                 line.push_str(&format!(" --{name} {value}"));
             }
         };
-        option(scenario.name == DEFAULT_SCENARIO, "scenario", &scenario.name);
-        option(scenario.clients == DEFAULT_CLIENTS, "clients", &format_count(scenario.clients));
-        option(scenario.duration == DEFAULT_DURATION, "for", &format_span(scenario.duration));
-        option(period == DEFAULT_PERIOD, "period", &format_span(period));
+        option(name == DEFAULT_SCENARIO, "scenario", &name);
+        option(is_named && scenario.clients == DEFAULT_CLIENTS, "clients", &format_count(scenario.clients));
+        option(is_named && scenario.duration == DEFAULT_DURATION, "for", &format_span(scenario.duration));
+        option(is_named && period == DEFAULT_PERIOD, "period", &format_span(period));
         option(self.arm == Arm::default(), "arm", self.arm.name());
         option(false, "seed", &self.seed.to_string());
         line
     }
+}
+
+/// A word that a shell takes for one.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,".contains(&byte);
+    if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }

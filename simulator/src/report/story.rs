@@ -26,7 +26,7 @@ const TEXT: usize = 56;
 
 /// What a client did and saw around a violation, picked out of a second run of the same seed. Print it.
 ///
-/// [`Story::trace`] goes into that run, which needs to last until [`Story::duration`] only.
+/// [`Story::trace`] goes into that run, which needs to last until [`Story::end`] only.
 #[derive(Clone, Debug)]
 pub struct Story {
     violation: Violation,
@@ -133,12 +133,13 @@ impl Write for Story {
 }
 
 impl Line {
-    /// Reads `300.001000000s  client 7  sends subscribe`.
+    /// Reads `300.001000000s  client 7  sends subscribe`, and leaves out what is about the wire.
     fn parse(raw: &str) -> Option<Self> {
         let mut parts = raw.strip_suffix('\n')?.splitn(3, "  ");
         let (seconds, nanos) = parts.next()?.strip_suffix('s')?.split_once('.')?;
         let at = Duration::new(seconds.parse().ok()?, nanos.parse().ok()?);
-        let text = escape(parts.nth(1)?).to_string();
+        parts.next().filter(|place| place.starts_with("client "))?;
+        let text = escape(parts.next()?).to_string();
         Some(Self { at: Timestamp::ZERO + at, text })
     }
 }
@@ -154,8 +155,8 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::Fault;
     use crate::guarantee::Guarantee;
+    use crate::score::Fault;
 
     const HOUR: Duration = Duration::from_secs(3600);
     const PERIOD: Duration = Duration::from_secs(300);
@@ -165,7 +166,7 @@ mod tests {
             guarantee: Guarantee::G2,
             fault: Fault::Unexpected,
             at: Timestamp::ZERO + Duration::from_secs(seconds),
-            client: 7,
+            client: Some(7),
             detail: "a push behind an unsubscribe that had taken effect".to_owned(),
         };
         Story::new(&violation, &Scenario::day(10, 2 * HOUR, PERIOD))
@@ -184,7 +185,7 @@ mod tests {
         tell(&story, 300, "Server push message at 2026-11-22 20:05:00");
         tell(&story, 302, "sends a  b\n");
         let expected = "\
-Client 7 around that moment, by virtual time and by the server's wall clock:
+What happened around that moment to client 7, by virtual time and by the server's wall clock:
 
   day 1 00:00:12.001  2026-11-22 20:00:12   connects
   day 1 00:04:50.001  2026-11-22 20:04:50   sends unsubscribe
@@ -210,12 +211,12 @@ Client 7 around that moment, by virtual time and by the server's wall clock:
     #[test]
     fn the_second_run_is_cut_short_and_its_shutdown_is_no_part_of_the_story() {
         let story = story_at(301);
-        assert_eq!(story.duration(), Duration::from_secs(1501));
+        assert_eq!(story.end(), Timestamp::ZERO + Duration::from_secs(1501));
         tell(&story, 1501, "close Some(1001)");
         assert!(!story.to_string().contains("1001"), "{story}");
 
         let story = story_at(7201);
-        assert_eq!(story.duration(), 2 * HOUR);
+        assert_eq!(story.end(), Timestamp::ZERO + 2 * HOUR);
         tell(&story, 7202, "close Some(1001)");
         assert!(story.to_string().contains("1001"), "{story}");
     }

@@ -3,6 +3,7 @@ use hdrhistogram::Histogram;
 use serde_json::Value;
 
 use super::*;
+use crate::coverage::{Coverage, Hazard};
 use crate::guarantee::Guarantee;
 use crate::score::{Fault, Score, Violation};
 
@@ -25,6 +26,7 @@ fn outcome() -> Outcome {
             tallies,
             deliveries: 2_606_067,
             races: [1523, 11, 8782, 9136],
+            coverage: Coverage::default(),
             violations: Vec::new(),
             latency,
         },
@@ -33,6 +35,7 @@ fn outcome() -> Outcome {
         events: 6_978_525,
         cycles: 288,
         virtual_time: DAY + Duration::from_millis(7400),
+        record: None,
     }
 }
 
@@ -45,7 +48,7 @@ fn broken_outcome() -> Outcome {
         guarantee,
         fault,
         at: Timestamp::ZERO + Duration::from_secs(seconds),
-        client: 7,
+        client: Some(7),
         detail: detail.to_owned(),
     };
     outcome.score.violations = vec![
@@ -172,6 +175,7 @@ fn the_json_has_every_field_of_its_schema() {
         "clients",
         "command",
         "compression",
+        "coverage",
         "cycles",
         "deliveries",
         "deliveries_per_second",
@@ -252,4 +256,24 @@ fn the_line_that_repeats_a_run_names_what_is_not_the_default() {
         "cargo sim run --scenario fanout --clients 2500 --for 1h30m --period 10s --arm paused --seed \
          18446744073709551615"
     );
+}
+
+#[test]
+fn coverage_is_shown_where_something_goes_wrong() {
+    let mut outcome = outcome();
+    outcome.score.coverage.cells[Hazard::Slicer as usize][Guarantee::G3.index()] = 5;
+    let coverage = &json(&outcome)["coverage"];
+    assert_eq!(coverage, &serde_json::json!([{ "hazard": "slicer", "guarantee": "G3", "count": 5 }]));
+    assert!(!text(&outcome, Palette::Plain).contains("slicer"), "a day of the app has no hazards");
+    let scenario = Scenario::named("storm", 10, DAY, PERIOD, 1).unwrap();
+    let report = TextReport { run: run(&scenario), outcome: &outcome, palette: Palette::Plain }.to_string();
+    assert!(report.contains("\n  slicer               .    .    5    ."), "{report}");
+}
+
+#[test]
+fn the_line_that_repeats_a_run_of_a_file_names_the_file() {
+    let file = Some("my scenarios/it's slow.toml".into());
+    let scenario = Scenario { file, ..Scenario::day(10_000, DAY, PERIOD) };
+    let expected = r"cargo sim run --scenario 'my scenarios/it'\''s slow.toml' --clients 10k --for 24h --period 5m --seed 1";
+    assert_eq!(run(&scenario).repeat_line(), expected);
 }

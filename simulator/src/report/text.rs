@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use super::coverage::CoverageTable;
 use super::words::{counted, grouped, millis};
 use super::{Run, Verdict};
 use crate::guarantee::Guarantee;
@@ -52,6 +53,9 @@ impl Display for TextReport<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.header(f)?;
         self.guarantees(f)?;
+        if self.run.scenario.has_hazards() {
+            writeln!(f, "{}", CoverageTable { coverage: &self.outcome.score.coverage })?;
+        }
         self.counts(f)?;
         self.speeds(f)?;
         self.verdict(f)

@@ -40,6 +40,11 @@ pub(super) fn moment(at: Timestamp) -> String {
     )
 }
 
+/// To whom something happened.
+pub(super) fn who(client: Option<u32>) -> String {
+    client.map_or_else(|| "the server as a whole".to_owned(), |client| format!("client {client}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,9 +64,4 @@ mod tests {
         assert_eq!(moment(last), "day 1 23:59:59.999");
         assert_eq!(moment(Timestamp::from_nanos(86_400_000_000_000)), "day 2 00:00:00.000");
     }
-}
-
-/// To whom something happened.
-pub(super) fn who(client: Option<u32>) -> String {
-    client.map_or_else(|| "the server as a whole".to_owned(), |client| format!("client {client}"))
 }

@@ -22,7 +22,7 @@ impl<T: Target> World<T> {
             return self.arrive(client);
         }
         let peer = &self.peers[state.link as usize];
-        if peer.phase != Phase::Open || peer.is_mute || state.is_healed {
+        if peer.phase != Phase::Open || peer.is_mute || peer.offence.is_some() || state.is_healed {
             return;
         }
         let link = LinkId(state.link);

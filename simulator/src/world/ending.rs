@@ -1,7 +1,6 @@
 //! Audits, the ends of connections, and the shutdown.
 
 use carillon_server::Timestamp;
-use carillon_server::hub::dead_peer_bound;
 
 use super::{Outcome, World};
 use crate::guarantee::Guarantee;
@@ -15,12 +14,14 @@ use crate::trace::Digest;
 
 impl<T: Target> World<T> {
     pub(super) fn on_audit(&mut self, cycle: u64) {
-        if cycle < self.audits_from {
+        // An audit of a server that was restarted since.
+        if self.checker.audit_at(cycle) > self.net.now {
             return;
         }
         self.checker.audit(cycle, &mut self.peers, &self.net.links, self.net.now);
         for index in 0..self.peers.len() {
-            if self.peers[index].is_slow {
+            let is_served = !self.net.links[index].is_server_gone && !self.checker.is_draining();
+            if self.peers[index].is_slow && is_served {
                 self.check_held(LinkId(index as u32), self.net.now);
             }
         }
@@ -35,22 +36,37 @@ impl<T: Target> World<T> {
         let peer = &self.peers[link.index()];
         // A server that stood still has its patience anew.
         let server = &self.scenario.server;
-        let patience = dead_peer_bound(server) + 2 * server.close_timeout + server.handshake_timeout;
+        let patience = self.dead_bound() + 2 * server.close_timeout + server.handshake_timeout;
         let again = self.checker.paused_until() + patience;
-        if self.is_suspended
-            || (peer.ended_at.min(self.net.now) <= self.checker.paused_until() && self.net.now < again)
-        {
+        let has_stood_still = self.checker.paused_until() >= peer.opened_at;
+        if self.is_suspended || (has_stood_still && self.net.now < again) {
             return self.net.schedule(again, link.0, Kind::Reap, client, epoch);
         }
-        let guarantee = if peer.has_vanished() || peer.is_mute { Guarantee::G13 } else { Guarantee::G11 };
+        // A mute client that still takes what was queued for it is alive.
+        let taken_until =
+            self.net.links[link.index()].flow.as_ref().map_or(Timestamp::ZERO, |flow| flow.stuck_until);
+        let again = taken_until + patience;
+        if self.net.now < again && !peer.has_vanished() {
+            return self.net.schedule(again, link.0, Kind::Reap, client, epoch);
+        }
+        let is_unpunished =
+            peer.offence.is_some_and(|offence| offence.close_code().is_some()) && !peer.has_close;
+        let guarantee = if is_unpunished {
+            Guarantee::G12
+        } else if peer.has_vanished() || peer.is_mute {
+            Guarantee::G13
+        } else {
+            Guarantee::G11
+        };
         self.checker.violate(guarantee, Fault::Leaked, self.net.now, peer, || {
             format!("the server still holds a connection that is over, {:?}", peer.ended_at)
         });
     }
 
     pub(super) fn free_if_unused(&mut self, id: LinkId) {
-        let link = &self.net.links[id.index()];
-        if link.is_client_gone && link.is_server_gone {
+        let link = &mut self.net.links[id.index()];
+        if link.is_client_gone && link.is_server_gone && !link.is_retired {
+            link.is_retired = true;
             let at = Timestamp::from_nanos(link.quiet_from().max(self.net.now).as_nanos() + 1);
             self.net.schedule(at, id.0, Kind::Free, 0, 0);
         }
@@ -101,8 +117,9 @@ impl<T: Target> World<T> {
             return;
         }
         self.checker.on_drain(now);
-        for peer in &mut self.peers {
-            if peer.sent == peer.taken && peer.phase == Phase::Open {
+        for (index, peer) in self.peers.iter_mut().enumerate() {
+            let has_unread = self.target.has_unread(LinkId(index as u32));
+            if peer.sent == peer.taken && peer.phase == Phase::Open && !has_unread && !peer.is_slow {
                 peer.echoes_at_drain = peer.echoes.len() as u32;
             }
         }

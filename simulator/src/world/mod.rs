@@ -62,8 +62,6 @@ pub struct World<T> {
     /// The server stands still.
     is_suspended: bool,
     deferred: Vec<Deferred>,
-    /// Older cycles belong to a server that is gone.
-    audits_from: u64,
     cycles: u64,
 }
 
@@ -103,12 +101,17 @@ impl<T: Target> World<T> {
     }
 
     /// A world in which nothing happens from outside but what the script says. `rng` decides masks and ties.
-    pub fn scripted(scenario: Scenario, script: Vec<ScriptLine>, target: T, rng: &Rng, trace: Trace) -> Self {
+    pub fn scripted(
+        scenario: Scenario,
+        mut script: Vec<ScriptLine>,
+        target: T,
+        rng: &Rng,
+        trace: Trace,
+    ) -> Self {
         let mut world = Self::build(scenario, target, rng, trace);
-        for (index, line) in script.iter().enumerate() {
-            world.net.schedule(line.at(), 0, Kind::Script, index as u32, 0);
-        }
+        script.sort_by_key(ScriptLine::at);
         world.script = Some(script);
+        world.schedule_script(0);
         world
     }
 
@@ -155,7 +158,6 @@ impl<T: Target> World<T> {
             plan: Vec::new(),
             is_suspended: false,
             deferred: Vec::new(),
-            audits_from: 1,
             cycles: 0,
             scenario,
             target,
@@ -211,10 +213,10 @@ impl<T: Target> World<T> {
         }
         let healed_at = self.healed_at();
         let room = healed_at.saturating_sub(period * 2);
-        let part = room / (plan.len() as u32).max(1);
         // A pause of four periods must have ended before the next thing happens.
-        let is_too_short = part < period * 6;
-        for (index, verb) in plan.into_iter().enumerate().filter(|_| !is_too_short) {
+        plan.truncate((room.as_nanos() / (period * 6).as_nanos()) as usize);
+        let part = room / (plan.len() as u32).max(1);
+        for (index, verb) in plan.into_iter().enumerate() {
             let cycles = (part.as_nanos() / period.as_nanos()) as u64;
             let cycle = index as u64 * cycles + rng.between(1, cycles - 5);
             // Not around a due instant, where the wall clock that a text is made of would be in doubt.
@@ -291,7 +293,7 @@ impl<T: Target> World<T> {
             Kind::Read => self.on_read(link, event.start, event.end),
             Kind::Reap => self.on_reap(link, event.start, event.end),
             Kind::Resume => self.on_resume(),
-            Kind::Script => self.on_script(event.start as usize),
+            Kind::Script => self.on_script(event.start as usize, event.subject),
             Kind::Server => self.on_server(self.plan[event.start as usize]),
             Kind::ToClient => self.on_client_bytes(link, &event),
             Kind::ToClientEnd => self.on_client_end(link, End::of(&event)),
@@ -309,9 +311,29 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// A line of the script; what a client cannot do at the moment it does not do.
-    fn on_script(&mut self, index: usize) {
-        let Some(line) = self.script.as_ref().and_then(|script| script.get(index).cloned()) else { return };
+    /// A line of the script, behind all else that happens at its instant: mostly it was an answer to that.
+    fn on_script(&mut self, index: usize, attempt: u32) {
+        let now = self.net.now;
+        if self.net.queue.next_at(now).is_some() {
+            // Another subject, and so another place among the ties.
+            return self.net.schedule(now, attempt + 1, Kind::Script, index as u32, 0);
+        }
+        if let Some(line) = self.script.as_ref().and_then(|script| script.get(index).cloned()) {
+            self.follow(line);
+            self.schedule_script(index + 1);
+        }
+    }
+
+    /// Lines are followed one by one, so that those of one instant keep their order.
+    fn schedule_script(&mut self, index: usize) {
+        if let Some(line) = self.script.as_ref().and_then(|script| script.get(index)) {
+            let at = line.at().max(self.net.now);
+            self.net.schedule(at, 0, Kind::Script, index as u32, 0);
+        }
+    }
+
+    /// What a client cannot do at the moment it does not do.
+    fn follow(&mut self, line: ScriptLine) {
         match line {
             ScriptLine::Server { verb, .. } => self.on_server(verb),
             ScriptLine::Client { client, verb, .. } => {
@@ -341,5 +363,12 @@ impl<T: Target> World<T> {
     fn tell(&mut self, link: LinkId, line: impl FnOnce(&mut String)) {
         let client = self.peers[link.index()].client;
         self.trace.tell(self.net.now, client, line);
+    }
+
+    /// Something that happens on the wire, or at the server's end of it.
+    fn note(&mut self, link: LinkId, line: impl FnOnce(&mut String)) {
+        if self.trace.is_watching() {
+            self.trace.note(self.net.now, self.peers[link.index()].client, line);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::{HANDSHAKES, ScriptLine, World};
+use crate::client::Behaviour;
 use crate::codec::{self, opcode};
 use crate::coverage::Hazard;
 use crate::guarantee::Guarantee;
@@ -55,6 +56,9 @@ impl<T: Target> World<T> {
         if plan.sliced > 0 {
             peer.met.add(Hazard::Slicer);
         }
+        if self.clients[client as usize].behaviour == Behaviour::Flooder {
+            peer.met.add(Hazard::Flood);
+        }
         if epoch > 2 {
             peer.met.add(Hazard::Comeback);
         }
@@ -78,10 +82,16 @@ impl<T: Target> World<T> {
         if let Some(offence) = peer.offence {
             let bytes = spoilt_request(offence, &self.scenario.server.path);
             self.peers[link.index()].sent = bytes.len() as u64;
+            self.note(link, |line| {
+                line.push_str(&format!("request of {} bytes leaves the client", bytes.len()))
+            });
             return self.net.send_to_server(link, bytes.as_bytes());
         }
         let place = client as usize % HANDSHAKES;
         let request = std::mem::take(&mut self.handshakes[place].request);
+        self.note(link, |line| {
+            line.push_str(&format!("request of {} bytes leaves the client", request.len()))
+        });
         self.net.send_to_server(link, &request);
         self.handshakes[place].request = request;
     }
@@ -121,7 +131,7 @@ impl<T: Target> World<T> {
         match text.command() {
             Some(command) => peer.windows.on_command(command, end, now),
             None => {
-                peer.echoes.push(text);
+                peer.expect_echo(text);
                 peer.windows.on_text(peer.echoes.len());
             }
         }
@@ -150,6 +160,9 @@ impl<T: Target> World<T> {
     pub(super) fn transmit(&mut self, link: LinkId) {
         let outgoing = std::mem::take(&mut self.outgoing);
         self.peers[link.index()].sent += outgoing.len() as u64;
+        self.note(link, |line| {
+            line.push_str(&format!("write of {} bytes leaves the client", outgoing.len()))
+        });
         self.net.send_to_server(link, &outgoing);
         self.outgoing = outgoing;
         self.outgoing.clear();
@@ -188,7 +201,7 @@ impl<T: Target> World<T> {
         peer.met.add(Hazard::Offence);
         let server = &self.scenario.server;
         let patience = match offence {
-            Offence::Truncated => carillon_server::hub::dead_peer_bound(server),
+            Offence::Truncated => self.dead_bound(),
             _ if offence.is_before_handshake() => server.handshake_timeout + server.handshake_timeout / 4,
             _ => Duration::ZERO,
         };
@@ -232,9 +245,9 @@ impl<T: Target> World<T> {
     pub(super) fn depart(&mut self, link: LinkId, departure: Departure) {
         let now = self.net.now;
         self.tell(link, |line| line.push_str(&format!("leaves: {}", departure.name())));
+        let dead = self.dead_bound();
         let peer = &mut self.peers[link.index()];
         peer.met.add(hazard_of(departure));
-        let dead = carillon_server::hub::dead_peer_bound(&self.scenario.server);
         match departure {
             Departure::LoseDown => {
                 peer.may_be_ended = true;
@@ -243,10 +256,11 @@ impl<T: Target> World<T> {
             }
             Departure::LoseUp => {
                 peer.is_mute = true;
-                peer.echoes.clear();
-                peer.unlogged.clear();
+                peer.forget_echoes();
                 self.net.links[link.index()].is_up_lost = true;
-                self.schedule_reap(link, dead);
+                // Whoever still takes what was queued for it may count as alive for as long.
+                let patience = if self.peers[link.index()].is_slow { 2 * dead } else { dead };
+                self.schedule_reap(link, patience);
                 return;
             }
             _ => peer.ended_at = now,
@@ -263,7 +277,10 @@ impl<T: Target> World<T> {
                 self.peers[link.index()].phase = Phase::Closing;
             }
             Departure::Quit => {
-                self.net.end_to_server(link, End::Finished);
+                // As TCP does it: a socket that is closed with something unread resets the connection.
+                let flow = &self.net.links[link.index()].flow;
+                let has_unread = flow.as_ref().is_some_and(|flow| flow.has_unread());
+                self.net.end_to_server(link, if has_unread { End::Reset } else { End::Finished });
                 self.leave(link);
             }
             Departure::Reset => {
@@ -272,7 +289,10 @@ impl<T: Target> World<T> {
             }
             _ => self.leave(link),
         }
-        let patience = if departure == Departure::Vanish { dead } else { Duration::ZERO };
+        let peer = &self.peers[link.index()];
+        // Whoever takes nothing, or cannot be heard, is found out like the dead.
+        let is_found_late = departure == Departure::Vanish || peer.is_mute || peer.is_slow;
+        let patience = if is_found_late { dead } else { Duration::ZERO };
         self.schedule_reap(link, patience);
     }
 
@@ -333,7 +353,7 @@ impl<T: Target> World<T> {
         let (is_server_gone, is_client_gone) = (link.is_server_gone, link.is_client_gone);
         let Some(flow) = &mut link.flow else { return };
         flow.stuck_until = now;
-        if flow.is_blocked && !is_server_gone {
+        if flow.is_blocked && flow.room() > 0 && !is_server_gone {
             self.make_writable(id);
         }
         let Some(flow) = &mut self.net.links[id.index()].flow else { return };
@@ -368,6 +388,13 @@ impl<T: Target> World<T> {
         self.clients.get(peer.client as usize).is_some_and(|client| client.epoch == peer.epoch)
     }
 
+    /// When a dead peer must have been found: twice the ping interval, and some slack for a server that looks around only
+    /// now and then.
+    pub(super) fn dead_bound(&self) -> Duration {
+        let server = &self.scenario.server;
+        server.ping_interval * 9 / 4 + server.close_timeout
+    }
+
     fn schedule_reap(&mut self, link: LinkId, patience: Duration) {
         let ways = 5 * self.scenario.links.longest_way();
         let bounds = self.scenario.bounds;
@@ -378,16 +405,16 @@ impl<T: Target> World<T> {
 
     /// Reports the bytes that a server holds for a client beyond any limit (G10).
     pub(super) fn check_held(&mut self, link: LinkId, now: Timestamp) {
-        let peer = &self.peers[link.index()];
+        let peer = &mut self.peers[link.index()];
         let Some(flow) = &self.net.links[link.index()].flow else { return };
-        let Some(Text::Probe { length, .. }) = peer.echoes.front() else { return };
-        // Each reply is longer than its message; counting the messages' length alone errs on the server's side.
-        let due = peer.echoes.len() as u64 * u64::from(length);
-        let held = due.saturating_sub(peer.sent - peer.taken).saturating_sub(u64::from(flow.outstanding()));
+        let untaken = peer.sent - peer.taken;
+        let held = peer.echo_bytes.saturating_sub(untaken).saturating_sub(u64::from(flow.outstanding()));
         let server = &self.scenario.server;
         let limit = 2 * (server.outbox_limit + server.max_message) as u64 + self.target.buffer_allowance();
-        if held > limit {
-            self.checker.violate(Guarantee::G10, Fault::Leaked, now, peer, || {
+        // Once may be a server that has given up on the client and throws away what it still reads.
+        let was_over = std::mem::replace(&mut peer.is_over_held, held > limit);
+        if was_over && held > limit {
+            self.checker.violate(Guarantee::G10, Fault::Leaked, now, &self.peers[link.index()], || {
                 format!("the server holds {held} bytes for a client that does not read; allowed are {limit}")
             });
         }

@@ -31,6 +31,9 @@ impl<T: Target> World<T> {
     }
 
     pub(super) fn read(&mut self, link: LinkId, bytes: &[u8], sent_at: Timestamp) {
+        self.note(link, |line| {
+            line.push_str(&format!("{} bytes reach the client, sent at {sent_at}", bytes.len()));
+        });
         let peer = &mut self.peers[link.index()];
         let is_plain = peer.phase == Phase::Open && !peer.is_slow && !peer.has_close;
         if is_plain && peer.is_between_frames() {
@@ -140,8 +143,12 @@ impl<T: Target> World<T> {
             Received::Echo(text) => {
                 if let Some(asked_at) = self.checker.on_echo(peer, text, seen) {
                     self.checker.on_settled(&peer.windows, asked_at, seen.at);
+                    let state = peer.windows.state;
+                    self.tell(link, |line| line.push_str(&format!("is settled by its fence: {state:?}")));
                 }
             }
+            // Whoever has broken off in the middle of a frame cannot answer.
+            Received::Ping(_) if peer.offence.is_some() => {}
             Received::Ping(payload) => {
                 self.compose_frame(link, opcode::PONG, payload);
                 self.transmit(link);
@@ -152,7 +159,8 @@ impl<T: Target> World<T> {
                 "a binary message from the server".to_owned()
             }),
             Received::Unknown(text) => {
-                self.checker.violate(Guarantee::G8, Fault::Unexpected, seen.at, peer, || {
+                let guarantee = if peer.windows.has_commanded { Guarantee::G9 } else { Guarantee::G8 };
+                self.checker.violate(guarantee, Fault::Unexpected, seen.at, peer, || {
                     format!("a text that is no reply and no push: {:?}", String::from_utf8_lossy(text))
                 });
             }
@@ -183,8 +191,7 @@ impl<T: Target> World<T> {
 
     fn on_garbled(&mut self, link: LinkId, garbled: Garbled) {
         let peer = &self.peers[link.index()];
-        let is_excused =
-            peer.phase == Phase::Handshake && (self.checker.is_draining() || self.is_past_pause(link));
+        let is_excused = self.is_unsettled_handshake(link);
         if !is_excused {
             let guarantee = if peer.offence.is_some() { Guarantee::G12 } else { Guarantee::G5 };
             self.checker.violate(guarantee, Fault::Garbled, self.net.now, peer, || garbled.0.to_owned());
@@ -304,10 +311,7 @@ impl<T: Target> World<T> {
             });
         }
         let is_expected = peer.has_close || peer.phase == Phase::Closing || peer.may_be_ended || peer.is_mute;
-        if is_expected
-            || self.may_be_cut(link)
-            || (peer.phase == Phase::Handshake && self.is_past_pause(link))
-        {
+        if is_expected || self.may_be_cut(link) || self.is_unsettled_handshake(link) {
             return;
         }
         let guarantee = if self.checker.is_draining() { Guarantee::G14 } else { Guarantee::G3 };
@@ -322,9 +326,11 @@ impl<T: Target> World<T> {
         flow.as_ref().is_some_and(|flow| !flow.is_flowing() || flow.stuck_until > Timestamp::ZERO)
     }
 
-    /// Whether the server has stood still since the connection was asked for: its patience may have run out.
-    fn is_past_pause(&self, link: LinkId) -> bool {
-        self.checker.paused_until() >= self.peers[link.index()].opened_at
+    /// Whether a handshake may fail: the server has stood still since it began, or is shutting down.
+    fn is_unsettled_handshake(&self, link: LinkId) -> bool {
+        let peer = &self.peers[link.index()];
+        let has_stood_still = self.checker.paused_until() >= peer.opened_at;
+        peer.phase == Phase::Handshake && (has_stood_still || self.checker.is_draining())
     }
 }
 

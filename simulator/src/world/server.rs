@@ -20,7 +20,8 @@ use crate::text::Text;
 impl<T: Target> World<T> {
     /// Something reaches the server, or waits until it goes on.
     pub(super) fn on_to_server(&mut self, event: Event) {
-        if self.is_suspended {
+        let is_server_gone = self.net.links[event.subject as usize].is_server_gone;
+        if self.is_suspended && !is_server_gone {
             self.deferred.push(Deferred::Event(event));
         } else {
             self.dispatch_to_server(&event);
@@ -40,6 +41,13 @@ impl<T: Target> World<T> {
         if self.net.links[link.index()].is_server_gone {
             return;
         }
+        if self.checker.is_draining() {
+            // Nobody listens any more.
+            self.net.drop_stream(link, End::Reset);
+            return self.after_server();
+        }
+        self.note(link, |line| line.push_str("accepts the connection"));
+        self.net.links[link.index()].is_accepted = true;
         self.target.accept(link, &mut self.net);
         self.after_server();
     }
@@ -61,6 +69,7 @@ impl<T: Target> World<T> {
         }
         self.serving = Some(link);
         let taken = self.target.receive(link, bytes, &mut self.net);
+        self.note(link, |line| line.push_str(&format!("{taken} bytes reach the server")));
         let peer = &mut self.peers[link.index()];
         peer.taken += taken as u64;
         if taken < bytes.len() {
@@ -77,7 +86,17 @@ impl<T: Target> World<T> {
         if self.net.links[link.index()].is_server_gone {
             return;
         }
+        let what = if end == End::Finished { "end of stream" } else { "reset" };
+        self.note(link, |line| line.push_str(&format!("{what} reaches the server")));
+        if !self.net.links[link.index()].is_accepted {
+            // A reset has overtaken the connection: the server never hears of it.
+            self.net.drop_stream(link, End::Reset);
+            return self.after_server();
+        }
         match end {
+            End::Finished if self.peers[link.index()].refused.is_some() => {
+                self.peers[link.index()].is_end_refused = true;
+            }
             End::Finished => self.target.end(link, &mut self.net),
             End::Reset => self.target.reset(link, &mut self.net),
         }
@@ -96,13 +115,27 @@ impl<T: Target> World<T> {
                 && !self.net.links[link.index()].is_server_gone
             {
                 self.offer(link, &refused);
+                self.end_after_refused(link);
             }
+        }
+    }
+
+    /// Ends the client's stream once the server has taken all of it.
+    fn end_after_refused(&mut self, link: LinkId) {
+        let peer = &mut self.peers[link.index()];
+        if peer.is_end_refused && peer.refused.is_none() {
+            peer.is_end_refused = false;
+            self.on_server_end(link, End::Finished);
         }
     }
 
     /// The server has run idle: what it has taken has taken effect.
     pub(super) fn settle(&mut self) {
-        while let Some(link) = self.settling.pop() {
+        for link in std::mem::take(&mut self.settling) {
+            if self.target.has_unread(link) && !self.net.links[link.index()].is_server_gone {
+                self.settling.push(link);
+                continue;
+            }
             let (now, state) = (self.net.now, &self.net.links[link.index()]);
             let peer = &mut self.peers[link.index()];
             peer.is_settling = false;
@@ -112,6 +145,8 @@ impl<T: Target> World<T> {
             }
             if let Some(asked_at) = peer.windows.on_idle(peer.taken, state.down_sent, now) {
                 self.checker.on_settled(&peer.windows, asked_at, now);
+                let state = peer.windows.state;
+                self.tell(link, |line| line.push_str(&format!("is settled: {state:?}")));
             }
         }
     }
@@ -184,13 +219,13 @@ impl<T: Target> World<T> {
         self.expected_line = None;
         self.after_server();
         let cycle = self.checker.grid.newest(self.net.now) + 1;
-        self.audits_from = cycle;
         let at = self.checker.audit_at(cycle);
         self.net.schedule(at, 1, Kind::Audit, cycle as u32, 0);
     }
 
     fn on_dropped(&mut self, link: LinkId) {
         let now = self.net.now;
+        self.note(link, |line| line.push_str("drops the connection"));
         let peer = &mut self.peers[link.index()];
         if peer.ended_at != Timestamp::MAX {
             self.checker.on_change(Race::Close, peer.ended_at, now);

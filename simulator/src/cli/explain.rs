@@ -1,0 +1,91 @@
+//! `carillon-sim explain`: the story of a violation, in the terminal or as a picture.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use carillon_simulator::Script;
+use carillon_simulator::explain::Explanation;
+use carillon_simulator::units::parse_seed;
+use clap::Args;
+
+use super::choice::Choice;
+use super::{Failure, VIOLATED, replay, shrink, terminal};
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(
+    after_help = "Exit codes: 0 nothing broke, 1 could not run, 2 wrong options, 100 a guarantee was violated, 104 a\n\
+        file with a mistake"
+)]
+pub(crate) struct Options {
+    /// A script; without one the run of --seed is made small first
+    #[arg(value_name = "FILE", required_unless_present = "seed")]
+    file: Option<PathBuf>,
+
+    #[command(flatten)]
+    choice: Choice,
+
+    /// What decides the run
+    #[arg(long, value_name = "SEED", value_parser = parse_seed, conflicts_with = "file")]
+    seed: Option<u64>,
+
+    /// Draw it into this file instead: .svg, or .html with the script
+    #[arg(long, short, value_name = "FILE", value_parser = parse_picture)]
+    output: Option<PathBuf>,
+}
+
+/// Plays, and tells.
+pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
+    let Some((script, repeat)) = options.script()? else {
+        return nothing();
+    };
+    // The first run tells whether the server takes the scenario's limits.
+    let mut first = Some(replay::play(&script, Default::default())?);
+    let explanation = Explanation::of(&script, &repeat, |trace| match first.take() {
+        Some(outcome) => outcome,
+        None => script.play(trace).expect("what ran once runs again"),
+    });
+    let Some(explanation) = explanation else {
+        return nothing();
+    };
+    match &options.output {
+        None => terminal::print(&format!("{explanation}\nTo see it again:  {repeat}\n"))?,
+        Some(path) => write(path, &explanation)?,
+    }
+    Ok(ExitCode::from(VIOLATED))
+}
+
+fn nothing() -> Result<ExitCode, Failure> {
+    terminal::print("nothing to explain: no guarantee was violated\n")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(path: &Path, explanation: &Explanation) -> Result<(), Failure> {
+    let picture = if is_html(path) { explanation.html() } else { explanation.svg() };
+    let result = fs::write(path, picture);
+    result.map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))
+}
+
+impl Options {
+    /// What is to be explained, and the line that plays it again; `None` if nothing breaks in the run.
+    fn script(&self) -> Result<Option<(Script, String)>, Failure> {
+        if let Some(file) = &self.file {
+            return Ok(Some((replay::load(file)?, format!("cargo sim replay {}", file.display()))));
+        }
+        let seed = self.seed.unwrap_or_default();
+        let scenario = shrink::scenario(&self.choice, seed)?;
+        let shrunk = shrink::shrink_seed(&self.choice, &scenario, seed)?;
+        let repeat = shrink::run(&self.choice, &scenario, seed).repeat_line();
+        Ok(shrunk.map(|shrunk| (shrunk.script, repeat)))
+    }
+}
+
+fn is_html(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "html")
+}
+
+fn parse_picture(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_svg = path.extension().is_some_and(|extension| extension == "svg");
+    if is_svg || is_html(&path) { Ok(path) } else { Err("its name must end in .svg or .html".to_owned()) }
+}

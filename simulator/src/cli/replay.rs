@@ -1,0 +1,87 @@
+//! `carillon-sim replay`: a script, played and judged like any run.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use carillon_simulator::report::{Run, Summary, TextReport, Verdict};
+use carillon_simulator::scenario_file::LoadError;
+use carillon_simulator::{Outcome, Script, Trace};
+use clap::Args;
+
+use super::output::{JsonOutput, TraceFile};
+use super::{Failure, VIOLATED, story, terminal};
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(
+    after_help = "Exit codes: 0 all held, 1 could not run, 100 a guarantee was violated, 104 a script with a mistake"
+)]
+pub(crate) struct Options {
+    /// The script
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Write the outcome to this file as JSON; - prints it in the place of the text
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Write every event to this file, a line each
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+}
+
+/// Plays and reports.
+pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
+    let script = load(&options.file)?;
+    let json = JsonOutput::open(options.json.as_deref())?;
+    let trace = options.trace.as_deref().map(TraceFile::create).transpose()?;
+    let recorder = trace.as_ref().map(TraceFile::trace).unwrap_or_default();
+    let (outcome, wall) = clocked(|| play(&script, recorder))?;
+    trace.map_or(Ok(()), TraceFile::finish)?;
+    let run = Run { arm: script.arm, scenario: &script.scenario, seed: script.seed, wall };
+    let repeat = format!("cargo sim replay {}", options.file.display());
+    let is_text_wanted = json.leaves_stdout();
+    json.write(&Summary { command: "replay", repeat: repeat.clone(), ..Summary::new(&run, &outcome) })?;
+    if is_text_wanted {
+        terminal::print(&report(&script, &run, &outcome, &repeat)?)?;
+    }
+    Ok(match Verdict::of_run(&outcome) {
+        Verdict::Violated => ExitCode::from(VIOLATED),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// The script in a file.
+pub(super) fn load(file: &std::path::Path) -> Result<Script, Failure> {
+    Script::load(file).map_err(|error| match error {
+        LoadError::Io(..) => Failure::Impossible(error.to_string()),
+        LoadError::Mistake(..) => Failure::Unreadable(error.to_string()),
+    })
+}
+
+/// Plays a script on the reference server.
+pub(super) fn play(script: &Script, trace: Trace) -> Result<Outcome, Failure> {
+    script.play(trace).map_err(|error| Failure::Impossible(error.to_string()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the speeds of the report are figures of the wall clock")]
+fn clocked(play: impl FnOnce() -> Result<Outcome, Failure>) -> Result<(Outcome, Duration), Failure> {
+    let start = Instant::now();
+    let outcome = play()?;
+    Ok((outcome, start.elapsed()))
+}
+
+fn report(script: &Script, run: &Run<'_>, outcome: &Outcome, repeat: &str) -> Result<String, Failure> {
+    let report = TextReport { run: *run, outcome, palette: terminal::palette() };
+    // A script has a line of its own.
+    let report = report.to_string().replace(&run.repeat_line(), repeat);
+    let story = story::tell_with(run, outcome, |how| play(script, how.trace))?;
+    let promised = match script.breaks {
+        Some((guarantee, fault)) if script.violation_in(outcome).is_none() => {
+            format!("By its head {guarantee} breaks ({}); it did not.\n", fault.name())
+        }
+        _ if story.is_empty() => String::new(),
+        _ => format!("To see why:  {}\n", repeat.replacen("replay", "explain", 1)),
+    };
+    Ok(format!("{report}{story}{promised}"))
+}

@@ -1,0 +1,238 @@
+//! `carillon-sim sweep`: one scenario, many seeds, one verdict.
+
+use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
+use std::ops::{ControlFlow, Range};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use carillon_simulator::Scenario;
+use carillon_simulator::report::{DEFAULT_PERIOD, Run, SweepReport, SweepSummary, describe_failure};
+use carillon_simulator::run::{Arm, How, run_arm};
+use carillon_simulator::sweep::{FailedSeed, SeedResult, Totals, sweep};
+use carillon_simulator::units::{parse_count, parse_seed, parse_span};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::choice::{Choice, Defaults, Recipe};
+use super::output::JsonOutput;
+use super::{Failure, UNCOVERED, VIOLATED, terminal};
+
+const DEFAULTS: Defaults = Defaults {
+    scenario: "swarm",
+    clients: 200,
+    duration: Duration::from_secs(2 * 3600),
+    period: DEFAULT_PERIOD,
+};
+
+const DEFAULT_SEEDS: u32 = 1000;
+
+/// Between two lines of progress, where there is no terminal.
+const SILENCE: Duration = Duration::from_secs(10);
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(
+    after_help = "Unless told otherwise: swarm with 200 clients for 2h, a push every 5m; a file has its own values\n\n\
+        Exit codes: 0 all held, 1 could not run, 2 wrong options, 99 a promised meeting of hazard and guarantee never\n\
+        happened, 100 a guarantee was violated, 104 a scenario file with a mistake"
+)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    choice: Choice,
+
+    /// How many seeds, one after the other in number [default: 1000; with --for-wall as many as there is time for]
+    #[arg(long, value_name = "COUNT", value_parser = parse_count)]
+    seeds: Option<u32>,
+
+    /// The first seed: a number, or a commit hash of 7 to 40 hexadecimal digits; digits alone are a decimal number
+    #[arg(long, value_name = "SEED", default_value = "1", value_parser = parse_seed)]
+    from: u64,
+
+    /// How many threads [default: one a core]
+    #[arg(long, value_name = "NUMBER")]
+    jobs: Option<NonZeroUsize>,
+
+    /// Begin no seed after this much real time, such as 10m
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    for_wall: Option<Duration>,
+
+    /// Write the outcome to this file as JSON; - prints it in the place of the text
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Sweeps and reports.
+pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
+    let recipe = options.choice.recipe(&DEFAULTS)?;
+    let scenario = recipe.scenario(options.from).map_err(Failure::Usage)?;
+    let seeds = options.seeds().map_err(Failure::Usage)?;
+    let jobs = options.jobs.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+    let json = JsonOutput::open(options.json.as_deref())?;
+    let mut watch = Watch::new(options, &recipe, seeds.end - seeds.start, json.leaves_stdout());
+    sweep(seeds, jobs, |seed| run(options.choice.arm, &recipe, seed), |seed, result| watch.on(seed, result));
+    watch.bar.finish_and_clear();
+    let (totals, wall) = (&watch.totals, watch.elapsed());
+    let run = Run { arm: options.choice.arm, scenario: &scenario, seed: options.from, wall };
+    let report = SweepReport { run, jobs: jobs.get(), totals, palette: terminal::palette() };
+    if json.leaves_stdout() {
+        terminal::print(&report.to_string())?;
+    }
+    json.write(&SweepSummary::new(&report))?;
+    Ok(verdict(&report))
+}
+
+/// A violation is worse than a seed that could not be run, and that is worse than a promise of coverage.
+fn verdict(report: &SweepReport<'_>) -> ExitCode {
+    if report.totals.is_violated() {
+        ExitCode::from(VIOLATED)
+    } else if !report.totals.failures.is_empty() {
+        ExitCode::FAILURE
+    } else if report.broken_promises().is_some_and(|cells| !cells.is_empty()) {
+        ExitCode::from(UNCOVERED)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn run(arm: Arm, recipe: &Recipe, seed: u64) -> SeedResult {
+    let scenario = recipe.scenario(seed)?;
+    run_arm(arm, &scenario, seed, How::default(), |_| ()).map_err(|error| error.to_string())
+}
+
+impl Options {
+    fn seeds(&self) -> Result<Range<u64>, String> {
+        let end = match self.seeds {
+            Some(0) => return Err("--seeds must be at least 1".to_owned()),
+            None if self.for_wall.is_some() => u64::MAX,
+            seeds => {
+                let count = u64::from(seeds.unwrap_or(DEFAULT_SEEDS));
+                self.from.checked_add(count).ok_or("--from and --seeds go beyond the largest seed")?
+            }
+        };
+        Ok(self.from..end)
+    }
+}
+
+/// Who looks at a sweep while it runs.
+struct Watch<'a> {
+    options: &'a Options,
+    recipe: &'a Recipe,
+    totals: Totals,
+    bar: ProgressBar,
+    is_talkative: bool,
+    is_terminal: bool,
+    start: Instant,
+    last_line: Duration,
+}
+
+impl<'a> Watch<'a> {
+    #[expect(clippy::disallowed_methods, reason = "seeds per second, and the limit in real time")]
+    fn new(options: &'a Options, recipe: &'a Recipe, seeds: u64, is_talkative: bool) -> Self {
+        let is_endless = options.seeds.is_none() && options.for_wall.is_some();
+        let template = if is_endless { "{msg}" } else { "{wide_bar} {percent:>3} %, {msg}, {eta} to go" };
+        let style = ProgressStyle::with_template(template).expect("a sound template");
+        let bar = ProgressBar::with_draw_target(Some(seeds), ProgressDrawTarget::stderr()).with_style(style);
+        Self {
+            options,
+            recipe,
+            totals: Totals::default(),
+            bar,
+            is_talkative,
+            is_terminal: io::stderr().is_terminal(),
+            start: Instant::now(),
+            last_line: Duration::ZERO,
+        }
+    }
+
+    fn on(&mut self, seed: u64, result: &SeedResult) -> ControlFlow<()> {
+        if let Some(failed) = self.totals.add(seed, result).cloned() {
+            self.tell(&failed);
+        }
+        self.show_progress();
+        let is_late = self.options.for_wall.is_some_and(|limit| self.elapsed() >= limit);
+        if is_late { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// At once: whoever sees it need not wait for the end. To standard error if the other one is for machines.
+    fn tell(&self, failed: &FailedSeed) {
+        let Ok(scenario) = self.recipe.scenario(failed.seed) else {
+            return terminal::complain(&format!("seed {}: {:?}", failed.seed, failed.cause));
+        };
+        let text = describe_failure(&self.run_of(&scenario, failed.seed), failed);
+        self.bar.suspend(|| match self.is_talkative {
+            // What cannot be written now cannot be written at the end either, and is reported there.
+            true => drop(terminal::print(&text)),
+            false => terminal::complain(text.trim_end()),
+        });
+    }
+
+    fn run_of<'b>(&self, scenario: &'b Scenario, seed: u64) -> Run<'b> {
+        Run { arm: self.options.choice.arm, scenario, seed, wall: Duration::ZERO }
+    }
+
+    fn show_progress(&mut self) {
+        let (elapsed, totals) = (self.elapsed(), &self.totals);
+        let speed = totals.seeds as f64 / elapsed.as_secs_f64().max(1e-9);
+        let sentence =
+            format!("{} seeds, {} failed, {speed:.1} seeds/s", totals.seeds, totals.failures.len());
+        if !self.is_terminal && elapsed >= self.last_line + SILENCE {
+            self.last_line = elapsed;
+            terminal::complain(&sentence);
+        }
+        self.bar.set_message(sentence);
+        self.bar.set_position(totals.seeds);
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        let all = ["carillon-sim", "sweep"].iter().chain(arguments);
+        Cli::try_parse_from(all).map(|cli| match cli.command {
+            Command::Sweep(options) => options,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn a_sweep_is_a_thousand_small_swarms_unless_told_otherwise() {
+        let options = parse(&[]).unwrap();
+        assert_eq!(options.seeds(), Ok(1..1001));
+        let scenario = options.choice.recipe(&DEFAULTS).unwrap().scenario(1).unwrap();
+        assert_eq!((scenario.name.as_str(), scenario.clients), ("swarm", 200));
+        assert_eq!(scenario.duration, Duration::from_secs(7200));
+    }
+
+    #[test]
+    fn the_first_seed_may_be_a_commit() {
+        assert_eq!(
+            parse(&["--from", "3f2a9c1", "--seeds", "1k"]).unwrap().seeds(),
+            Ok(0x03f2_a9c1..0x03f2_ada9)
+        );
+        assert_eq!(parse(&["--from", "1234567", "--seeds", "1"]).unwrap().seeds(), Ok(1_234_567..1_234_568));
+        assert!(parse(&["--from", "main"]).unwrap_err().to_string().contains("commit hash"));
+    }
+
+    #[test]
+    fn time_is_a_limit_in_the_place_of_a_count() {
+        assert_eq!(parse(&["--for-wall", "10m"]).unwrap().seeds(), Ok(1..u64::MAX));
+        assert_eq!(parse(&["--for-wall", "10m", "--seeds", "5"]).unwrap().seeds(), Ok(1..6));
+    }
+
+    #[test]
+    fn seeds_that_do_not_exist_are_refused() {
+        assert!(parse(&["--seeds", "0"]).unwrap().seeds().is_err());
+        assert!(parse(&["--from", "18446744073709551615"]).unwrap().seeds().is_err());
+    }
+}

@@ -1,0 +1,378 @@
+//! What a sweep came to, for people and for machines.
+
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::coverage::{CoverageEntry, CoverageTable};
+use super::json::{Races, SCHEMA_VERSION, rounded};
+use super::words::{counted, grouped, moment, who};
+use super::{Palette, Run, Verdict};
+use crate::coverage::Hazard;
+use crate::guarantee::Guarantee;
+use crate::promises::Promise;
+use crate::scenario::Scenario;
+use crate::score::Race;
+use crate::sweep::{Cause, FailedSeed, Totals};
+use crate::units::format_span;
+
+/// Failing seeds that the last line names.
+const NAMED: usize = 20;
+
+/// What a seed that did not hold is to people: its guarantees, the first violation, and how to see it again.
+pub fn describe_failure(run: &Run<'_>, failed: &FailedSeed) -> String {
+    let repeat = run.repeat_line();
+    match &failed.cause {
+        Cause::Crashed(sentence) => format!("seed {}: {sentence}\n    {repeat}\n", failed.seed),
+        Cause::Violated { kinds, first } => {
+            let kinds: Vec<_> =
+                kinds.iter().map(|(guarantee, fault)| format!("{guarantee} {}", fault.name())).collect();
+            format!(
+                "seed {}: {}\n    {}, {}: {} {}: {}\n    {repeat}\n",
+                failed.seed,
+                kinds.join(", "),
+                moment(first.at),
+                who(first.client),
+                first.guarantee,
+                first.fault.name(),
+                first.detail,
+            )
+        }
+    }
+}
+
+/// What a sweep came to. Print it.
+#[derive(Clone, Copy, Debug)]
+pub struct SweepReport<'a> {
+    /// Arm and scenario, the first seed, and the wall time of all of them.
+    pub run: Run<'a>,
+    /// How many threads it had.
+    pub jobs: usize,
+    /// What it came to.
+    pub totals: &'a Totals,
+    /// Whether it is coloured.
+    pub palette: Palette,
+}
+
+impl SweepReport<'_> {
+    /// The cells that the scenario promised and the sweep never met; `None` if it promises none of so small a sweep.
+    pub fn broken_promises(&self) -> Option<Vec<(Hazard, Guarantee)>> {
+        let promise = Promise::of(self.run.scenario)?;
+        let holds = promise.holds(self.run.scenario, self.totals.seeds);
+        holds.then(|| promise.broken(&self.totals.coverage))
+    }
+
+    fn header(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (scenario, totals) = (self.run.scenario, self.totals);
+        writeln!(
+            f,
+            "sweep of {}: {} from {}, each {}, {}, a push every {}; {} arm, {}\n",
+            scenario.name,
+            counted(totals.seeds, "seed"),
+            self.run.seed,
+            counted(u64::from(scenario.clients), "client"),
+            format_span(scenario.duration),
+            format_span(scenario.server.period),
+            self.run.arm,
+            counted(self.jobs as u64, "thread"),
+        )
+    }
+
+    fn guarantees(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (exercised, violations, failing) = ("exercised", "violations", "failing seeds");
+        writeln!(
+            f,
+            "  {:<5}{:<31}{:<15}{exercised:>15}{violations:>13}{failing:>15}",
+            "", "guarantee", "verdict"
+        )?;
+        for guarantee in Guarantee::ALL {
+            let tally = self.totals.tallies[guarantee.index()];
+            let verdict = Verdict::of(tally);
+            let word = self.palette.paint(verdict, &format!("{:<15}", verdict.name()));
+            let [exercised, violations, failing] =
+                [tally.exercised, tally.violations, self.totals.failing[guarantee.index()]].map(grouped);
+            writeln!(
+                f,
+                "  {:<5}{:<31}{word}{exercised:>15}{violations:>13}{failing:>15}",
+                guarantee.to_string(),
+                guarantee.name(),
+            )?;
+        }
+        writeln!(f)
+    }
+
+    fn counts(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let totals = self.totals;
+        let races = Race::ALL.map(|race| format!("{} {}", race.name(), grouped(totals.races[race as usize])));
+        writeln!(f, "  push against  {}", races.join(", "))?;
+        let [deliveries, events] = [totals.deliveries, totals.events].map(grouped);
+        writeln!(
+            f,
+            "  in all        {deliveries} deliveries, {events} events in {:.1} s",
+            self.run.wall.as_secs_f64()
+        )?;
+        let events = grouped(self.run.per_second(totals.events as f64).round() as u64);
+        writeln!(
+            f,
+            "  speed         {:.1} seeds/s, {events} events/s",
+            self.run.per_second(totals.seeds as f64)
+        )
+    }
+
+    fn coverage(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let promised = Promise::of(self.run.scenario).map_or(0, |promise| promise.cells().count());
+        match (Promise::of(self.run.scenario), self.broken_promises()) {
+            (None, _) => writeln!(f, "\nno coverage is promised of this scenario"),
+            (Some(promise), None) => writeln!(
+                f,
+                "\nno coverage is promised of so small a sweep: it takes {}, {}, {} and 24 cycles",
+                counted(promise.seeds, "seed"),
+                counted(u64::from(crate::promises::CLIENTS), "client"),
+                format_span(crate::promises::DURATION),
+            ),
+            (_, Some(broken)) if broken.is_empty() => writeln!(f, "\nall {promised} promised cells were met"),
+            (_, Some(broken)) => {
+                let sentence = format!("{} of {promised} promised cells were NEVER MET:", broken.len());
+                writeln!(f, "\n{}", self.palette.paint(Verdict::Violated, &sentence))?;
+                broken.chunk_by(|(one, _), (other, _)| one == other).try_for_each(|row| {
+                    let guarantees: Vec<_> = row.iter().map(|(_, guarantee)| guarantee.to_string()).collect();
+                    writeln!(f, "  {} × {}", row[0].0.name(), guarantees.join(", "))
+                })
+            }
+        }
+    }
+
+    fn verdict(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (seeds, failures) = (grouped(self.totals.seeds), &self.totals.failures);
+        if failures.is_empty() {
+            let sentence = format!("{seeds} of {seeds} seeds held");
+            return writeln!(f, "{}", self.palette.paint(Verdict::Held, &sentence));
+        }
+        let sentence = format!("{} of {seeds} seeds FAILED:", grouped(failures.len() as u64));
+        let named: Vec<_> = failures.iter().take(NAMED).map(|failed| failed.seed.to_string()).collect();
+        let more = if failures.len() > NAMED { " and more" } else { "" };
+        writeln!(f, "{} {}{more}", self.palette.paint(Verdict::Violated, &sentence), named.join(", "))
+    }
+}
+
+impl Display for SweepReport<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.header(f)?;
+        self.guarantees(f)?;
+        writeln!(f, "{}", CoverageTable { coverage: &self.totals.coverage })?;
+        self.counts(f)?;
+        self.coverage(f)?;
+        self.verdict(f)
+    }
+}
+
+fn cell_name((hazard, guarantee): (Hazard, Guarantee)) -> String {
+    format!("{} × {guarantee}", hazard.name())
+}
+
+/// What a sweep came to: the object that `--json` writes.
+#[derive(Clone, Debug, Serialize)]
+pub struct SweepSummary {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The subcommand, `sweep`.
+    pub command: &'static str,
+    /// Where it ran: `core` or `paused`.
+    pub arm: &'static str,
+    /// The name of the scenario.
+    pub scenario: String,
+    /// How many clients each seed had.
+    pub clients: u32,
+    /// The time between two pushes.
+    pub period_seconds: f64,
+    /// The virtual time of each seed.
+    pub duration_seconds: f64,
+    /// The first seed.
+    pub from: u64,
+    /// How many seeds were run, one after the other in number.
+    pub seeds: u64,
+    /// How many threads there were.
+    pub jobs: usize,
+    /// Wall time.
+    pub wall_seconds: f64,
+    /// Seeds per second of wall time.
+    pub seeds_per_second: f64,
+    /// Simulated events.
+    pub events: u64,
+    /// Simulated events per second of wall time.
+    pub events_per_second: f64,
+    /// Pushes that reached a client.
+    pub deliveries: u64,
+    /// `held` or `violated`.
+    pub verdict: Verdict,
+    /// The sums for each guarantee, G1 first.
+    pub guarantees: Vec<SweepEntry>,
+    /// Due instants that fell into a change, while its outcome was open.
+    pub races: Races,
+    /// How often each guarantee was exercised on a connection that had met a hazard, but for what never happened.
+    pub coverage: Vec<CoverageEntry>,
+    /// The promised meetings of hazard and guarantee that never happened; `null` if so small a sweep promises none.
+    pub broken_promises: Option<Vec<String>>,
+    /// The seeds that did not hold, in rising order.
+    pub failures: Vec<FailureEntry>,
+}
+
+/// The sum for one guarantee.
+#[derive(Clone, Debug, Serialize)]
+pub struct SweepEntry {
+    /// `G1` to `G15`.
+    pub id: String,
+    /// `held`, `violated` or `not_exercised`.
+    pub verdict: Verdict,
+    /// Times that its premise held and a wrong server would have been convicted.
+    pub exercised: u64,
+    /// Times that it was broken.
+    pub violations: u64,
+    /// Seeds in which it was broken.
+    pub failing_seeds: u64,
+}
+
+/// One seed that did not hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailureEntry {
+    /// The seed.
+    pub seed: u64,
+    /// The guarantees that it broke; none if it could not be run.
+    pub guarantees: Vec<String>,
+    /// The first violation, or why it could not be run.
+    pub detail: String,
+}
+
+impl SweepSummary {
+    /// The summary of what `report` prints.
+    pub fn new(report: &SweepReport<'_>) -> Self {
+        let (run, totals) = (&report.run, report.totals);
+        let scenario: &Scenario = run.scenario;
+        let seconds = |span: Duration| rounded(span.as_secs_f64(), 3);
+        let broken = report.broken_promises();
+        Self {
+            schema_version: SCHEMA_VERSION,
+            command: "sweep",
+            arm: run.arm.name(),
+            scenario: scenario.name.clone(),
+            clients: scenario.clients,
+            period_seconds: seconds(scenario.server.period),
+            duration_seconds: seconds(scenario.duration),
+            from: run.seed,
+            seeds: totals.seeds,
+            jobs: report.jobs,
+            wall_seconds: seconds(run.wall),
+            seeds_per_second: rounded(run.per_second(totals.seeds as f64), 1),
+            events: totals.events,
+            events_per_second: run.per_second(totals.events as f64).round(),
+            deliveries: totals.deliveries,
+            verdict: if totals.is_violated() { Verdict::Violated } else { Verdict::Held },
+            guarantees: Guarantee::ALL.map(|guarantee| SweepEntry::new(guarantee, totals)).into(),
+            races: Races::new(totals.races),
+            coverage: CoverageEntry::all(&totals.coverage),
+            broken_promises: broken.map(|cells| cells.into_iter().map(cell_name).collect()),
+            failures: totals.failures.iter().map(FailureEntry::new).collect(),
+        }
+    }
+}
+
+impl SweepEntry {
+    fn new(guarantee: Guarantee, totals: &Totals) -> Self {
+        let tally = totals.tallies[guarantee.index()];
+        Self {
+            id: guarantee.to_string(),
+            verdict: Verdict::of(tally),
+            exercised: tally.exercised,
+            violations: tally.violations,
+            failing_seeds: totals.failing[guarantee.index()],
+        }
+    }
+}
+
+impl FailureEntry {
+    fn new(failed: &FailedSeed) -> Self {
+        let (guarantees, detail) = match &failed.cause {
+            Cause::Crashed(sentence) => (Vec::new(), sentence.clone()),
+            Cause::Violated { kinds, first } => {
+                let mut names: Vec<_> = kinds.iter().map(|(guarantee, _)| guarantee.to_string()).collect();
+                names.dedup();
+                (names, format!("{} {}: {}", first.guarantee, first.fault.name(), first.detail))
+            }
+        };
+        Self { seed: failed.seed, guarantees, detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_server::Timestamp;
+
+    use super::*;
+    use crate::run::Arm;
+    use crate::score::{Fault, Violation};
+
+    fn report<'a>(scenario: &'a Scenario, totals: &'a Totals) -> SweepReport<'a> {
+        let run = Run { arm: Arm::Core, scenario, seed: 1, wall: Duration::from_secs(10) };
+        SweepReport { run, jobs: 2, totals, palette: Palette::Plain }
+    }
+
+    fn storm() -> Scenario {
+        Scenario::named("storm", 200, Duration::from_secs(7200), Duration::from_secs(300), 1).unwrap()
+    }
+
+    fn failed() -> FailedSeed {
+        let first = Violation {
+            guarantee: Guarantee::G3,
+            fault: Fault::Lost,
+            at: Timestamp::ZERO + Duration::from_secs(300),
+            client: Some(7),
+            detail: "cycle 1 never came".to_owned(),
+        };
+        let kinds = [(Guarantee::G3, Fault::Lost), (Guarantee::G3, Fault::Late)].into();
+        FailedSeed { seed: 5, cause: Cause::Violated { kinds, first } }
+    }
+
+    #[test]
+    fn a_failing_seed_reads_like_this() {
+        let scenario = storm();
+        let totals = Totals::default();
+        let run = Run { seed: 5, ..report(&scenario, &totals).run };
+        let expected = "\
+seed 5: G3 late, G3 lost
+    day 1 00:05:00.000, client 7: G3 lost: cycle 1 never came
+    cargo sim run --scenario storm --clients 200 --for 2h --seed 5
+";
+        assert_eq!(describe_failure(&run, &failed()), expected);
+    }
+
+    #[test]
+    fn the_last_lines_say_what_is_wrong() {
+        let scenario = storm();
+        let held = Totals { seeds: 30, ..Totals::default() };
+        let text = report(&scenario, &held).to_string();
+        assert!(text.contains("promised cells were NEVER MET:\n  clock jump × G1, G2, "), "{text}");
+        assert!(text.ends_with("\n30 of 30 seeds held\n"), "{text}");
+        let small = Totals { seeds: 5, ..Totals::default() };
+        assert!(
+            report(&scenario, &small).to_string().contains("no coverage is promised of so small a sweep")
+        );
+        let broken = Totals { seeds: 30, failures: vec![failed()], ..Totals::default() };
+        let text = report(&scenario, &broken).to_string();
+        assert!(text.ends_with("\n1 of 30 seeds FAILED: 5\n"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    }
+
+    #[test]
+    fn machines_get_the_same() {
+        let scenario = storm();
+        let mut broken = Totals { seeds: 30, failures: vec![failed()], ..Totals::default() };
+        broken.failing[Guarantee::G3.index()] = 1;
+        let json = serde_json::to_value(SweepSummary::new(&report(&scenario, &broken))).unwrap();
+        assert_eq!(json["verdict"], "violated");
+        assert_eq!(json["guarantees"][2]["failing_seeds"], 1);
+        assert_eq!(json["failures"][0]["guarantees"], serde_json::json!(["G3"]));
+        assert_eq!(json["seeds_per_second"], 3.0);
+        assert_eq!(json["broken_promises"][0], "clock jump × G1");
+    }
+}

@@ -1,0 +1,129 @@
+//! One table of a TOML file: its keys are asked for one by one, and what nobody asked for is a mistake.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Mistake;
+
+/// What is wrong, and the byte at which it stands.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) place: usize,
+    pub(super) sentence: String,
+}
+
+impl Wrong {
+    /// The same, for people.
+    pub(super) fn locate(self, text: &str) -> Mistake {
+        let before = text.get(..self.place).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        Mistake {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            sentence: self.sentence,
+        }
+    }
+}
+
+/// A table, and what was asked for.
+pub(super) struct Section<'a> {
+    /// Its name with a dot behind; empty for the file as a whole.
+    prefix: String,
+    place: usize,
+    table: &'a DeTable<'a>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Section<'a> {
+    /// The file as a whole.
+    pub(super) fn root(table: &'a DeTable<'a>) -> Self {
+        Self { prefix: String::new(), place: 0, table, known: Vec::new() }
+    }
+
+    /// The value of a key, if it is there. `parse` says what was expected if it cannot read it.
+    pub(super) fn get<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+    ) -> Result<Option<T>, Wrong> {
+        self.known.push(key);
+        let Some(value) = self.table.get(key) else {
+            return Ok(None);
+        };
+        match parse(value.get_ref()) {
+            Ok(parsed) => Ok(Some(parsed)),
+            Err(expected) => Err(wrong(value, format!("{}{key} cannot be read: {expected}", self.prefix))),
+        }
+    }
+
+    /// Sets `place` to the value of a key, if it is there.
+    pub(super) fn set<T>(
+        &mut self,
+        key: &'static str,
+        place: &mut T,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+    ) -> Result<(), Wrong> {
+        if let Some(value) = self.get(key, parse)? {
+            *place = value;
+        }
+        Ok(())
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn need<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+    ) -> Result<T, Wrong> {
+        let value = self.get(key, parse)?;
+        value.ok_or_else(|| Wrong { place: self.place, sentence: format!("{}{key} is missing", self.prefix) })
+    }
+
+    /// Reads a table in this one, if it is there.
+    pub(super) fn section(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> Result<(), Wrong>,
+    ) -> Result<(), Wrong> {
+        self.known.push(key);
+        let Some(value) = self.table.get(key) else {
+            return Ok(());
+        };
+        let name = format!("{}{key}", self.prefix);
+        let Some(table) = value.get_ref().as_table() else {
+            return Err(wrong(value, format!("{name} must be a table: write [{name}] and its keys below")));
+        };
+        let place = value.span().start;
+        let mut section = Section { prefix: format!("{name}."), place, table, known: Vec::new() };
+        read(&mut section)?;
+        section.finish()
+    }
+
+    /// Names the first key that nobody asked for.
+    pub(super) fn finish(self) -> Result<(), Wrong> {
+        let is_unknown = |key: &&Spanned<_>| !self.known.contains(&AsRef::<str>::as_ref(key.get_ref()));
+        let first = self.table.keys().filter(is_unknown).min_by_key(|key| key.span().start);
+        first.map_or(Ok(()), |key| {
+            let name = format!("{}{}", self.prefix, key.get_ref());
+            let sentence = format!("there is no key {name}; expected one of {}", self.known.join(", "));
+            Err(wrong(key, sentence))
+        })
+    }
+}
+
+/// Where the value of this dotted key stands, or else the innermost table that there is.
+pub(super) fn place_of(root: &DeTable<'_>, dotted: &str) -> usize {
+    let (mut table, mut place) = (Some(root), 0);
+    for key in dotted.split('.') {
+        let Some(value) = table.and_then(|table| table.get(key)) else {
+            return place;
+        };
+        place = value.span().start;
+        table = value.get_ref().as_table();
+    }
+    place
+}
+
+fn wrong<T>(place: &Spanned<T>, sentence: String) -> Wrong {
+    Wrong { place: place.span().start, sentence }
+}

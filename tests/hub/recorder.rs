@@ -1,0 +1,115 @@
+//! The wire of a hub on trial.
+
+use carillon_server::{ConnectionId, LogLine, Wire};
+
+use crate::support::frames::PING;
+
+/// A wire that writes down what each connection took, and holds the hub to the rules of [`Wire`].
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    pub(crate) links: Vec<Link>,
+    pub(crate) lines: Vec<String>,
+    /// By slot of the hub.
+    holders: Vec<Option<usize>>,
+    pub(super) resumed: Vec<usize>,
+    /// Since the hub was last woken.
+    pub(super) pinged: Vec<usize>,
+    pub(super) closed: Vec<usize>,
+}
+
+/// One connection's way to its client.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) taken: Vec<u8>,
+    /// How much of `taken` the client has understood.
+    pub(crate) read: usize,
+    /// What the client could not understand.
+    pub(crate) garbled: Option<String>,
+    pub(crate) is_closed: bool,
+    pub(crate) is_shut: bool,
+    /// How many more bytes it takes.
+    pub(super) room: usize,
+    pub(super) is_blocked: bool,
+}
+
+impl Recorder {
+    pub(crate) fn open(&mut self, id: ConnectionId) {
+        if self.holders.len() <= id.index() {
+            self.holders.resize(id.index() + 1, None);
+        }
+        let holder = self.holders[id.index()].replace(self.links.len());
+        assert_eq!(holder, None, "an id is given away while it is in use");
+        self.links.push(Link {
+            taken: Vec::new(),
+            read: 0,
+            garbled: None,
+            is_closed: false,
+            is_shut: false,
+            room: usize::MAX,
+            is_blocked: false,
+        });
+    }
+
+    fn holder(&self, id: ConnectionId) -> usize {
+        self.holders[id.index()].expect("the hub uses an id only until it has closed it")
+    }
+
+    fn take(&mut self, who: usize, bytes: &[u8]) -> usize {
+        let link = &mut self.links[who];
+        assert!(!link.is_shut, "nothing is sent after the shutdown");
+        assert!(!bytes.is_empty(), "nothing is offered in vain");
+        let taken = bytes.len().min(link.room);
+        link.taken.extend_from_slice(&bytes[..taken]);
+        if link.room != usize::MAX {
+            link.room -= taken;
+        }
+        link.is_blocked = taken < bytes.len();
+        taken
+    }
+}
+
+impl Wire for Recorder {
+    fn send(&mut self, to: ConnectionId, bytes: &[u8]) -> usize {
+        let who = self.holder(to);
+        if bytes == [PING, 0] {
+            self.pinged.push(who);
+        }
+        self.take(who, bytes)
+    }
+
+    fn send_all(&mut self, to: &[ConnectionId], frame: &[u8], taken: &mut [usize]) {
+        assert_eq!(to.len(), taken.len(), "one count for each connection");
+        for (id, taken) in to.iter().zip(taken) {
+            *taken = self.take(self.holder(*id), frame);
+        }
+    }
+
+    fn resume(&mut self, connection: ConnectionId) {
+        self.resumed.push(self.holder(connection));
+    }
+
+    fn shutdown(&mut self, connection: ConnectionId) {
+        let who = self.holder(connection);
+        assert!(!std::mem::replace(&mut self.links[who].is_shut, true), "one end is enough");
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        let who = self.holder(connection);
+        self.links[who].is_closed = true;
+        self.closed.push(who);
+        self.holders[connection.index()] = None;
+    }
+
+    fn log(&mut self, line: LogLine<'_>) {
+        if matches!(
+            line,
+            LogLine::Connected
+                | LogLine::Disconnected
+                | LogLine::Received { .. }
+                | LogLine::Subscribed
+                | LogLine::Unsubscribed
+        ) {
+            self.lines.push(format!("{line:?}"));
+        }
+    }
+}
