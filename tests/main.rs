@@ -6,5 +6,6 @@ mod convictions;
 mod corpus;
 mod determinism;
 mod hub;
+mod readme;
 mod support;
 mod tcp;

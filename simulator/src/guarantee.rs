@@ -86,7 +86,7 @@ impl Guarantee {
 
 impl fmt::Display for Guarantee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "G{}", self.index() + 1)
+        f.pad(&format!("G{}", self.index() + 1))
     }
 }
 

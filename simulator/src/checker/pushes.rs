@@ -46,8 +46,12 @@ impl Checker {
         }
         self.check_drained(peer, cycle, seen);
         if !is_stuck_since(flow, self.grid.due(cycle)) {
-            self.check_once(peer, cycle, seen);
             self.check_punctuality(peer, cycle, seen);
+        }
+        // The push before may have come late for the link's sake, and this one in time.
+        let calm = peer.last_push_at.since(Timestamp::ZERO).saturating_sub(self.grid.period());
+        if !is_stuck_since(flow, Timestamp::ZERO + calm) {
+            self.check_once(peer, cycle, seen);
         }
         peer.windows.last_cycle = cycle as u32;
         peer.last_push_at = seen.sent_at;
@@ -168,5 +172,5 @@ impl Checker {
 
 /// Whether the link has ever refused, or its client not read, since then.
 fn is_stuck_since(flow: &Flow, since: Timestamp) -> bool {
-    flow.is_blocked || flow.stuck_until >= since
+    flow.is_blocked || (flow.stuck_until >= since && flow.stuck_until > Timestamp::ZERO)
 }

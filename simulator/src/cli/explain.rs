@@ -62,8 +62,9 @@ fn nothing() -> Result<ExitCode, Failure> {
 
 fn write(path: &Path, explanation: &Explanation) -> Result<(), Failure> {
     let picture = if is_html(path) { explanation.html() } else { explanation.svg() };
-    let result = fs::write(path, picture);
-    result.map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))
+    fs::write(path, picture)
+        .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
+    terminal::print(&format!("the picture is in {}\n", path.display()))
 }
 
 impl Options {
@@ -75,7 +76,9 @@ impl Options {
         let seed = self.seed.unwrap_or_default();
         let scenario = shrink::scenario(&self.choice, seed)?;
         let shrunk = shrink::shrink_seed(&self.choice, &scenario, seed)?;
-        let repeat = shrink::run(&self.choice, &scenario, seed).repeat_line();
+        // What is told is the small script, which that command writes.
+        let repeat =
+            shrink::run(&self.choice, &scenario, seed).repeat_line().replacen("sim run", "sim shrink", 1);
         Ok(shrunk.map(|shrunk| (shrunk.script, repeat)))
     }
 }
@@ -88,4 +91,36 @@ fn parse_picture(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let is_svg = path.extension().is_some_and(|extension| extension == "svg");
     if is_svg || is_html(&path) { Ok(path) } else { Err("its name must end in .svg or .html".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        let all = ["carillon-sim", "explain"].iter().chain(arguments);
+        Cli::try_parse_from(all).map(|cli| match cli.command {
+            Command::Explain(options) => options,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn a_script_or_a_seed_is_needed_and_not_both() {
+        assert!(parse(&["late.script"]).unwrap().file.is_some());
+        assert_eq!(parse(&["--scenario", "swarm", "--seed", "7"]).unwrap().seed, Some(7));
+        assert_eq!(parse(&[]).unwrap_err().exit_code(), 2);
+        assert_eq!(parse(&["late.script", "--seed", "7"]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_picture_is_svg_or_html() {
+        assert!(parse(&["late.script", "-o", "late.svg"]).is_ok());
+        assert!(is_html(&parse(&["late.script", "-o", "late.html"]).unwrap().output.unwrap()));
+        let error = parse(&["late.script", "-o", "late.png"]).unwrap_err().to_string();
+        assert!(error.contains(".svg or .html"), "{error}");
+    }
 }

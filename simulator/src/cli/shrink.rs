@@ -10,7 +10,7 @@ use carillon_simulator::report::Run;
 use carillon_simulator::run::How;
 use carillon_simulator::shrink::{Shrunk, shrink};
 use carillon_simulator::units::{format_span, parse_seed};
-use carillon_simulator::{Outcome, Scenario, Script, Trace};
+use carillon_simulator::{Fault, Guarantee, Outcome, Scenario, Script, Trace};
 use clap::Args;
 use indicatif::ProgressBar;
 
@@ -94,10 +94,7 @@ pub(super) fn shrink_seed(
 }
 
 #[expect(clippy::disallowed_methods, reason = "a person waits for it: the budget is one of real time")]
-fn within_budget(
-    script: Script,
-    wanted: (carillon_simulator::Guarantee, carillon_simulator::Fault),
-) -> Option<Shrunk> {
+fn within_budget(script: Script, wanted: (Guarantee, Fault)) -> Option<Shrunk> {
     let start = Instant::now();
     let bar = ProgressBar::new_spinner().with_message("making it small");
     let should_stop = || start.elapsed() >= BUDGET;
@@ -158,4 +155,56 @@ fn summary(shrunk: &Shrunk, scenario: &Scenario, path: &Path) -> String {
         script.commands(),
         shrunk.runs,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use carillon_simulator::run::Arm;
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        let all = ["carillon-sim", "shrink"].iter().chain(arguments);
+        Cli::try_parse_from(all).map(|cli| match cli.command {
+            Command::Shrink(options) => options,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn it_takes_what_the_line_says_that_repeats_a_run() {
+        let scenario =
+            Scenario::named("swarm", 200, 120 * Duration::from_secs(60), Duration::from_secs(300), 7);
+        let scenario = scenario.unwrap();
+        let run = Run { arm: Arm::Paused, scenario: &scenario, seed: 7, wall: Duration::ZERO };
+        let line = run.repeat_line();
+        let arguments: Vec<_> = line.strip_prefix("cargo sim run ").unwrap().split(' ').collect();
+        let options = parse(&arguments).unwrap();
+        let parsed = super::scenario(&options.choice, options.seed).unwrap();
+        assert_eq!(format!("{parsed:?}"), format!("{scenario:?}"));
+    }
+
+    #[test]
+    fn without_a_seed_there_is_nothing_to_repeat() {
+        assert_eq!(parse(&["--scenario", "day"]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn the_head_of_a_script_is_a_comment() {
+        let mut scenario = Scenario::day(4, Duration::from_secs(900), Duration::from_secs(300));
+        scenario.bounds.push = Duration::ZERO;
+        let how = How { records: true, ..How::default() };
+        let outcome = carillon_simulator::run::run_arm(Arm::Core, &scenario, 1, how, |_| ()).unwrap();
+        let script = Script::recorded(&scenario, 1, Arm::Core, &outcome).unwrap();
+        let shrunk = shrink(script.clone(), script.breaks.unwrap(), || false, play).unwrap();
+        let text = text(&shrunk, "cargo sim run", Path::new("late.script")).unwrap();
+        assert!(text.starts_with("# G7 · On the grid: "), "{text}");
+        assert!(text.contains("# Play it:  cargo sim replay late.script"), "{text}");
+        let read: Script = text.parse().unwrap();
+        assert_eq!(read.lines, shrunk.script.lines);
+    }
 }

@@ -12,6 +12,8 @@ mod plain;
 mod search;
 mod time;
 
+use std::time::Duration;
+
 use crate::guarantee::Guarantee;
 use crate::score::{Fault, Violation};
 use crate::script::ScriptLine;
@@ -100,11 +102,67 @@ impl Script {
     }
 
     /// What there is to be made smaller: lines, utterances, time.
-    fn weight(&self) -> (usize, usize, std::time::Duration) {
+    fn weight(&self) -> (usize, usize, Duration) {
         let utterances = |line: &ScriptLine| match line {
             ScriptLine::Client { verb: Verb::Say(utterances), .. } => utterances.len(),
             _ => 0,
         };
         (self.lines.len(), self.lines.iter().map(utterances).sum(), self.scenario.duration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{Arm, How, run_arm};
+    use crate::scenario::Scenario;
+    use crate::trace::Trace;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// A day in the app under a judge who allows a right server less time than its shards differ by.
+    fn accused() -> (Script, (Guarantee, Fault)) {
+        let mut scenario = Scenario::day(40, 40 * MINUTE, 5 * MINUTE);
+        scenario.bounds.push = Duration::ZERO;
+        let how = How { records: true, ..How::default() };
+        let outcome = run_arm(Arm::Core, &scenario, 1, how, |_| ()).unwrap();
+        let script = Script::recorded(&scenario, 1, Arm::Core, &outcome).unwrap();
+        let wanted = script.breaks.unwrap();
+        (script, wanted)
+    }
+
+    fn play(script: &Script) -> Outcome {
+        script.play(Trace::default()).unwrap()
+    }
+
+    #[test]
+    fn whatever_makes_no_difference_is_left_out() {
+        let (script, wanted) = accused();
+        let shrunk = shrink(script, wanted, || false, play).unwrap();
+        assert!(shrunk.is_smallest);
+        assert_eq!((shrunk.script.acting_clients(), shrunk.script.commands()), (1, 0));
+        assert_eq!(shrunk.script.scenario.duration, Duration::from_secs(301), "one push, in whole seconds");
+        assert_eq!(shrunk.script.violation_in(&play(&shrunk.script)), Some(&shrunk.violation));
+        assert_eq!(shrunk.script.breaks, Some(wanted));
+    }
+
+    #[test]
+    fn whoever_has_no_time_gets_what_there_is() {
+        let (script, wanted) = accused();
+        let mut left = 5;
+        let should_stop = || {
+            left -= 1;
+            left == 0
+        };
+        let shrunk = shrink(script, wanted, should_stop, play).unwrap();
+        assert!(!shrunk.is_smallest);
+        assert_eq!(shrunk.runs, 5, "one to begin with, and the four that there was time for");
+        assert!(shrunk.script.violation_in(&play(&shrunk.script)).is_some());
+    }
+
+    #[test]
+    fn what_did_not_break_cannot_be_made_small() {
+        let (script, _) = accused();
+        assert!(shrink(script, (Guarantee::G12, Fault::WrongClose), || false, play).is_none());
     }
 }

@@ -73,8 +73,11 @@ impl<'a> Search<'a> {
 
     /// The same for a script that may take longer.
     pub(super) fn attempt_whole(&mut self, candidate: Script) -> bool {
-        self.is_stopped |= (self.should_stop)();
         if self.is_stopped || !is_possible(&candidate) || !self.tried.insert(digest(&candidate)) {
+            return false;
+        }
+        self.is_stopped = (self.should_stop)();
+        if self.is_stopped {
             return false;
         }
         self.runs += 1;
