@@ -244,7 +244,8 @@ async fn a_flood_that_is_read_late_loses_no_echo() {
     // A write that takes so long will not succeed before somebody reads. If it would have, the test is easier, not wrong.
     let patience = Duration::from_millis(200);
     let mut text = frames::text(&numbered(sent));
-    while tokio::time::timeout(patience, mouth.write_all_buf(&mut text.as_slice())).await.is_ok() {
+    while let Ok(written) = tokio::time::timeout(patience, mouth.write_all_buf(&mut text.as_slice())).await {
+        written.unwrap();
         sent += 1;
         text = frames::text(&numbered(sent));
     }

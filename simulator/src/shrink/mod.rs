@@ -89,7 +89,10 @@ impl Script {
 
     /// How many lines are commands: what clients do besides connecting.
     pub fn commands(&self) -> usize {
-        let is_command = |line: &&ScriptLine| matches!(line, ScriptLine::Client { verb, .. } if !matches!(verb, Verb::Connect(_)));
+        let is_command = |line: &&ScriptLine| match line {
+            ScriptLine::Client { verb, .. } => !matches!(verb, Verb::Connect(_)),
+            ScriptLine::Server { .. } => false,
+        };
         self.lines.iter().filter(is_command).count()
     }
 
