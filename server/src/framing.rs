@@ -168,11 +168,10 @@ impl Partial {
         match frame.opcode {
             OpCode::Control(_) => unmask_into(&mut self.control, payload, frame.mask, frame.received),
             OpCode::Data(kind) => {
-                let message = self.message.get_or_insert_with(|| Assembly {
-                    is_text: kind == Data::Text,
-                    length: 0,
-                    text: Vec::with_capacity(frame.length.min(FIRST_PIECE) as usize),
-                });
+                let is_text = kind == Data::Text;
+                let room = if is_text { frame.length.min(FIRST_PIECE) as usize } else { 0 };
+                let new = || Assembly { is_text, length: 0, text: Vec::with_capacity(room) };
+                let message = self.message.get_or_insert_with(new);
                 message.length += payload.len() as u64;
                 if message.is_text {
                     unmask_into(&mut message.text, payload, frame.mask, frame.received);
