@@ -7,5 +7,6 @@ mod corpus;
 mod determinism;
 mod hub;
 mod readme;
+mod shrink;
 mod support;
 mod tcp;
