@@ -37,7 +37,11 @@ pub(crate) fn encode_raw(to: &mut Vec<u8>, first: u8, payload: &[u8], mask: u32)
     }
     let key = mask.to_be_bytes();
     to.extend_from_slice(&key);
-    to.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    let start = to.len();
+    to.extend_from_slice(payload);
+    for word in to[start..].chunks_mut(key.len()) {
+        word.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+    }
 }
 
 /// What a client makes of the server's bytes.

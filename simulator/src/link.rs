@@ -104,8 +104,17 @@ pub(crate) struct Flow {
     pub(crate) pending_end: Option<End>,
     /// The client's next read is scheduled.
     pub(crate) is_read_scheduled: bool,
-    /// What has arrived and was not read, with the time at which the server had sent it.
-    unread: VecDeque<(Timestamp, Vec<u8>)>,
+    /// What has arrived and was not read.
+    unread: VecDeque<Unread>,
+}
+
+/// An arrival of which the client has read some.
+#[derive(Clone, Debug)]
+struct Unread {
+    /// When the server had sent it.
+    sent_at: Timestamp,
+    bytes: Vec<u8>,
+    read: usize,
 }
 
 impl Flow {
@@ -137,16 +146,17 @@ impl Flow {
 
     /// Bytes have arrived, and wait to be read.
     pub(crate) fn arrive(&mut self, sent_at: Timestamp, bytes: &[u8]) {
-        self.unread.push_back((sent_at, bytes.to_vec()));
+        self.unread.push_back(Unread { sent_at, bytes: bytes.to_vec(), read: 0 });
     }
 
     /// The client reads up to `limit` bytes of one arrival.
     pub(crate) fn read(&mut self, limit: usize) -> Option<(Timestamp, Vec<u8>)> {
-        let (sent_at, bytes) = self.unread.front_mut()?;
-        let sent_at = *sent_at;
-        let rest = bytes.split_off(limit.min(bytes.len()));
-        let read = std::mem::replace(bytes, rest);
-        if bytes.is_empty() {
+        let unread = self.unread.front_mut()?;
+        let sent_at = unread.sent_at;
+        let rest = &unread.bytes[unread.read..];
+        let read = rest[..limit.min(rest.len())].to_vec();
+        unread.read += read.len();
+        if unread.read == unread.bytes.len() {
             self.unread.pop_front();
         }
         self.outstanding -= read.len() as u32;

@@ -154,7 +154,8 @@ impl Network {
         if bytes.is_empty() {
             return 0;
         }
-        let payload = self.payloads.add(&[bytes], self.now);
+        // What a slow link does not take is offered again and again: only what it takes is copied.
+        let payload = self.payloads.add(&[&bytes[..self.room(to, bytes.len())]], self.now);
         let taken = self.send_payload(to, payload, bytes.len());
         self.payloads.discard_unused(payload);
         taken

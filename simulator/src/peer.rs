@@ -58,8 +58,7 @@ pub(crate) struct Peer {
     /// Of them, those that the server has taken.
     pub(crate) taken: u64,
     /// Bytes that the server refused for now.
-    #[expect(clippy::box_collection, reason = "a pointer for the many that never need it")]
-    pub(crate) refused: Option<Box<Vec<u8>>>,
+    pub(crate) refused: Option<Box<Refused>>,
     /// The end of the client's stream, behind those.
     pub(crate) is_end_refused: bool,
     /// Texts whose echo is due.
@@ -91,6 +90,39 @@ pub(crate) struct Owed {
     pub(crate) waiting: Vec<u32>,
     /// Due, and overtaken by a later one.
     pub(crate) overtaken: Vec<u32>,
+}
+
+/// Bytes that the server refused for now, in one buffer for however many turns it takes them in.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Refused {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec(), taken: 0 }
+    }
+
+    /// What has come behind them.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// What the server has yet to take.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    /// The server took so many; whether that was all.
+    pub(crate) fn take(&mut self, count: usize) -> bool {
+        self.taken += count;
+        if self.taken > self.bytes.len() / 2 {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.bytes.is_empty()
+    }
 }
 
 /// Bytes of a frame, and of a message, that are not complete.
@@ -171,7 +203,7 @@ impl Peer {
         self.partial.is_none()
     }
 
-    /// Joins what was left over with what has arrived. Give it back with [`Peer::keep`].
+    /// Joins what was left over with what has arrived. Give the rest back with [`Peer::keep`].
     pub(crate) fn join(&mut self, arrived: &[u8]) -> Vec<u8> {
         let mut bytes =
             self.partial.as_mut().map(|partial| std::mem::take(&mut partial.bytes)).unwrap_or_default();
@@ -179,10 +211,11 @@ impl Peer {
         bytes
     }
 
-    /// Keeps the bytes of a frame that is not complete.
-    pub(crate) fn keep(&mut self, rest: &[u8]) {
-        if !rest.is_empty() {
-            self.partial.get_or_insert_default().bytes = rest.to_vec();
+    /// Keeps the bytes of a frame that is not complete, behind the first `used` ones.
+    pub(crate) fn keep(&mut self, mut bytes: Vec<u8>, used: usize) {
+        bytes.drain(..used);
+        if !bytes.is_empty() {
+            self.partial.get_or_insert_default().bytes = bytes;
         } else if self.partial.as_ref().is_some_and(|partial| partial.message.is_none()) {
             self.partial = None;
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use crate::text::Text;
+use crate::units::{format_instant, format_seconds};
 use crate::verb::{Departure, LinkPlan, Offence, Reading, ServerVerb, Utterance, Verb};
 
 /// One line of a script.
@@ -56,14 +57,14 @@ impl ScriptLine {
 
 impl fmt::Display for ScriptLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at {} ", seconds(self.at().since(Timestamp::ZERO)))?;
+        write!(f, "at {} ", format_instant(self.at()))?;
         match self {
             Self::Client { client, verb, .. } => {
                 write!(f, "client {client} ")?;
                 write_verb(f, verb)
             }
             Self::Server { verb, .. } => match verb {
-                ServerVerb::Pause(span) => write!(f, "server pauses {}", seconds(*span)),
+                ServerVerb::Pause(span) => write!(f, "server pauses {}", format_seconds(*span)),
                 ServerVerb::Restart => f.write_str("server restarts"),
                 ServerVerb::SetClock(shift) => write!(f, "server sets-clock {shift}s"),
             },
@@ -74,7 +75,12 @@ impl fmt::Display for ScriptLine {
 fn write_verb(f: &mut fmt::Formatter<'_>, verb: &Verb) -> fmt::Result {
     match verb {
         Verb::Connect(plan) => {
-            write!(f, "connects latency {} jitter {}", seconds(plan.latency), seconds(plan.jitter))?;
+            write!(
+                f,
+                "connects latency {} jitter {}",
+                format_seconds(plan.latency),
+                format_seconds(plan.jitter)
+            )?;
             write!(f, " sliced {} seed {}", plan.sliced, plan.seed)?;
             plan.window.map_or(Ok(()), |window| write!(f, " window {window}"))
         }
@@ -109,11 +115,6 @@ pub(crate) fn reading_words(reading: Reading) -> String {
 }
 
 /// Seconds with as many decimals as it takes, up to nanoseconds.
-fn seconds(span: Duration) -> String {
-    let text = format!("{}.{:09}", span.as_secs(), span.subsec_nanos());
-    format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
-}
-
 impl FromStr for ScriptLine {
     type Err = String;
 

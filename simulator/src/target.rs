@@ -19,6 +19,9 @@ pub trait Target {
     /// A link that took less than it was offered can take more.
     fn writable(&mut self, link: LinkId, net: &mut Network);
 
+    /// A link that took everything so far has more room again. Matters to a target that keeps account of it.
+    fn made_room(&mut self, _link: LinkId, _net: &mut Network) {}
+
     /// The client has ended its side of the stream in good order.
     fn end(&mut self, link: LinkId, net: &mut Network);
 

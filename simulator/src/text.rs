@@ -77,6 +77,11 @@ impl Text {
 
     /// Whether `bytes` are this text, byte for byte.
     pub(crate) fn is(self, bytes: &[u8], scratch: &mut String) -> bool {
+        if let Self::Probe { length, .. } = self
+            && length as usize != bytes.len()
+        {
+            return false;
+        }
         scratch.clear();
         self.render(scratch);
         scratch.as_bytes() == bytes
@@ -86,6 +91,9 @@ impl Text {
 fn render_probe(to: &mut String, number: u32, length: usize) {
     let start = to.len();
     write!(to, "probe-{number}").expect("writing to a string does not fail");
+    while to.len() - start + FILLER.len() <= length {
+        to.push_str(FILLER);
+    }
     for character in FILLER.chars().cycle() {
         if to.len() - start + character.len_utf8() > length {
             break;

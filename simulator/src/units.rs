@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use carillon_server::Timestamp;
+
 /// Units of time, largest first, in milliseconds.
 const SPANS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
@@ -35,6 +37,17 @@ pub fn format_span(span: Duration) -> String {
         }
     }
     if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+/// A virtual time as `2319.25s`, as scripts have it.
+pub fn format_instant(at: Timestamp) -> String {
+    format_seconds(at.since(Timestamp::ZERO))
+}
+
+/// A span in seconds with all its digits, as `0.01s`.
+pub(crate) fn format_seconds(span: Duration) -> String {
+    let text = format!("{}.{:09}", span.as_secs(), span.subsec_nanos());
+    format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// A count such as `500`, `10k` or `2m`.

@@ -7,6 +7,7 @@ use crate::guarantee::Guarantee;
 use crate::link::Link;
 use crate::peer::{Owed, Peer};
 use crate::score::{Fault, Tally};
+use crate::units::format_instant;
 
 /// What one audit has found.
 #[derive(Default)]
@@ -108,7 +109,8 @@ impl Checker {
             let guarantee =
                 if is_default_broken && !peer.windows.has_commanded { Guarantee::G1 } else { Guarantee::G3 };
             self.violate(guarantee, Fault::Lost, now, peer, || {
-                format!("the push of cycle {cycle} never came; subscribed since {}", peer.windows.since)
+                let since = format_instant(peer.windows.since);
+                format!("the push of cycle {cycle} never came; subscribed since {since}")
             });
         }
     }

@@ -7,6 +7,7 @@ use crate::guarantee::Guarantee;
 use crate::link::Flow;
 use crate::peer::Peer;
 use crate::score::Fault;
+use crate::units::format_instant;
 
 impl Checker {
     /// A push arrived; `None` for the text says that the frame was compared with the one that is due, and was equal.
@@ -16,7 +17,7 @@ impl Checker {
         self.check_wanted(peer, seen);
         if cycle == self.grid.newest_before_start() {
             return self.violate(Guarantee::G7, Fault::Unexpected, seen.at, peer, || {
-                format!("a push at {}, before the first cycle is due", seen.sent_at)
+                format!("a push at {}, before the first cycle is due", format_instant(seen.sent_at))
             });
         }
         self.check_once(peer, cycle, seen);

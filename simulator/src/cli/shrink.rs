@@ -9,7 +9,7 @@ use carillon_simulator::explain::promise;
 use carillon_simulator::report::Run;
 use carillon_simulator::run::How;
 use carillon_simulator::shrink::{Shrunk, shrink};
-use carillon_simulator::units::{format_span, parse_seed};
+use carillon_simulator::units::{format_instant, format_span, parse_seed};
 use carillon_simulator::{Fault, Guarantee, Outcome, Scenario, Script, Trace};
 use clap::Args;
 use indicatif::ProgressBar;
@@ -135,7 +135,7 @@ fn text(shrunk: &Shrunk, repeat: &str, file: &Path) -> Result<String, Failure> {
          {script}",
         guarantee.name(),
         promise(guarantee),
-        violation.at,
+        format_instant(violation.at),
         violation.fault.name(),
         violation.detail.replace(char::is_control, " "),
     ))

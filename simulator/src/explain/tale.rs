@@ -284,9 +284,6 @@ impl Teller {
         match self.reached.filter(|(_, reached_at)| *reached_at == at && !is_end) {
             Some((sent_at, _)) => {
                 let words = words.replace("Server push message at ", "push of ");
-                let words =
-                    words.replace("close Some(", "close ").replace("close None", "close without a code");
-                let words = words.trim_end_matches(')').to_owned();
                 let (from, came_at) = (Side::Server, Some(at));
                 self.tale.messages.push(Message { from, sent_at, came_at, words, is_guilty: false });
             }

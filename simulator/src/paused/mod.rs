@@ -241,6 +241,12 @@ impl Target for PausedTarget {
         self.with_pipe(link, |pipe| pipe.make_room(room));
     }
 
+    fn made_room(&mut self, link: LinkId, net: &mut Network) {
+        if let Some(Some(pipe)) = self.pipes.get(link.index()) {
+            lock(pipe).set_room(net.room(link, ROOM));
+        }
+    }
+
     fn end(&mut self, link: LinkId, _: &mut Network) {
         self.with_pipe(link, |pipe| pipe.end(End::Finished));
     }

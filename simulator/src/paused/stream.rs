@@ -97,7 +97,12 @@ impl Pipe {
         wake(&mut self.writer);
     }
 
-    /// Lets the server write `room` more bytes.
+    /// The server may write so many bytes when it next does.
+    pub(super) fn set_room(&mut self, room: usize) {
+        self.room = room;
+    }
+
+    /// Lets the server write `room` more bytes, and wakes it if it waits for that.
     pub(super) fn make_room(&mut self, room: usize) {
         self.room = room;
         if room > 0 {

@@ -6,11 +6,12 @@ use super::{Outcome, World};
 use crate::guarantee::Guarantee;
 use crate::link::LinkId;
 use crate::network::Kind;
-use crate::peer::Phase;
+use crate::peer::{Peer, Phase};
 use crate::rng::mix;
 use crate::score::Fault;
 use crate::target::Target;
 use crate::trace::Digest;
+use crate::units::format_instant;
 
 impl<T: Target> World<T> {
     pub(super) fn on_audit(&mut self, cycle: u64) {
@@ -58,9 +59,7 @@ impl<T: Target> World<T> {
         } else {
             Guarantee::G11
         };
-        self.checker.violate(guarantee, Fault::Leaked, self.net.now, peer, || {
-            format!("the server still holds a connection that is over, {:?}", peer.ended_at)
-        });
+        self.checker.violate(guarantee, Fault::Leaked, self.net.now, peer, || held_too_long(peer));
     }
 
     pub(super) fn free_if_unused(&mut self, id: LinkId) {
@@ -160,6 +159,18 @@ impl<T: Target> World<T> {
             events: self.trace.events,
             virtual_time: self.net.now.since(Timestamp::ZERO),
             record: self.record,
+        }
+    }
+}
+
+/// What the server has not noticed.
+fn held_too_long(peer: &Peer) -> String {
+    match peer.ended_at {
+        Timestamp::MAX => {
+            "the server still holds a connection whose client it cannot have heard for too long".to_owned()
+        }
+        ended_at => {
+            format!("the server still holds a connection that was over at {}", format_instant(ended_at))
         }
     }
 }

@@ -319,6 +319,7 @@ impl<T: Target> World<T> {
         let Some(flow) = &mut self.net.links[link.index()].flow else { return };
         if flow.reading == Reading::AtOnce && flow.is_flowing() {
             flow.forget(bytes.len());
+            self.target.made_room(link, &mut self.net);
             return self.read(link, bytes, sent_at);
         }
         flow.arrive(sent_at, bytes);
@@ -355,6 +356,8 @@ impl<T: Target> World<T> {
         flow.stuck_until = now;
         if flow.is_blocked && flow.room() > 0 && !is_server_gone {
             self.make_writable(id);
+        } else if !is_server_gone {
+            self.target.made_room(id, &mut self.net);
         }
         let Some(flow) = &mut self.net.links[id.index()].flow else { return };
         if flow.has_unread() {

@@ -13,7 +13,7 @@ use crate::queue::Event;
 use crate::score::Fault;
 use crate::target::Target;
 use crate::trace::Digest;
-use crate::verb::Departure;
+use crate::verb::{Departure, Offence};
 
 impl<T: Target> World<T> {
     pub(super) fn on_client_bytes(&mut self, link: LinkId, event: &Event) {
@@ -57,16 +57,16 @@ impl<T: Target> World<T> {
     /// Reads bytes of any kind, cut anywhere.
     fn read_slowly(&mut self, link: LinkId, arrived: &[u8], sent_at: Timestamp) {
         let bytes = self.peers[link.index()].join(arrived);
-        let mut rest = bytes.as_slice();
+        let mut used = 0;
         if self.peers[link.index()].phase == Phase::Handshake {
-            match self.read_response(link, rest) {
-                Ok(Some(length)) => rest = &rest[length..],
-                Ok(None) => return self.peers[link.index()].keep(rest),
+            match self.read_response(link, &bytes) {
+                Ok(Some(length)) => used = length,
+                Ok(None) => return self.peers[link.index()].keep(bytes, 0),
                 Err(garbled) => return self.on_garbled(link, garbled),
             }
         }
         while !self.net.links[link.index()].is_client_gone {
-            match codec::split_frame(rest) {
+            match codec::split_frame(&bytes[used..]) {
                 Ok(Some(Frame { first, payload, length })) => {
                     let offset = self.peers[link.index()].received;
                     self.peers[link.index()].received += length as u64;
@@ -74,13 +74,13 @@ impl<T: Target> World<T> {
                     if let Err(garbled) = self.on_frame(link, first, payload, seen) {
                         return self.on_garbled(link, garbled);
                     }
-                    rest = &rest[length..];
+                    used += length;
                 }
                 Ok(None) => break,
                 Err(garbled) => return self.on_garbled(link, garbled),
             }
         }
-        self.peers[link.index()].keep(rest);
+        self.peers[link.index()].keep(bytes, used);
     }
 
     fn read_response(&mut self, link: LinkId, bytes: &[u8]) -> Result<Option<usize>, Garbled> {
@@ -224,7 +224,7 @@ impl<T: Target> World<T> {
         let is_due = matches!(code, Some(1000)) || self.checker.is_draining() || peer.is_slow;
         if !is_due && peer.ended_at != Timestamp::MAX && !peer.is_mute {
             self.checker.violate(Guarantee::G12, Fault::WrongClose, self.net.now, peer, || {
-                format!("a Close of 1000 was answered with {code:?}")
+                format!("a Close of 1000 was answered with {}", name_of(code))
             });
         }
     }
@@ -236,27 +236,27 @@ impl<T: Target> World<T> {
         let is_slow = self.may_be_cut(link);
         if self.checker.is_draining() && code == Some(1001) {
             self.check_drained(link);
-        } else if let Some(due) = peer.offence.and_then(|offence| offence.close_code()) {
+        } else if let Some((offence, due)) = peer.offence.and_then(with_close_code) {
             if code == Some(due) {
                 self.checker.exercise(Guarantee::G12, peer.met);
             } else {
                 self.checker.violate(Guarantee::G12, Fault::WrongClose, now, peer, || {
-                    format!("{:?} was answered with a Close of {code:?}; due was {due}", peer.offence)
+                    format!("{} was answered with {}; due was {due}", offence.name(), name_of(code))
                 });
             }
         } else if is_slow && code == Some(1013) {
             self.checker.exercise(Guarantee::G10, peer.met);
         } else if is_slow && !self.checker.is_draining() {
             self.checker.violate(Guarantee::G10, Fault::WrongClose, now, peer, || {
-                format!("a slow client got a Close of {code:?}; due was 1013")
+                format!("a slow client got {}; due was 1013", name_of(code))
             });
         } else if self.checker.is_draining() {
             self.checker.violate(Guarantee::G14, Fault::WrongClose, now, peer, || {
-                format!("the server shut down with a Close of {code:?}; due was 1001")
+                format!("the server shut down with {}; due was 1001", name_of(code))
             });
         } else if !peer.may_be_ended && !peer.is_mute {
             self.checker.violate(Guarantee::G3, Fault::Dropped, now, peer, || {
-                format!("the server closed the connection with {code:?}")
+                format!("the server ended the connection with {}", name_of(code))
             });
         }
     }
@@ -304,10 +304,13 @@ impl<T: Target> World<T> {
     fn check_end(&mut self, link: LinkId, end: End) {
         let peer = &self.peers[link.index()];
         let is_unannounced = !peer.has_close && peer.phase == Phase::Open;
-        let owes_close = peer.offence.is_some_and(|offence| offence.close_code().is_some());
-        if owes_close && is_unannounced && end == End::Finished {
+        let punished = peer.offence.filter(|offence| offence.close_code().is_some());
+        if let Some(offence) = punished
+            && is_unannounced
+            && end == End::Finished
+        {
             return self.checker.violate(Guarantee::G12, Fault::WrongClose, self.net.now, peer, || {
-                format!("{:?} ended the stream without a Close", peer.offence)
+                format!("{:?} ended the stream without a Close", offence.name())
             });
         }
         let is_expected = peer.has_close || peer.phase == Phase::Closing || peer.may_be_ended || peer.is_mute;
@@ -316,7 +319,8 @@ impl<T: Target> World<T> {
         }
         let guarantee = if self.checker.is_draining() { Guarantee::G14 } else { Guarantee::G3 };
         self.checker.violate(guarantee, Fault::Dropped, self.net.now, peer, || {
-            format!("the server ended the connection without a Close ({end:?})")
+            let how = if end == End::Finished { "ended the stream" } else { "reset the connection" };
+            format!("the server {how} without a Close")
         });
     }
 
@@ -334,12 +338,25 @@ impl<T: Target> World<T> {
     }
 }
 
+/// The rule that was broken, and the code of the Close that answers it.
+fn with_close_code(offence: Offence) -> Option<(Offence, u16)> {
+    offence.close_code().map(|code| (offence, code))
+}
+
+fn name_of(code: Option<u16>) -> String {
+    format!("a Close {}", code.map_or_else(|| "without a code".to_owned(), |code| format!("of {code}")))
+}
+
+fn code_words(code: Option<u16>) -> String {
+    code.map_or_else(|| "without a code".to_owned(), |code| code.to_string())
+}
+
 /// A frame in words.
 fn describe(received: &Received<'_>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match received {
         Received::Binary => "binary".to_owned(),
-        Received::Close(code) => format!("close {code:?}"),
+        Received::Close(code) => format!("close {}", code_words(*code)),
         Received::Echo(bytes) => format!("echo of {}", text(bytes)),
         Received::Ping(_) => "ping".to_owned(),
         Received::Pong(_) => "pong".to_owned(),

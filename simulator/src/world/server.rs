@@ -11,7 +11,7 @@ use crate::guarantee::Guarantee;
 use crate::journal::Journal;
 use crate::link::LinkId;
 use crate::network::{End, Kind, LogEntry, payload_of};
-use crate::peer::Phase;
+use crate::peer::{Phase, Refused};
 use crate::queue::Event;
 use crate::score::{Fault, Race};
 use crate::target::Target;
@@ -64,22 +64,37 @@ impl<T: Target> World<T> {
     /// Offers bytes to the server, behind those that it refused before.
     fn offer(&mut self, link: LinkId, bytes: &[u8]) {
         if let Some(refused) = &mut self.peers[link.index()].refused {
-            refused.extend_from_slice(bytes);
+            refused.push(bytes);
             return;
         }
+        let taken = self.hand_over(link, bytes);
+        if taken < bytes.len() {
+            self.peers[link.index()].refused = Some(Box::new(Refused::new(&bytes[taken..])));
+        }
+        self.after_server();
+    }
+
+    /// Offers again what the server refused before.
+    fn offer_again(&mut self, link: LinkId, mut refused: Box<Refused>) {
+        let taken = self.hand_over(link, refused.rest());
+        if !refused.take(taken) {
+            self.peers[link.index()].refused = Some(refused);
+        }
+        self.after_server();
+    }
+
+    /// The server takes of these bytes as many as it likes.
+    fn hand_over(&mut self, link: LinkId, bytes: &[u8]) -> usize {
         self.serving = Some(link);
         let taken = self.target.receive(link, bytes, &mut self.net);
         self.note(link, |line| line.push_str(&format!("{taken} bytes reach the server")));
         let peer = &mut self.peers[link.index()];
         peer.taken += taken as u64;
-        if taken < bytes.len() {
-            peer.refused = Some(Box::new(bytes[taken..].to_vec()));
-        }
         if peer.windows.is_in_flight() && !peer.is_settling {
             peer.is_settling = true;
             self.settling.push(link);
         }
-        self.after_server();
+        taken
     }
 
     fn on_server_end(&mut self, link: LinkId, end: End) {
@@ -114,7 +129,7 @@ impl<T: Target> World<T> {
             if let Some(refused) = self.peers[link.index()].refused.take()
                 && !self.net.links[link.index()].is_server_gone
             {
-                self.offer(link, &refused);
+                self.offer_again(link, refused);
                 self.end_after_refused(link);
             }
         }
