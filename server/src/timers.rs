@@ -1,19 +1,24 @@
-//! When each session wants to be woken: a heap that forgives.
+//! When each session wants to be woken: a wheel that forgives.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::time::{Timestamp, nanos};
 
 /// One pending wake-up per slot.
 ///
-/// Deadlines mostly move away (whoever talks is alive), so a later deadline leaves the old entry where it is: it fires
-/// early, the session finds that nothing is due and asks again. That makes the common case one comparison. Entries that
-/// an earlier deadline has overtaken stay in the heap until they surface or outnumber the live ones.
+/// Deadlines are rounded, so thousands of sessions share one turn of the wheel, and taking the next of them costs no search.
+/// They mostly move away (whoever talks is alive), so a later deadline leaves the old entry where it is: it fires early, the
+/// session finds that nothing is due and asks again. That makes the common case one comparison. Entries that an earlier
+/// deadline has overtaken stay until their turn comes or they outnumber the live ones.
 #[derive(Debug)]
 pub(crate) struct Timers {
-    heap: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    /// The turns of the wheel that somebody waits for.
+    turns: BTreeMap<Timestamp, Vec<u32>>,
+    /// The turn that is under way, and who of it was not woken yet.
+    under_way: (Timestamp, Vec<u32>),
+    /// Entries in all turns.
+    entries: usize,
     /// The entry of each slot that counts; `MAX` for none.
     live: Vec<Timestamp>,
     armed: usize,
@@ -23,7 +28,14 @@ pub(crate) struct Timers {
 impl Timers {
     /// Deadlines are rounded up to multiples of `granularity`, so that sessions share their wake-ups.
     pub(crate) fn new(granularity: Duration) -> Self {
-        Self { heap: BinaryHeap::new(), live: Vec::new(), armed: 0, granularity: nanos(granularity).max(1) }
+        Self {
+            turns: BTreeMap::new(),
+            under_way: (Timestamp::ZERO, Vec::new()),
+            entries: 0,
+            live: Vec::new(),
+            armed: 0,
+            granularity: nanos(granularity).max(1),
+        }
     }
 
     /// Wakes `slot` at `deadline`, or earlier.
@@ -38,7 +50,8 @@ impl Timers {
         }
         self.armed += usize::from(self.live[index] == Timestamp::MAX);
         self.live[index] = rounded;
-        self.heap.push(Reverse((rounded, slot)));
+        self.turns.entry(rounded).or_default().push(slot);
+        self.entries += 1;
         self.drop_overtaken();
     }
 
@@ -55,30 +68,48 @@ impl Timers {
 
     /// The next instant at which [`Timers::pop`] may have something.
     pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.heap.peek().map(|Reverse((at, _))| *at)
+        let (at, rest) = &self.under_way;
+        if rest.is_empty() { self.turns.first_key_value().map(|(at, _)| *at) } else { Some(*at) }
     }
 
     /// A slot whose wake-up has come; it is disarmed.
     pub(crate) fn pop(&mut self, at: Timestamp) -> Option<u32> {
         while self.next().is_some_and(|next| next <= at) {
-            let Some(Reverse((entry, slot))) = self.heap.pop() else {
-                break;
-            };
-            if self.live[slot as usize] == entry {
-                self.live[slot as usize] = Timestamp::MAX;
-                self.armed -= 1;
+            if let Some(slot) = self.pop_entry() {
                 return Some(slot);
             }
         }
         None
     }
 
-    /// Keeps the heap within twice what is armed, however often connections come and go.
-    fn drop_overtaken(&mut self) {
-        if self.heap.len() > 2 * self.armed + 64 {
-            let live = &self.live;
-            self.heap.retain(|Reverse((at, slot))| live[*slot as usize] == *at);
+    /// The next entry's slot, if it still counts.
+    fn pop_entry(&mut self) -> Option<u32> {
+        if self.under_way.1.is_empty() {
+            self.under_way = self.turns.pop_first()?;
         }
+        let (at, rest) = &mut self.under_way;
+        let slot = rest.pop()?;
+        self.entries -= 1;
+        let live = &mut self.live[slot as usize];
+        if *live != *at {
+            return None;
+        }
+        *live = Timestamp::MAX;
+        self.armed -= 1;
+        Some(slot)
+    }
+
+    /// Keeps the entries within twice what is armed, however often connections come and go.
+    fn drop_overtaken(&mut self) {
+        if self.entries <= 2 * self.armed + 64 {
+            return;
+        }
+        let live = &self.live;
+        self.turns.retain(|at, slots| {
+            slots.retain(|slot| live[*slot as usize] == *at);
+            !slots.is_empty()
+        });
+        self.entries = self.under_way.1.len() + self.turns.values().map(Vec::len).sum::<usize>();
     }
 
     fn round_up(&self, deadline: Timestamp) -> Timestamp {
@@ -118,7 +149,8 @@ mod tests {
             timers.arm(0, at(1_000_000 - round));
             timers.disarm(0);
         }
-        assert!(timers.heap.len() <= 64, "{} entries for nobody", timers.heap.len());
+        assert!(timers.entries <= 64, "{} entries for nobody", timers.entries);
+        assert!(timers.turns.len() <= 64, "{} turns for nobody", timers.turns.len());
     }
 
     #[derive(Clone, Debug)]
@@ -132,6 +164,7 @@ mod tests {
         prop_oneof![
             (0u64..50).prop_map(|nanos| Op::Advance { nanos }),
             (0u32..8, 0u64..200).prop_map(|(slot, after)| Op::Arm { slot, after }),
+            (0u32..8, Just(0)).prop_map(|(slot, after)| Op::Arm { slot, after }),
             (0u32..8).prop_map(|slot| Op::Disarm { slot }),
         ]
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
+use crate::link::NARROW;
 use crate::model::Grid;
 use crate::rng::Rng;
 use crate::scenario::{AppProfile, Scenario};
@@ -146,7 +147,7 @@ impl Client {
         let is_narrow =
             matches!(self.behaviour, Behaviour::Flooder | Behaviour::NeverReader | Behaviour::SlowReader);
         if is_narrow && !self.is_healed {
-            plan.window = Some(self.rng.between(64, 2048) as u32);
+            plan.window = Some(self.rng.between(64, u64::from(NARROW)) as u32);
         } else if scenario.faults.per_client.is_some() {
             // Wide enough for what a minute of silence piles up, so that mostly the client is slow and not the server.
             plan.window = Some(64 << 10);

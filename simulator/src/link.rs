@@ -89,6 +89,9 @@ pub(crate) struct Link {
     pub(crate) flow: Option<Box<Flow>>,
 }
 
+/// The widest of narrow receive windows, in bytes.
+pub(crate) const NARROW: u32 = 2048;
+
 /// A limited receive window, and a client that does not always read.
 #[derive(Clone, Debug)]
 pub(crate) struct Flow {
@@ -129,6 +132,11 @@ impl Flow {
             is_read_scheduled: false,
             unread: VecDeque::new(),
         }
+    }
+
+    /// Whether what waits at the server may take minutes to come through, however eagerly the client reads.
+    pub(crate) fn is_narrow(&self) -> bool {
+        self.window <= NARROW
     }
 
     /// How many bytes it would take now.

@@ -39,7 +39,7 @@ pub(crate) struct Peer {
     /// What the client sends is lost: the server may find it dead.
     pub(crate) is_mute: bool,
     /// The receive window is limited.
-    pub(crate) is_slow: bool,
+    pub(crate) has_window: bool,
     /// The rule that the client has broken.
     pub(crate) offence: Option<Offence>,
     /// Which faults it has met, a bit each.
@@ -143,7 +143,7 @@ impl Peer {
             has_close: false,
             may_be_ended: false,
             is_mute: false,
-            is_slow: false,
+            has_window: false,
             offence: None,
             met: Met::default(),
             is_settling: false,

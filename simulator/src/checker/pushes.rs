@@ -36,8 +36,7 @@ impl Checker {
         let newest = self.grid.newest(seen.sent_at);
         self.count(seen, newest);
         self.check_wanted(peer, seen);
-        let last = u64::from(peer.windows.last_cycle);
-        let Some(cycle) = (last + 1..=newest).find(|cycle| &self.grid.frame(*cycle)[2..] == text) else {
+        let Some(cycle) = self.cycle_of(peer, text, newest) else {
             return self.on_stray_push(peer, text, seen, flow);
         };
         if let Some(owed) = &mut peer.owed {
@@ -57,6 +56,18 @@ impl Checker {
         peer.windows.last_cycle = cycle as u32;
         peer.last_push_at = seen.sent_at;
         self.exercise(Guarantee::G6, peer.met);
+    }
+
+    /// The cycle whose push may have come late. Where daylight saving ends, two of them have the same text: then it is
+    /// the first that the client still waits for, or else the newest.
+    fn cycle_of(&mut self, peer: &Peer, text: &[u8], newest: u64) -> Option<u64> {
+        let mut says = |cycle: &u64| &self.grid.frame(*cycle)[2..] == text;
+        let waiting = peer.owed.iter().flat_map(|owed| &owed.waiting).map(|cycle| u64::from(*cycle));
+        let could_come = u64::from(peer.windows.last_cycle) + 1..=newest;
+        waiting
+            .filter(|cycle| could_come.contains(cycle))
+            .find(&mut says)
+            .or_else(|| could_come.clone().rfind(says))
     }
 
     /// A push that belongs to no cycle that could still come.

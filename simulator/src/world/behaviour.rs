@@ -205,7 +205,8 @@ impl<T: Target> World<T> {
     /// Whether a client is connected over a link without fault.
     fn is_well(&self, link: LinkId, client: u32) -> bool {
         let peer = &self.peers[link.index()];
-        self.is_connected(link, client) && peer.is_judged() && !peer.is_mute
+        let is_narrow = self.net.links[link.index()].flow.as_ref().is_some_and(|flow| flow.is_narrow());
+        self.is_connected(link, client) && peer.is_judged() && !peer.is_mute && !is_narrow
     }
 
     fn is_connected(&self, link: LinkId, client: u32) -> bool {

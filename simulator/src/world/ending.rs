@@ -22,7 +22,7 @@ impl<T: Target> World<T> {
         self.checker.audit(cycle, &mut self.peers, &self.net.links, self.net.now);
         for index in 0..self.peers.len() {
             let is_served = !self.net.links[index].is_server_gone && !self.checker.is_draining();
-            if self.peers[index].is_slow && is_served {
+            if self.peers[index].has_window && is_served {
                 self.check_held(LinkId(index as u32), self.net.now);
             }
         }
@@ -116,9 +116,12 @@ impl<T: Target> World<T> {
             return;
         }
         self.checker.on_drain(now);
-        for (index, peer) in self.peers.iter_mut().enumerate() {
-            let has_unread = self.target.has_unread(LinkId(index as u32));
-            if peer.sent == peer.taken && peer.phase == Phase::Open && !has_unread && !peer.is_slow {
+        for index in 0..self.peers.len() {
+            let link = LinkId(index as u32);
+            // What is still unread behind a stalled reply need not be answered.
+            let is_prompt = !self.target.has_unread(link) && !self.may_be_cut(link);
+            let peer = &mut self.peers[index];
+            if peer.sent == peer.taken && peer.phase == Phase::Open && is_prompt {
                 peer.echoes_at_drain = peer.echoes.len() as u32;
             }
         }

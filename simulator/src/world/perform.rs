@@ -52,7 +52,7 @@ impl<T: Target> World<T> {
         let request = self.handshakes[client as usize % HANDSHAKES].request.len() as u64;
         let windows = Windows::new(now, request, self.checker.grid.newest(now));
         let mut peer = Peer::new(client, epoch, windows, request, now);
-        peer.is_slow = plan.window.is_some();
+        peer.has_window = plan.window.is_some();
         if plan.sliced > 0 {
             peer.met.add(Hazard::Slicer);
         }
@@ -259,7 +259,7 @@ impl<T: Target> World<T> {
                 peer.forget_echoes();
                 self.net.links[link.index()].is_up_lost = true;
                 // Whoever still takes what was queued for it may count as alive for as long.
-                let patience = if self.peers[link.index()].is_slow { 2 * dead } else { dead };
+                let patience = if self.may_be_cut(link) { 2 * dead } else { dead };
                 self.schedule_reap(link, patience);
                 return;
             }
@@ -291,7 +291,7 @@ impl<T: Target> World<T> {
         }
         let peer = &self.peers[link.index()];
         // Whoever takes nothing, or cannot be heard, is found out like the dead.
-        let is_found_late = departure == Departure::Vanish || peer.is_mute || peer.is_slow;
+        let is_found_late = departure == Departure::Vanish || peer.is_mute || self.may_be_cut(link);
         let patience = if is_found_late { dead } else { Duration::ZERO };
         self.schedule_reap(link, patience);
     }

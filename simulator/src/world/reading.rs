@@ -35,7 +35,7 @@ impl<T: Target> World<T> {
             line.push_str(&format!("{} bytes reach the client, sent at {sent_at}", bytes.len()));
         });
         let peer = &mut self.peers[link.index()];
-        let is_plain = peer.phase == Phase::Open && !peer.is_slow && !peer.has_close;
+        let is_plain = peer.phase == Phase::Open && !peer.has_window && !peer.has_close;
         if is_plain && peer.is_between_frames() {
             let cycle = self.checker.grid.newest(sent_at);
             if bytes == self.checker.grid.frame(cycle) {
@@ -221,7 +221,7 @@ impl<T: Target> World<T> {
     /// The server answers a Close with the code that it got (RFC 6455 section 5.5.1).
     fn check_reply_to_close(&mut self, link: LinkId, code: Option<u16>) {
         let peer = &self.peers[link.index()];
-        let is_due = matches!(code, Some(1000)) || self.checker.is_draining() || peer.is_slow;
+        let is_due = matches!(code, Some(1000)) || self.checker.is_draining() || self.may_be_cut(link);
         if !is_due && peer.ended_at != Timestamp::MAX && !peer.is_mute {
             self.checker.violate(Guarantee::G12, Fault::WrongClose, self.net.now, peer, || {
                 format!("a Close of 1000 was answered with {}", name_of(code))
@@ -325,7 +325,7 @@ impl<T: Target> World<T> {
     }
 
     /// Whether the client has not always read what it was sent: the server may run out of patience.
-    fn may_be_cut(&self, link: LinkId) -> bool {
+    pub(super) fn may_be_cut(&self, link: LinkId) -> bool {
         let flow = &self.net.links[link.index()].flow;
         flow.as_ref().is_some_and(|flow| !flow.is_flowing() || flow.stuck_until > Timestamp::ZERO)
     }
