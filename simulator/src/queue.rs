@@ -210,12 +210,12 @@ impl EventQueue {
             return false;
         }
         self.cursor = coarse << (COARSE_SHIFT - FINE_SHIFT);
+        // Its memory goes with it: else every second of an epoch would in time keep what its largest push took.
         let mut events = Vec::new();
         self.coarse.take(bucket, &mut events);
-        for event in events.drain(..) {
+        for event in events {
             self.file(event);
         }
-        self.coarse.buckets[bucket] = events;
         true
     }
 
