@@ -64,24 +64,27 @@ const PROMISES: [Promise; 6] = [
 
 const ALL: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/// What a connection can still be held to that reads, however slowly.
-const READING: &[u8] = &[2, 3, 4, 5, 6, 8, 9, 11, 13, 14];
+/// What a connection can still be held to that reads, however slowly, and what others are owed beside it.
+const READING: &[u8] = &[2, 3, 4, 5, 6, 8, 9, 10, 11, 13, 14, 15];
 
 /// What an ordinary connection is held to.
-const ORDINARY: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14];
+const ORDINARY: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15];
 
 /// What the server as a whole is held to, if nobody breaks a rule.
 const LAWFUL: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15];
 
-/// What is left of a connection whose client is gone.
-const GONE: &[u8] = &[11, 13];
+/// What is left of a connection whose client is gone, and what others are owed beside it.
+const GONE: &[u8] = &[10, 11, 13];
+
+/// What is left of a connection that was reset.
+const RESET: &[u8] = &[11, 13];
 
 const CHURN: &[(Hazard, &[u8])] = &[
     (Hazard::Bandwidth, READING),
     (Hazard::Comeback, ORDINARY),
     (Hazard::HalfClose, &[6, 11]),
-    (Hazard::HalfOpen, &[1, 2, 3, 4, 5, 6, 8, 11, 13]),
-    (Hazard::ResetPeer, GONE),
+    (Hazard::HalfOpen, &[1, 2, 3, 4, 5, 6, 8, 10, 11, 13, 15]),
+    (Hazard::ResetPeer, RESET),
     (Hazard::Slicer, ORDINARY),
     (Hazard::Timeout, READING),
     (Hazard::Vanish, GONE),
@@ -117,15 +120,16 @@ const STORM: &[(Hazard, &[u8])] = &[
 const SWARM: &[(Hazard, &[u8])] = &[
     (Hazard::Bandwidth, READING),
     (Hazard::ClockJump, ALL),
-    (Hazard::Comeback, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14]),
+    (Hazard::Comeback, ALL),
     (Hazard::DaylightSaving, ALL),
+    (Hazard::Flood, &[1, 3, 4, 5, 6, 8, 10, 11, 13, 14, 15]),
     (Hazard::HalfClose, &[5, 6, 8, 11, 13]),
-    (Hazard::HalfOpen, &[1, 2, 3, 4, 5, 6, 8, 11, 13]),
-    (Hazard::Offence, &[5, 6, 8, 9, 11, 12, 13]),
+    (Hazard::HalfOpen, &[1, 2, 3, 4, 5, 6, 8, 10, 11, 13, 15]),
+    (Hazard::Offence, &[5, 6, 8, 9, 11, 12, 13, 15]),
     (Hazard::Pause, ALL),
-    (Hazard::ResetPeer, GONE),
+    (Hazard::ResetPeer, RESET),
     (Hazard::Restart, ALL),
-    (Hazard::Slicer, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14]),
+    (Hazard::Slicer, ALL),
     (Hazard::Timeout, READING),
     (Hazard::Vanish, GONE),
 ];

@@ -114,6 +114,9 @@ impl Trace {
         self.line.clear();
         write!(self.line, "{at}  {place} {client}  ").expect("writing to a string does not fail");
         line(&mut self.line);
+        if self.line.contains(char::is_control) {
+            self.line = escaped(&self.line);
+        }
         self.line.push('\n');
         if let Some(sink) = &mut self.sink
             && let Err(error) = sink.write_all(self.line.as_bytes())
@@ -136,6 +139,14 @@ impl Trace {
     }
 }
 
+/// What a client was sent may hold line breaks, and sequences that a terminal obeys.
+fn escaped(line: &str) -> String {
+    let shown = |character: char| {
+        if character.is_control() { character.escape_default().to_string() } else { character.into() }
+    };
+    line.chars().map(shown).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +157,11 @@ mod tests {
             digest.absorb_bytes(part);
         }
         digest.value()
+    }
+
+    #[test]
+    fn a_line_stays_one_line_whatever_a_client_was_sent() {
+        assert_eq!(escaped("echo of a\tb\n\u{1b}[2J 推"), "echo of a\\tb\\n\\u{1b}[2J 推");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use carillon_server::Timestamp;
 
 use super::Checker;
+use crate::coverage::Met;
 use crate::guarantee::Guarantee;
 use crate::link::Link;
 use crate::peer::{Owed, Peer};
@@ -17,6 +18,8 @@ struct Findings {
     lost: Vec<usize>,
     /// Somebody takes nothing, or is dead without anybody's knowing.
     has_burden: bool,
+    /// What those have met.
+    burden: Met,
     is_anybody_served: bool,
 }
 
@@ -30,8 +33,10 @@ impl Checker {
         let mut findings = Findings::default();
         for (index, peer) in peers.iter_mut().enumerate() {
             let link = &links[index];
-            findings.has_burden |=
-                peer.has_vanished() || link.flow.as_ref().is_some_and(|flow| flow.is_blocked);
+            if peer.has_vanished() || link.flow.as_ref().is_some_and(|flow| flow.is_blocked) {
+                findings.has_burden = true;
+                findings.burden = findings.burden.union(peer.met);
+            }
             if !peer.is_judged() {
                 continue;
             }
@@ -98,7 +103,7 @@ impl Checker {
 
     fn report(&mut self, cycle: u64, findings: &Findings, peers: &[Peer], now: Timestamp) {
         if findings.has_burden && findings.is_anybody_served && findings.lost.is_empty() {
-            self.exercise(Guarantee::G10, crate::coverage::Met::default());
+            self.exercise(Guarantee::G10, findings.burden);
         }
         // If nobody who never sent a command was served, then it is the initial state that is wrong.
         let untouched = findings.untouched;

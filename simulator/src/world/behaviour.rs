@@ -93,6 +93,9 @@ impl<T: Target> World<T> {
     }
 
     pub(super) fn set_alarm(&mut self, client: u32, alarm: Alarm, at: Timestamp) {
+        if self.script.is_some() {
+            return;
+        }
         let epoch = self.clients[client as usize].epoch;
         self.net.schedule(at, client, Kind::Client, alarm as u32, epoch);
     }

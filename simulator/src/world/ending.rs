@@ -43,11 +43,11 @@ impl<T: Target> World<T> {
         if self.is_suspended || (has_stood_still && self.net.now < again) {
             return self.net.schedule(again, link.0, Kind::Reap, client, epoch);
         }
-        // A mute client that still takes what was queued for it is alive.
+        // Whoever still takes what was queued for it is alive, though it cannot be heard.
         let taken_until =
             self.net.links[link.index()].flow.as_ref().map_or(Timestamp::ZERO, |flow| flow.stuck_until);
         let again = taken_until + patience;
-        if self.net.now < again && !peer.has_vanished() {
+        if self.net.now < again {
             return self.net.schedule(again, link.0, Kind::Reap, client, epoch);
         }
         let is_unpunished =

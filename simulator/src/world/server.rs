@@ -308,7 +308,8 @@ impl<T: Target> World<T> {
             LogEntry::Subscribed | LogEntry::Unsubscribed => self.expected_line.take() == Some(entry),
         };
         if is_due {
-            self.checker.exercise(Guarantee::G15, Met::default());
+            let met = self.serving.map_or_else(Met::default, |link| self.peers[link.index()].met);
+            self.checker.exercise(Guarantee::G15, met);
         } else {
             self.checker.violate_all(Guarantee::G15, Fault::WrongLog, self.net.now, || {
                 format!("a log line {entry:?} that nothing called for")
