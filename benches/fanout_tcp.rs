@@ -1,4 +1,5 @@
-//! A fan-out over loopback TCP: one shard of the server next to a plain loop of `write` on the same sockets.
+//! A fan-out over loopback TCP: one shard of the server, on each of its paths, next to the barest loops that write the
+//! same bytes to the same sockets: one of `write`, and one of io_uring batches.
 //!
 //! What counts is the processor time of the server's thread, as the kernel accounts for it: server on the first core,
 //! clients in a process of their own on the second. Rounds alternate, and after each the clients read everything, so
@@ -10,14 +11,14 @@ mod support;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use carillon_server::shell::{Clock, Journal, LogFormat, Shard, SystemClock};
+use carillon_server::shell::{Clock, Fanout, Journal, LogFormat, Shard, SystemClock};
 use carillon_server::{Announcer, Config, Now, Timestamp, Zone};
 use carillon_simulator::Scenario;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
@@ -25,6 +26,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::time::Instant;
 
+use support::bare::{self, BareRing};
 use support::clients::Listeners;
 use support::spread::Spread;
 use support::{child, machine};
@@ -60,25 +62,64 @@ fn main() {
     print_table(&rows);
 }
 
-/// Interleaved pairs, and a row of the table about them.
+/// What writes one frame to all sockets.
+#[derive(Clone, Copy)]
+enum Path {
+    /// A loop of `write`.
+    Plain,
+    /// The shard, one write after the other.
+    Portable,
+    /// The shard, with its io_uring.
+    Batched,
+    /// A loop of io_uring batches.
+    Bare,
+}
+
+impl Path {
+    const ALL: [Self; 4] = [Self::Plain, Self::Portable, Self::Batched, Self::Bare];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Portable => "portable",
+            Self::Batched => "batched",
+            Self::Bare => "bare",
+        }
+    }
+}
+
+/// Processor time of one round on each path, in µs per delivery.
+type Rounds = [f64; Path::ALL.len()];
+
+/// Interleaved rounds, and a row of the table about them.
 fn compare(arena: &mut Arena) -> String {
-    let mut pair = || (arena.plain_round(), arena.shard_round());
-    let pairs: Vec<_> = (0..WARM_UP + PAIRS).map(|_| pair()).skip(WARM_UP).collect();
-    let ratio = |of: Duration, to: Duration| of.as_secs_f64() / to.as_secs_f64();
-    let ratios = Spread::of(pairs.iter().map(|&(plain, shard)| ratio(shard, plain)));
-    let noise = Spread::of(pairs.windows(2).map(|two| ratio(two[1].0, two[0].0)));
-    let each = |round: Duration| round.as_secs_f64() * 1e6 / f64::from(arena.connections);
-    let plain = Spread::of(pairs.iter().map(|pair| each(pair.0)));
-    let shard = Spread::of(pairs.iter().map(|pair| each(pair.1)));
-    format!("| {} | {plain} | {shard} | {ratios} | {noise} |", arena.connections)
+    let mut rounds = || Path::ALL.map(|path| arena.each(path));
+    let rounds: Vec<Rounds> = (0..WARM_UP + PAIRS).map(|_| rounds()).skip(WARM_UP).collect();
+    let each = Path::ALL.map(|path| Spread::of(rounds.iter().map(|round| round[path as usize])));
+    let ratio =
+        |of: Path, to: Path| Spread::of(rounds.iter().map(|round| round[of as usize] / round[to as usize]));
+    let plain = Path::Plain as usize;
+    let noise = Spread::of(rounds.windows(2).map(|two| two[1][plain] / two[0][plain]));
+    let ratios = [
+        ratio(Path::Portable, Path::Plain),
+        ratio(Path::Batched, Path::Plain),
+        ratio(Path::Batched, Path::Bare),
+        noise,
+    ];
+    let columns = each.iter().chain(&ratios);
+    let columns: String = columns.map(|spread| format!(" {spread} |")).collect();
+    format!("| {} |{columns}", arena.connections)
 }
 
 fn print_table(rows: &[String]) {
     println!(
-        "Processor time per delivery in µs, and ratios: median of {PAIRS} interleaved pairs (least … most)\n"
+        "Processor time per delivery in µs, and ratios: median of {PAIRS} interleaved rounds (least … most)\n"
     );
-    println!("| connections | plain loop | shard | shard : plain | plain : plain |");
-    println!("|---|---|---|---|---|");
+    println!(
+        "| connections | plain | portable | batched | bare | portable : plain | batched : plain | batched : bare \
+         | plain : plain |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
     rows.iter().for_each(|row| println!("{row}"));
     println!();
 }
@@ -94,10 +135,9 @@ fn measure(criterion: &mut Criterion, arena: &mut Arena) {
         .warm_up_time(budget / 10)
         .measurement_time(budget);
     group.throughput(Throughput::Elements(arena.connections.into()));
-    for (name, round) in [("plain", Arena::plain_round as fn(&mut Arena) -> _), ("shard", Arena::shard_round)]
-    {
-        group.bench_function(BenchmarkId::new(name, arena.connections), |bencher| {
-            bencher.iter_custom(|rounds| (0..rounds).map(|_| round(arena)).sum());
+    for path in Path::ALL {
+        group.bench_function(BenchmarkId::new(path.name(), arena.connections), |bencher| {
+            bencher.iter_custom(|rounds| (0..rounds).map(|_| arena.round(path)).sum());
         });
     }
     group.finish();
@@ -112,6 +152,7 @@ struct Arena {
     clock: Arc<LeapingClock>,
     /// Belong to the streams of the shard.
     sockets: Vec<RawFd>,
+    ring: BareRing,
     clients: Listeners,
 }
 
@@ -129,22 +170,39 @@ impl Arena {
         let runtime = runtime.expect("the system has room for one more epoll instance");
         let (sockets, mut clients) = runtime.block_on(accept_all(&shard, connections as usize));
         clients.await_open();
-        Self { connections, runtime, shard, announcer, clock, sockets, clients }
+        let ring = BareRing::open();
+        Self { connections, runtime, shard, announcer, clock, sockets, ring, clients }
+    }
+
+    /// Processor time of one round, in µs per delivery.
+    fn each(&mut self, path: Path) -> f64 {
+        self.round(path).as_secs_f64() * 1e6 / f64::from(self.connections)
+    }
+
+    /// Processor time of one frame to everybody.
+    fn round(&mut self, path: Path) -> Duration {
+        match path {
+            Path::Plain => self.bare_round(|sockets, _, frame| bare::write_all(sockets, frame)),
+            Path::Portable => self.shard_round(Fanout::portable()),
+            Path::Batched => self.shard_round(Fanout::uring().expect("the system has io_uring")),
+            Path::Bare => self.bare_round(|sockets, ring, frame| ring.send_all(sockets, frame)),
+        }
     }
 
     /// One push to everybody, as the server does it.
-    fn shard_round(&mut self) -> Duration {
+    fn shard_round(&mut self, fanout: Fanout) -> Duration {
+        self.shard.set_fanout(fanout);
         self.clock.leap(self.next_due());
         let ((), spent) = machine::accounted(|| self.runtime.block_on(one_push(&self.shard)));
         self.clients.read(self.frame().len());
         spent
     }
 
-    /// The same bytes to the same sockets, as cheaply as `write` allows.
-    fn plain_round(&mut self) -> Duration {
+    /// The same bytes to the same sockets, as cheaply as the kernel allows.
+    fn bare_round(&mut self, send_all: fn(&[RawFd], &mut BareRing, &[u8]) -> bool) -> Duration {
         let frame = self.frame();
-        let write_all = || self.sockets.iter().all(|&socket| write(socket, &frame) == frame.len());
-        let (is_written, spent) = machine::accounted(write_all);
+        let send_all = || send_all(&self.sockets, &mut self.ring, &frame);
+        let (is_written, spent) = machine::accounted(send_all);
         assert!(is_written, "a socket was full");
         self.clients.read(frame.len());
         spent
@@ -173,13 +231,6 @@ async fn one_push(shard: &Shard<TcpStream>) {
         if shard.counters().pushes > delivered { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-}
-
-#[expect(unsafe_code, reason = "a process may not open every socket twice, and the shard owns the streams")]
-fn write(socket: RawFd, frame: &[u8]) -> usize {
-    // SAFETY: the shard holds every stream for as long as its client does, and that is longer than any round.
-    let socket = unsafe { BorrowedFd::borrow_raw(socket) };
-    rustix::io::write(socket, frame).expect("the client has read everything so far")
 }
 
 /// Starts clients and hands their sockets to the shard, the way the server does.

@@ -6,6 +6,7 @@ mod convictions;
 mod corpus;
 mod determinism;
 mod hub;
+mod paused;
 mod readme;
 mod shrink;
 mod support;

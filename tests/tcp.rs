@@ -1,11 +1,14 @@
 //! The whole server over loopback, with clients of tokio-tungstenite and with sockets that send what no library would.
 //!
-//! Nothing here measures time. Where something must not happen, another client's pushes say that cycles went by.
+//! All of it holds for each way of the fan-out. Nothing here measures time. Where something must not happen, another
+//! client's pushes say that cycles went by.
+
+#![expect(clippy::unwrap_used, reason = "these are the bodies of tests; a macro makes the tests of them")]
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use carillon_server::shell::Options;
+use carillon_server::shell::{Fanout, FanoutChoice, Options};
 use chrono::{NaiveDateTime, TimeDelta};
 use futures::future::join_all;
 use futures::{SinkExt, StreamExt};
@@ -18,11 +21,55 @@ use crate::support::raw::Raw;
 use crate::support::server::{Client, Running, fence, next_text, pushes, say};
 use crate::support::soon;
 
+/// Makes a test of each function for each way of the fan-out.
+macro_rules! each_way {
+    ($($test:ident,)*) => {
+        mod portable {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::FanoutChoice::Portable).await;
+            })*
+        }
+
+        #[cfg(target_os = "linux")]
+        mod uring {
+            $(#[tokio::test]
+            async fn $test() {
+                match super::Fanout::uring() {
+                    Ok(_) => super::$test(super::FanoutChoice::Uring).await,
+                    Err(error) => println!("skipped: there is no io_uring: {error}"),
+                }
+            })*
+        }
+    };
+}
+
+each_way! {
+    clients_of_two_shards_get_the_same_texts_and_one_for_each_second,
+    each_of_three_hundred_subscribers_gets_a_cycle_once,
+    nothing_is_pushed_between_the_fence_of_an_unsubscribe_and_the_next_subscribe,
+    a_client_that_comes_back_is_subscribed,
+    texts_of_any_length_and_script_come_back_byte_for_byte,
+    echoes_keep_the_order_of_a_thousand_messages,
+    pings_are_answered_and_commands_and_binary_messages_are_not,
+    what_is_sent_right_behind_the_request_is_served,
+    every_byte_may_come_alone,
+    a_close_is_answered_with_its_own_code_and_1000_for_none,
+    each_offence_gets_its_code_and_hurts_nobody_else,
+    what_is_no_handshake_for_this_server_is_refused_with_its_status,
+    whoever_is_too_many_gets_503_until_somebody_leaves,
+    a_client_that_floods_and_never_reads_is_closed_with_1013_and_delays_nobody,
+    a_flood_that_is_read_late_loses_no_echo,
+    a_client_that_vanished_is_pinged_and_cut_off_and_one_that_talks_is_not,
+    a_drain_sees_every_reader_off_with_1001_and_cuts_off_the_rest,
+    however_clients_leave_their_places_are_free_again,
+    who_leaves_in_the_middle_of_a_handshake_holds_no_place,
+}
+
 const NOTHING: [String; 0] = [];
 
-#[tokio::test]
-async fn clients_of_two_shards_get_the_same_texts_and_one_for_each_second() {
-    let server = Running::start(Options { period: Duration::from_secs(1), ..two_shards() });
+async fn clients_of_two_shards_get_the_same_texts_and_one_for_each_second(fanout: FanoutChoice) {
+    let server = start(fanout, Options { period: Duration::from_secs(1), ..two_shards() });
     let (mut first, mut second) = (server.connect().await, server.connect().await);
     let (mut one, mut two) = (next_push(&mut first).await, next_push(&mut second).await);
     // One of them may have been there for a cycle more.
@@ -36,12 +83,11 @@ async fn clients_of_two_shards_get_the_same_texts_and_one_for_each_second() {
     assert_eq!(next_push(&mut first).await - one, TimeDelta::seconds(1));
 }
 
-#[tokio::test]
-async fn each_of_three_hundred_subscribers_gets_a_cycle_once() {
+async fn each_of_three_hundred_subscribers_gets_a_cycle_once(fanout: FanoutChoice) {
     // On one shard they are more than a slice of 256. With a period of a second no two texts are the same.
     let options =
         Options { shards: NonZeroUsize::new(1), period: Duration::from_secs(1), ..Options::default() };
-    let server = Running::start(options);
+    let server = start(fanout, options);
     let mut clients = join_all((0..300).map(|_| server.connect())).await;
     let heard = pushes(&mut server.connect().await, 2).await;
     // The first of the two was complete before the second was due.
@@ -52,9 +98,8 @@ async fn each_of_three_hundred_subscribers_gets_a_cycle_once() {
     }
 }
 
-#[tokio::test]
-async fn nothing_is_pushed_between_the_fence_of_an_unsubscribe_and_the_next_subscribe() {
-    let server = Running::start(quick());
+async fn nothing_is_pushed_between_the_fence_of_an_unsubscribe_and_the_next_subscribe(fanout: FanoutChoice) {
+    let server = start(fanout, quick());
     let (mut client, mut witness) = (server.connect().await, server.connect().await);
     for round in 0..3 {
         say(&mut client, "unsubscribe").await;
@@ -67,9 +112,8 @@ async fn nothing_is_pushed_between_the_fence_of_an_unsubscribe_and_the_next_subs
     }
 }
 
-#[tokio::test]
-async fn a_client_that_comes_back_is_subscribed() {
-    let server = Running::start(quick());
+async fn a_client_that_comes_back_is_subscribed(fanout: FanoutChoice) {
+    let server = start(fanout, quick());
     let mut client = server.connect().await;
     say(&mut client, "unsubscribe").await;
     fence(&mut client, "off").await;
@@ -77,9 +121,8 @@ async fn a_client_that_comes_back_is_subscribed() {
     pushes(&mut server.connect().await, 1).await;
 }
 
-#[tokio::test]
-async fn texts_of_any_length_and_script_come_back_byte_for_byte() {
-    let server = Running::start(Options::default());
+async fn texts_of_any_length_and_script_come_back_byte_for_byte(fanout: FanoutChoice) {
+    let server = start(fanout, Options::default());
     let mut client = server.connect().await;
     // The limit is 64 KiB. The header of an echo grows at 126 and at 65,536 bytes, 17 of which are the prefix.
     let lengths = [108, 109, 65_518, 65_519, 65_536].map(|length| "x".repeat(length));
@@ -93,9 +136,8 @@ async fn texts_of_any_length_and_script_come_back_byte_for_byte() {
     }
 }
 
-#[tokio::test]
-async fn echoes_keep_the_order_of_a_thousand_messages() {
-    let server = Running::start(Options::default());
+async fn echoes_keep_the_order_of_a_thousand_messages(fanout: FanoutChoice) {
+    let server = start(fanout, Options::default());
     let (mut sink, mut stream) = server.connect().await.split();
     let talk = async {
         for number in 0..1000 {
@@ -111,9 +153,8 @@ async fn echoes_keep_the_order_of_a_thousand_messages() {
     tokio::join!(talk, listen);
 }
 
-#[tokio::test]
-async fn pings_are_answered_and_commands_and_binary_messages_are_not() {
-    let server = Running::start(Options::default());
+async fn pings_are_answered_and_commands_and_binary_messages_are_not(fanout: FanoutChoice) {
+    let server = start(fanout, Options::default());
     let mut client = server.connect().await;
     let ping = b"are you there?".to_vec();
     let quiet = [Message::text("subscribe"), Message::binary(b"unsubscribe".to_vec())];
@@ -123,9 +164,8 @@ async fn pings_are_answered_and_commands_and_binary_messages_are_not() {
     assert_eq!(soon(client.next()).await.unwrap().unwrap(), Message::Pong(ping.into()));
 }
 
-#[tokio::test]
-async fn what_is_sent_right_behind_the_request_is_served() {
-    let server = Running::start(Options::default());
+async fn what_is_sent_right_behind_the_request_is_served(fanout: FanoutChoice) {
+    let server = start(fanout, Options::default());
     let mut client = Raw::connect(server.address).await;
     client.send(&[REQUEST, &frames::text("Hello, Server!"), &frames::close(1000)].concat()).await;
     let echo = Heard::Text("Server received: Hello, Server!".to_owned());
@@ -134,9 +174,8 @@ async fn what_is_sent_right_behind_the_request_is_served() {
     }
 }
 
-#[tokio::test]
-async fn every_byte_may_come_alone() {
-    let server = Running::start(Options::default());
+async fn every_byte_may_come_alone(fanout: FanoutChoice) {
+    let server = start(fanout, Options::default());
     let mut client = Raw::connect(server.address).await;
     // The second fragment begins in the middle of a character.
     for byte in [REQUEST, &frames::split_text("grün", 3, b"between"), &frames::close(4321)].concat() {
@@ -150,9 +189,8 @@ async fn every_byte_may_come_alone() {
     }
 }
 
-#[tokio::test]
-async fn a_close_is_answered_with_its_own_code_and_1000_for_none() {
-    let server = Running::start(Options::default());
+async fn a_close_is_answered_with_its_own_code_and_1000_for_none(fanout: FanoutChoice) {
+    let server = start(fanout, Options::default());
     let closes =
         [(frames::close(1000), 1000), (frames::close(3000), 3000), (frames::frame(CLOSE, b""), 1000)];
     for (close, code) in closes {
@@ -163,9 +201,8 @@ async fn a_close_is_answered_with_its_own_code_and_1000_for_none() {
     }
 }
 
-#[tokio::test]
-async fn each_offence_gets_its_code_and_hurts_nobody_else() {
-    let mut server = Running::start(two_shards());
+async fn each_offence_gets_its_code_and_hurts_nobody_else(fanout: FanoutChoice) {
+    let mut server = start(fanout, two_shards());
     let mut bystander = server.connect().await;
     for (what, bytes, code) in frames::offences(64 << 10) {
         let mut client = Raw::open(server.address).await;
@@ -180,10 +217,9 @@ async fn each_offence_gets_its_code_and_hurts_nobody_else() {
     }
 }
 
-#[tokio::test]
-async fn what_is_no_handshake_for_this_server_is_refused_with_its_status() {
+async fn what_is_no_handshake_for_this_server_is_refused_with_its_status(fanout: FanoutChoice) {
     let server =
-        Running::start(Options { handshake_timeout: Duration::from_millis(50), ..Options::default() });
+        start(fanout, Options { handshake_timeout: Duration::from_millis(50), ..Options::default() });
     let request = String::from_utf8_lossy(REQUEST);
     let large = format!("Cookie: {}\r\n\r\n", "x".repeat(8192));
     let cases = [
@@ -204,9 +240,8 @@ async fn what_is_no_handshake_for_this_server_is_refused_with_its_status() {
     }
 }
 
-#[tokio::test]
-async fn whoever_is_too_many_gets_503_until_somebody_leaves() {
-    let mut server = Running::start(Options { max_connections: Some(2), ..two_shards() });
+async fn whoever_is_too_many_gets_503_until_somebody_leaves(fanout: FanoutChoice) {
+    let mut server = start(fanout, Options { max_connections: Some(2), ..two_shards() });
     let (first, _second) = (server.connect().await, server.connect().await);
     for _ in 0..3 {
         let Err(Error::Http(response)) = server.try_connect().await else { panic!("there is no room") };
@@ -217,9 +252,8 @@ async fn whoever_is_too_many_gets_503_until_somebody_leaves() {
     connect_when_there_is_room(&server).await;
 }
 
-#[tokio::test]
-async fn a_client_that_floods_and_never_reads_is_closed_with_1013_and_delays_nobody() {
-    let mut server = Running::start(narrow(Duration::from_millis(20)));
+async fn a_client_that_floods_and_never_reads_is_closed_with_1013_and_delays_nobody(fanout: FanoutChoice) {
+    let mut server = start(fanout, narrow(Duration::from_millis(20)));
     let mut bystander = server.connect().await;
     let Raw { mut ear, mouth } = Raw::open_narrow(server.address).await;
     // Echoes fill what the kernel holds and half of the outbox; only pushes can do the rest.
@@ -235,10 +269,9 @@ async fn a_client_that_floods_and_never_reads_is_closed_with_1013_and_delays_nob
     flood.abort();
 }
 
-#[tokio::test]
-async fn a_flood_that_is_read_late_loses_no_echo() {
+async fn a_flood_that_is_read_late_loses_no_echo(fanout: FanoutChoice) {
     // No push comes, so nothing can overflow: the outbox of 2,054 bytes and the kernel fill up, and reading stops.
-    let server = Running::start(narrow(Duration::from_secs(300)));
+    let server = start(fanout, narrow(Duration::from_secs(300)));
     let Raw { mut ear, mut mouth } = Raw::open_narrow(server.address).await;
     let mut sent = 0;
     // A write that takes so long will not succeed before somebody reads. If it would have, the test is easier, not wrong.
@@ -254,9 +287,8 @@ async fn a_flood_that_is_read_late_loses_no_echo() {
     }
 }
 
-#[tokio::test]
-async fn a_client_that_vanished_is_pinged_and_cut_off_and_one_that_talks_is_not() {
-    let server = Running::start(Options { ping_interval: Duration::from_millis(500), ..two_shards() });
+async fn a_client_that_vanished_is_pinged_and_cut_off_and_one_that_talks_is_not(fanout: FanoutChoice) {
+    let server = start(fanout, Options { ping_interval: Duration::from_millis(500), ..two_shards() });
     let (mut silent, mut talker) = (Raw::open(server.address).await, server.connect().await);
     let talk = async {
         loop {
@@ -271,10 +303,9 @@ async fn a_client_that_vanished_is_pinged_and_cut_off_and_one_that_talks_is_not(
     fence(&mut talker, "Heartbeat").await;
 }
 
-#[tokio::test]
-async fn a_drain_sees_every_reader_off_with_1001_and_cuts_off_the_rest() {
+async fn a_drain_sees_every_reader_off_with_1001_and_cuts_off_the_rest(fanout: FanoutChoice) {
     let close_timeout = Duration::from_millis(200);
-    let server = Running::start(Options { close_timeout, period: Duration::from_millis(20), ..two_shards() });
+    let server = start(fanout, Options { close_timeout, period: Duration::from_millis(20), ..two_shards() });
     let mut readers = join_all((0..10).map(|_| server.connect())).await;
     let _stubborn = Raw::open(server.address).await;
     let mut late = Raw::connect(server.address).await;
@@ -295,11 +326,10 @@ async fn a_drain_sees_every_reader_off_with_1001_and_cuts_off_the_rest() {
     soon(server.task).await.unwrap().unwrap();
 }
 
-#[tokio::test]
-async fn however_clients_leave_their_places_are_free_again() {
+async fn however_clients_leave_their_places_are_free_again(fanout: FanoutChoice) {
     const COUNT: usize = 50;
     // A place is given up right behind the log line that says so: each of the two shards may owe one.
-    let mut server = Running::start(Options { max_connections: Some(COUNT + 2), ..two_shards() });
+    let mut server = start(fanout, Options { max_connections: Some(COUNT + 2), ..two_shards() });
     for _ in 0..3 {
         let clients = join_all((0..COUNT).map(|_| Raw::open(server.address))).await;
         server.logged(&format!("Client connected. Total connections: {COUNT}")).await;
@@ -316,15 +346,18 @@ async fn however_clients_leave_their_places_are_free_again() {
     }
 }
 
-#[tokio::test]
-async fn who_leaves_in_the_middle_of_a_handshake_holds_no_place() {
-    let server = Running::start(Options { max_connections: Some(1), ..Options::default() });
+async fn who_leaves_in_the_middle_of_a_handshake_holds_no_place(fanout: FanoutChoice) {
+    let server = start(fanout, Options { max_connections: Some(1), ..Options::default() });
     for end in [0, 1, 20, REQUEST.len() - 1] {
         let mut client = Raw::connect(server.address).await;
         client.send(&REQUEST[..end]).await;
         drop(client);
         connect_when_there_is_room(&server).await;
     }
+}
+
+fn start(fanout: FanoutChoice, options: Options) -> Running {
+    Running::start(Options { fanout, ..options })
 }
 
 /// Nobody is pushed to for five minutes.

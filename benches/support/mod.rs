@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
+pub(crate) mod bare;
 pub(crate) mod child;
 pub(crate) mod clients;
 pub(crate) mod machine;

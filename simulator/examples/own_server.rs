@@ -1,9 +1,9 @@
 //! Puts a server on trial: here an echo that knows nothing of pushes.
 
-use std::time::Duration;
+use std::process::ExitCode;
 
-use carillon_simulator::paused::{PausedTarget, Stream};
-use carillon_simulator::{Guarantee, Rng, Scenario, Trace, World};
+use carillon_simulator::paused::Stream;
+use carillon_simulator::trial;
 use futures::{SinkExt, StreamExt};
 
 async fn serve(stream: Stream) {
@@ -17,12 +17,7 @@ async fn serve(stream: Stream) {
     }
 }
 
-fn main() {
-    let day = Scenario::day(100, Duration::from_secs(6 * 3600), Duration::from_secs(300));
-    let target = PausedTarget::new(day.wall_origin, |_clock| serve).expect("a runtime");
-    let score = World::new(day, target, &Rng::new(1), Trace::default()).run(|_| ()).score;
-    for guarantee in Guarantee::ALL {
-        let tally = score.tallies[guarantee.index()];
-        println!("{guarantee:<4} {:<31} {tally:?}", guarantee.name());
-    }
+fn main() -> ExitCode {
+    let command = "cargo run --release -p carillon-simulator --example own_server --";
+    trial::main(command, |_scenario, _clock| serve)
 }

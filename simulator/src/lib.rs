@@ -1,11 +1,13 @@
 //! Carillon's simulator.
 
 mod checker;
+pub mod choice;
 mod client;
 mod codec;
 pub mod connect;
 mod core_arm;
 mod coverage;
+pub mod exit;
 pub mod explain;
 pub mod guarantee;
 mod journal;
@@ -32,6 +34,7 @@ pub mod sweep;
 mod target;
 mod text;
 mod trace;
+pub mod trial;
 pub mod units;
 mod verb;
 mod world;

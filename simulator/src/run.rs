@@ -103,21 +103,11 @@ pub fn run_arm(
     match arm {
         Arm::Core => {
             let target = core_target(scenario, &rng)?;
-            Ok(run_world(
-                World::new(scenario.clone(), target, &rng, how.trace),
-                how.records,
-                how.stops_at,
-                progress,
-            ))
+            Ok(run_target(scenario, target, &rng, how, progress))
         }
         Arm::Paused => {
             let target = paused_target(scenario, &rng)?;
-            Ok(run_world(
-                World::new(scenario.clone(), target, &rng, how.trace),
-                how.records,
-                how.stops_at,
-                progress,
-            ))
+            Ok(run_target(scenario, target, &rng, how, progress))
         }
     }
 }
@@ -148,14 +138,17 @@ pub fn paused_target(scenario: &Scenario, rng: &Rng) -> Result<PausedTarget, Run
     PausedTarget::new(scenario.wall_origin, start).map_err(|error| RunError::Runtime(error.to_string()))
 }
 
-fn run_world<T: Target>(
-    world: World<T>,
-    records: bool,
-    stops_at: Option<Timestamp>,
+/// Runs `scenario` with a target of any kind.
+pub(crate) fn run_target<T: Target>(
+    scenario: &Scenario,
+    target: T,
+    rng: &Rng,
+    how: How,
     progress: impl FnMut(Duration),
 ) -> Outcome {
-    let world = if records { world.recording() } else { world };
-    match stops_at {
+    let world = World::new(scenario.clone(), target, rng, how.trace);
+    let world = if how.records { world.recording() } else { world };
+    match how.stops_at {
         Some(at) => world.stopping_at(at).run(progress),
         None => world.run(progress),
     }

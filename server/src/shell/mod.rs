@@ -6,6 +6,8 @@
 //! | [`socket`] | what a stream must offer so that a fan-out can write to it without a task switch |
 //! | [`shard`] | one hub with its streams: the timer loop |
 //! | `connection` | the task of one connection |
+//! | [`fanout`] | the ways in which one frame reaches many sockets |
+//! | `uring` | the one that is a batch of sends; its unsafe code |
 //! | `streams` | the slab of streams, which is the hub's wire |
 //! | [`log`] | the journal: lines rendered, queued under a limit, and written by a thread of its own |
 //! | [`limits`] | how many files the process may open |
@@ -22,6 +24,7 @@
 mod accept;
 pub mod clock;
 mod connection;
+pub mod fanout;
 pub mod limits;
 pub mod log;
 mod memory;
@@ -32,7 +35,11 @@ pub mod shard;
 pub mod socket;
 mod streams;
 pub mod units;
+#[cfg_attr(not(target_os = "linux"), path = "no_uring.rs")]
+mod uring;
 
+#[cfg(test)]
+mod fanout_tests;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]
@@ -42,6 +49,7 @@ mod tests;
 
 pub use clock::{Clock, SystemClock};
 pub use connection::Connection;
+pub use fanout::{Fanout, FanoutChoice};
 pub use log::{Journal, Log, LogFormat};
 pub use options::Options;
 pub use serve::{ServeError, Server};

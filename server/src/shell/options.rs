@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 use crate::protocol::ECHO_PREFIX;
+use crate::shell::fanout::FanoutChoice;
 use crate::shell::limits;
 use crate::shell::log::LogFormat;
 use crate::shell::units::{parse_size, parse_span, parse_zone};
@@ -50,6 +51,10 @@ pub struct Options {
     /// Number of threads that serve connections [default: the processor's cores]
     #[arg(long, value_name = "NUMBER")]
     pub shards: Option<NonZeroUsize>,
+
+    /// How a push is written to its many subscribers
+    #[arg(long, value_name = "WAY", default_value = "auto")]
+    pub fanout: FanoutChoice,
 
     /// Longest message that is taken
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = parse_size)]

@@ -17,6 +17,7 @@ use crate::announcer::Announcer;
 use crate::config::{Config, ConfigError};
 use crate::shell::accept::{Arrival, Gate, accept_all};
 use crate::shell::clock::{Clock, SystemClock};
+use crate::shell::fanout::Fanout;
 use crate::shell::log::Journal;
 use crate::shell::options::Options;
 use crate::shell::shard::Shard;
@@ -32,7 +33,8 @@ pub struct Server {
     listener: TcpListener,
     config: Config,
     gate: Gate,
-    shards: usize,
+    /// One for each shard.
+    fanouts: Vec<Fanout>,
     zone: crate::zone::Zone,
     journal: Arc<Journal>,
     clock: Arc<dyn Clock>,
@@ -43,26 +45,27 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Options with which the promises cannot be kept, or an address that cannot be listened on.
+    /// Options with which the promises cannot be kept, an address that cannot be listened on, or an io_uring that was
+    /// asked for and is refused.
     pub fn bind(options: &Options, journal: Arc<Journal>) -> Result<Self, ServeError> {
         let config = options.config().map_err(ServeError::Config)?;
         let listener =
             listen(options.listen).map_err(|error| ServeError::Listen { address: options.listen, error })?;
+        let shards = options.shard_count().get();
+        let (fanouts, fanout) = options.fanout.open(shards).map_err(ServeError::Fanout)?;
         let server = Self {
             listener,
             config,
             gate: Gate::new(options.connection_limit()),
-            shards: options.shard_count().get(),
+            fanouts,
             zone: options.time_zone.clone(),
             journal,
             clock: Arc::new(SystemClock::new()),
         };
         let (address, path) = (server.local_addr()?, &server.config.path);
         server.note("listening", &format!("Listening on ws://{address}{path}"));
-        server.note(
-            "ready",
-            &format!("{} shards, at most {} connections", server.shards, options.connection_limit()),
-        );
+        server.note("ready", &format!("{shards} shards, at most {} connections", options.connection_limit()));
+        server.note("fanout", &fanout);
         Ok(server)
     }
 
@@ -80,7 +83,7 @@ impl Server {
     /// # Errors
     ///
     /// The system refuses a thread, a shard has failed, or the drain did not end in time.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let announcer = Announcer::new(self.clock.now().at, self.config.period, self.zone.clone());
         let announcer = Arc::new(Mutex::new(announcer));
         let (mut shards, mut over) = self.start_shards(&announcer)?;
@@ -105,10 +108,10 @@ impl Server {
     }
 
     /// Starts the threads. A shard drains once its sender is dropped, and tells the receiver when it is over.
-    fn start_shards(&self, announcer: &Arc<Mutex<Announcer>>) -> Result<Shards, ServeError> {
+    fn start_shards(&mut self, announcer: &Arc<Mutex<Announcer>>) -> Result<Shards, ServeError> {
         let (tell, over) = unbounded_channel();
         let mut senders = Vec::new();
-        for index in 0..self.shards {
+        for (index, fanout) in self.fanouts.drain(..).enumerate() {
             let (sender, arrivals) = unbounded_channel();
             let shard = ShardThread {
                 config: self.config.clone(),
@@ -116,6 +119,7 @@ impl Server {
                 clock: Arc::clone(&self.clock),
                 journal: Arc::clone(&self.journal),
                 seed: index as u64,
+                fanout,
                 arrivals,
                 over: Farewell(tell.clone()),
             };
@@ -150,6 +154,7 @@ struct ShardThread {
     clock: Arc<dyn Clock>,
     journal: Arc<Journal>,
     seed: u64,
+    fanout: Fanout,
     arrivals: UnboundedReceiver<Arrival>,
     over: Farewell,
 }
@@ -173,6 +178,7 @@ impl ShardThread {
             .expect("the system has room for one more epoll instance");
         let shard = Shard::new(self.config, self.announcer, self.clock, self.journal, self.seed)
             .expect("the server has validated the configuration");
+        shard.set_fanout(self.fanout);
         runtime.block_on(serve_arrivals(shard, self.arrivals));
     }
 }
@@ -202,6 +208,8 @@ pub enum ServeError {
     Config(ConfigError),
     /// Some clients or a shard did not end in time.
     DrainTimedOut,
+    /// The system refuses the io_uring that was asked for.
+    Fanout(io::Error),
     /// A second signal came before the drain was over.
     Interrupted,
     /// The address cannot be listened on.
@@ -224,6 +232,9 @@ impl fmt::Display for ServeError {
         match self {
             Self::Config(error) => write!(f, "{error}"),
             Self::DrainTimedOut => f.write_str("the drain did not end in time"),
+            Self::Fanout(error) => {
+                write!(f, "fanout is uring, but there is no io_uring: {error}; choose auto or portable")
+            }
             Self::Interrupted => f.write_str("interrupted before every client was seen off"),
             Self::Listen { address, error } if error.kind() == io::ErrorKind::AddrInUse => {
                 write!(f, "cannot listen on {address}: another process does so already")

@@ -13,6 +13,7 @@ use crate::hub::{Census, Counters, Hub};
 use crate::log::LogLine;
 use crate::shell::clock::Clock;
 use crate::shell::connection::Connection;
+use crate::shell::fanout::Fanout;
 use crate::shell::log::Log;
 use crate::shell::socket::Socket;
 use crate::shell::streams::Streams;
@@ -84,6 +85,11 @@ impl<S: Socket> Shard<S> {
             is_due_earlier: Notify::new(),
             is_empty: Notify::new(),
         })))
+    }
+
+    /// How fan-outs are written from now on; until this is called, [`Fanout::portable`].
+    pub fn set_fanout(&self, fanout: Fanout) {
+        self.0.state.borrow_mut().streams.set_fanout(fanout);
     }
 
     /// Takes a new connection and returns its task, which ends with it. Dropping the task earlier cuts the client off.

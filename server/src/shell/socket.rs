@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -26,6 +27,12 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
         offer(bytes, |rest| poll_write_unconstrained(self, cx, rest))
     }
 
+    /// The socket to which the stream passes on what it is offered, unchanged and at once. A fan-out may send to it
+    /// without asking the stream, and then offers the stream what the socket refused.
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
     /// The stream is about to be dropped before its peer ended it: what is on its way may be thrown away.
     fn abort(&mut self) {}
 }
@@ -45,6 +52,10 @@ impl Socket for TcpStream {
                 }
             }
         })
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
     }
 
     /// A peer that reads nothing would else hold what the kernel has for it, for minutes.

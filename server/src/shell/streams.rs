@@ -1,11 +1,14 @@
 //! The streams of one shard in a slab, which is the wire of its hub.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::log::LogLine;
+use crate::shell::fanout::{Fanout, Way};
 use crate::shell::log::Log;
 use crate::shell::socket::Socket;
+use crate::shell::uring::BATCH;
 use crate::time::Now;
 use crate::wire::{ConnectionId, Wire};
 
@@ -13,6 +16,7 @@ use crate::wire::{ConnectionId, Wire};
 pub(super) struct Streams<S> {
     slots: Vec<Slot<S>>,
     open: usize,
+    fanout: Fanout,
     log: Arc<dyn Log>,
     /// The time of the input that the hub is handling, for its log lines.
     now: Now,
@@ -88,18 +92,41 @@ impl<S: Socket> Slot<S> {
                 self.is_blocked = true;
                 0
             }
-            Poll::Ready(Err(_)) => {
-                self.has_failed = true;
-                self.wake();
-                bytes.len()
-            }
+            Poll::Ready(Err(_)) => self.fail(bytes),
         }
+    }
+
+    /// The socket of the stream, if the bytes of a fan-out may go past the stream.
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.stream.as_ref().filter(|_| !self.has_failed)?.socket()
+    }
+
+    /// Finishes what began with a send past the stream, of which so much was taken if anybody knows. The rest is offered
+    /// to the stream as ever: that is one system call more, and the stream finds out itself that it is blocked or broken.
+    fn settle(&mut self, bytes: &[u8], sent: Option<usize>) -> usize {
+        match sent {
+            Some(sent) => sent + self.offer(&bytes[sent..]),
+            // Whatever followed might tear the stream.
+            None => self.fail(bytes),
+        }
+    }
+
+    /// Nothing is to be expected of the stream any more: it takes everything, and the task sees to the rest.
+    fn fail(&mut self, bytes: &[u8]) -> usize {
+        self.has_failed = true;
+        self.wake();
+        bytes.len()
     }
 }
 
 impl<S: Socket> Streams<S> {
     pub(super) fn new(log: Arc<dyn Log>) -> Self {
-        Self { slots: Vec::new(), open: 0, log, now: Now::default() }
+        Self { slots: Vec::new(), open: 0, fanout: Fanout::portable(), log, now: Now::default() }
+    }
+
+    /// How fan-outs are written from now on.
+    pub(super) fn set_fanout(&mut self, fanout: Fanout) {
+        self.fanout = fanout;
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -148,8 +175,21 @@ impl<S: Socket> Wire for Streams<S> {
     }
 
     fn send_all(&mut self, to: &[ConnectionId], frame: &[u8], taken: &mut [usize]) {
-        for (connection, taken) in to.iter().zip(taken) {
-            *taken = self.slots[connection.index()].offer(frame);
+        let Way::Uring(ring) = &mut self.fanout.0 else {
+            for (connection, taken) in to.iter().zip(taken) {
+                *taken = self.slots[connection.index()].offer(frame);
+            }
+            return;
+        };
+        for (to, taken) in to.chunks(BATCH).zip(taken.chunks_mut(BATCH)) {
+            let sockets = to.iter().map(|connection| self.slots[connection.index()].socket());
+            let sent = ring.send_all(frame, sockets);
+            for ((connection, taken), sent) in to.iter().zip(taken).zip(sent) {
+                *taken = match sent {
+                    Some(sent) if sent == frame.len() => sent,
+                    sent => self.slots[connection.index()].settle(frame, sent),
+                };
+            }
         }
     }
 

@@ -1,21 +1,22 @@
 //! The options that choose a scenario, alike for every subcommand that runs one.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use carillon_simulator::choice::{Recipe, Source, Wishes, parse_clients};
 use carillon_simulator::run::Arm;
-use carillon_simulator::scenario_file::{self, LoadError};
-use carillon_simulator::units::{parse_count, parse_span};
-use carillon_simulator::{MOST_CLIENTS, Misfit, Scenario};
+use carillon_simulator::scenario_file::LoadError;
+use carillon_simulator::units::parse_span;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::Failure;
 
+pub(crate) use carillon_simulator::choice::Defaults;
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     /// What the clients do: a name of `carillon-sim list`, or a TOML file (with a / in its name, or .toml at its end)
-    #[arg(long, value_name = "NAME|FILE", value_parser = parse_source)]
+    #[arg(long, value_name = "NAME|FILE")]
     pub(super) scenario: Option<Source>,
 
     /// How many clients there are, such as 500, 10k or 1m
@@ -35,111 +36,14 @@ pub(crate) struct Choice {
     pub(super) arm: Arm,
 }
 
-/// Where a scenario comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// A file of that path.
-    File(PathBuf),
-    /// The built-in one of that name.
-    Named(String),
-}
-
-/// What a built-in scenario is like unless somebody says otherwise; a file has its own values.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Defaults {
-    pub(crate) scenario: &'static str,
-    pub(crate) clients: u32,
-    pub(crate) duration: Duration,
-    pub(crate) period: Duration,
-}
-
 impl Choice {
     /// What is chosen, a file read; only the seed is left open.
     pub(crate) fn recipe(&self, defaults: &Defaults) -> Result<Recipe, Failure> {
-        let base = match &self.scenario {
-            Some(Source::File(path)) => Base::File(Box::new(load(path)?)),
-            Some(Source::Named(name)) => Base::Named(name.clone()),
-            None => Base::Named(defaults.scenario.to_owned()),
-        };
-        Ok(Recipe { base, choice: self.clone(), defaults: *defaults })
-    }
-}
-
-fn load(path: &std::path::Path) -> Result<Scenario, Failure> {
-    scenario_file::load(path).map_err(|error| match error {
-        LoadError::Io(..) => Failure::Impossible(error.to_string()),
-        LoadError::Mistake(..) => Failure::Unreadable(error.to_string()),
-    })
-}
-
-/// What makes a scenario of a seed.
-#[derive(Clone, Debug)]
-pub(crate) struct Recipe {
-    base: Base,
-    choice: Choice,
-    defaults: Defaults,
-}
-
-#[derive(Clone, Debug)]
-enum Base {
-    File(Box<Scenario>),
-    Named(String),
-}
-
-impl Recipe {
-    /// The scenario of this seed, or the sentence that says which option makes no sense.
-    pub(crate) fn scenario(&self, seed: u64) -> Result<Scenario, String> {
-        let (choice, defaults) = (&self.choice, &self.defaults);
-        let scenario = match &self.base {
-            Base::File(scenario) => {
-                let mut scenario = scenario.as_ref().clone();
-                scenario.clients = choice.clients.unwrap_or(scenario.clients);
-                scenario.duration = choice.duration.unwrap_or(scenario.duration);
-                scenario.server.period = choice.period.unwrap_or(scenario.server.period);
-                scenario
-            }
-            Base::Named(name) => {
-                let clients = choice.clients.unwrap_or(defaults.clients);
-                let duration = choice.duration.unwrap_or(defaults.duration);
-                let period = choice.period.unwrap_or(defaults.period);
-                Scenario::named(name, clients, duration, period, seed)
-                    .ok_or_else(|| format!("there is no scenario {name}"))?
-            }
-        };
-        scenario.check().map_err(|misfit| as_option(&misfit))?;
-        Ok(scenario)
-    }
-}
-
-/// The sentence, with the option's name in the place of the key's.
-fn as_option(misfit: &Misfit) -> String {
-    let subject = match misfit.key {
-        "clients" => "--clients",
-        "duration" => "--for",
-        "period" => "--period",
-        key => key,
-    };
-    format!("{subject} {}", misfit.sentence)
-}
-
-fn parse_source(text: &str) -> Result<Source, String> {
-    let is_file = text.contains(['/', '\\']) || text.ends_with(".toml");
-    if is_file {
-        return Ok(Source::File(PathBuf::from(text)));
-    }
-    let names = Scenario::BUILT_IN.map(|(name, _)| name);
-    if names.contains(&text) {
-        return Ok(Source::Named(text.to_owned()));
-    }
-    Err(format!("expected one of {}, or a file with a / in its name or .toml at its end", names.join(", ")))
-}
-
-fn parse_clients(text: &str) -> Result<u32, String> {
-    let clients = parse_count(text)?;
-    if (1..=MOST_CLIENTS).contains(&clients) {
-        Ok(clients)
-    } else {
-        Err("it must lie between 1 and 10m".to_owned())
+        let wishes = Wishes { clients: self.clients, duration: self.duration, period: self.period };
+        Recipe::new(self.scenario.as_ref(), wishes, *defaults).map_err(|error| match error {
+            LoadError::Io(..) => Failure::Impossible(error.to_string()),
+            LoadError::Mistake(..) => Failure::Unreadable(error.to_string()),
+        })
     }
 }
 

@@ -15,17 +15,9 @@ mod terminal;
 
 use std::process::ExitCode;
 
+use carillon_simulator::exit::{UNCOVERED, UNREADABLE, VIOLATED};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-
-/// A guarantee was violated. 0 says that none was, 1 that the run could not be done, 2 that the options make no sense.
-const VIOLATED: u8 = 100;
-
-/// A sweep never put a guarantee to a test that its scenario promises.
-const UNCOVERED: u8 = 99;
-
-/// A file can be read, but not understood.
-const UNREADABLE: u8 = 104;
 
 /// Puts a push server through days of traffic in seconds, and judges every frame
 #[derive(Debug, Parser)]

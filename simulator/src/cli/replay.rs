@@ -72,9 +72,7 @@ fn clocked(play: impl FnOnce() -> Result<Outcome, Failure>) -> Result<(Outcome, 
 }
 
 fn report(script: &Script, run: &Run<'_>, outcome: &Outcome, repeat: &str) -> Result<String, Failure> {
-    let report = TextReport { run: *run, outcome, palette: terminal::palette() };
-    // A script has a line of its own.
-    let report = report.to_string().replace(&run.repeat_line(), repeat);
+    let report = TextReport { run: *run, outcome, palette: terminal::palette() }.repeated_by(repeat);
     let story = story::tell_with(run, outcome, |how| play(script, how.trace))?;
     let promised = match script.breaks {
         Some((guarantee, fault)) if script.violation_in(outcome).is_none() => {

@@ -125,12 +125,12 @@ mod tests {
     use std::path::PathBuf;
 
     use carillon_simulator::MOST_CLIENTS;
+    use carillon_simulator::choice::Source;
     use carillon_simulator::run::Arm;
     use clap::Parser;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cli::choice::Source;
     use crate::cli::{Cli, Command};
 
     fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {

@@ -1,8 +1,8 @@
 //! Finds out what happened around a violation, by running the same seed again and looking at one client.
 
+use carillon_simulator::Outcome;
 use carillon_simulator::report::{Run, Story, ViolationReport};
 use carillon_simulator::run::How;
-use carillon_simulator::{Outcome, Violation};
 
 use super::progress::simulate;
 use super::{Failure, terminal};
@@ -32,22 +32,6 @@ pub(crate) fn tell_with(
         return Ok(String::new());
     };
     let violations = ViolationReport { outcome, palette: terminal::palette() };
-    let story = story_of(run, first, again)?;
+    let story = Story::told(first, run.scenario, again)?;
     Ok(format!("\n{violations}\n{story}\n"))
-}
-
-fn story_of(
-    run: &Run<'_>,
-    violation: &Violation,
-    again: impl FnOnce(How) -> Result<Outcome, Failure>,
-) -> Result<String, Failure> {
-    let story = Story::new(violation, run.scenario);
-    let how = How { trace: story.trace(), stops_at: Some(story.end()), ..How::default() };
-    if again(how)?.score.violations.first() == Some(violation) {
-        Ok(story.to_string())
-    } else {
-        let cause =
-            "the same seed went another way the second time, so the server under test is not deterministic";
-        Ok(format!("No story: {cause}.\n"))
-    }
 }

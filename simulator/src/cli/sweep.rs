@@ -9,6 +9,7 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use carillon_simulator::Scenario;
+use carillon_simulator::choice::Recipe;
 use carillon_simulator::report::{DEFAULT_PERIOD, Run, SweepReport, SweepSummary, describe_failure};
 use carillon_simulator::run::{Arm, How, run_arm};
 use carillon_simulator::sweep::{FailedSeed, SeedResult, Totals, sweep};
@@ -16,7 +17,7 @@ use carillon_simulator::units::{parse_count, parse_seed, parse_span};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::choice::{Choice, Defaults, Recipe};
+use super::choice::{Choice, Defaults};
 use super::output::JsonOutput;
 use super::{Failure, UNCOVERED, VIOLATED, terminal};
 

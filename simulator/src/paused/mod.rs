@@ -71,26 +71,39 @@ where
 #[derive(Clone, Debug)]
 pub struct VirtualClock {
     origin: Instant,
-    /// What the wall clock shows at the origin, in nanoseconds since the Unix epoch; it is set when the clock is.
+    /// What the monotonic clock shows there: a server that is started again has a runtime of its own.
+    started_at: Timestamp,
+    /// What the wall clock shows at the beginning of the run, in nanoseconds since the Unix epoch; it is set when the clock is.
     wall_origin: Arc<AtomicI64>,
 }
 
 impl VirtualClock {
     /// The wall clock now.
     pub fn wall(&self) -> WallTime {
-        WallTime::from_unix_nanos(self.wall_origin.load(Relaxed)).after(self.elapsed())
+        WallTime::from_unix_nanos(self.wall_origin.load(Relaxed))
+            .after(self.timestamp().since(Timestamp::ZERO))
     }
 
     /// The monotonic clock now.
     pub fn timestamp(&self) -> Timestamp {
-        Timestamp::ZERO + self.elapsed()
+        self.started_at + self.elapsed()
     }
 
     /// The runtime's instant at which the monotonic clock shows `at`.
     fn instant_of(&self, at: Timestamp) -> Instant {
         // A century is beyond any run, and within what an instant can hold.
         const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
-        self.origin + at.since(Timestamp::ZERO).min(FAR)
+        self.origin + at.since(self.started_at).min(FAR)
+    }
+
+    /// The clock of `runtime`, which shows `at` from now on.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock of a paused runtime shows what the world has set"
+    )]
+    fn new(runtime: &Runtime, at: Timestamp, wall_origin: Arc<AtomicI64>) -> Self {
+        let _guard = runtime.enter();
+        Self { origin: Instant::now(), started_at: at, wall_origin }
     }
 
     #[expect(
@@ -136,16 +149,9 @@ impl PausedTarget {
         wall_origin: WallTime,
         start: impl Fn(VirtualClock) -> S + 'static,
     ) -> std::io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
+        let runtime = paused_runtime()?;
         let wall_origin = Arc::new(AtomicI64::new(wall_origin.as_unix_nanos()));
-        let clock = {
-            let _guard = runtime.enter();
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the clock of a paused runtime shows what the world has set"
-            )]
-            VirtualClock { origin: Instant::now(), wall_origin }
-        };
+        let clock = VirtualClock::new(&runtime, Timestamp::ZERO, wall_origin);
         let start = Box::new(move |clock| Rc::new(start(clock)) as Rc<dyn Service>);
         let tasks = LocalSet::new();
         let service = tasks.block_on(&runtime, async { start(clock.clone()) });
@@ -191,7 +197,7 @@ impl PausedTarget {
             }
             let written = std::mem::take(&mut pipe.outbound);
             net.send(link, &written);
-            net.set_blocked(link, std::mem::take(&mut pipe.is_refused));
+            net.set_blocked(link, pipe.is_refused);
             pipe.make_room(net.room(link, ROOM));
             if pipe.is_shut {
                 net.shutdown(link);
@@ -300,14 +306,19 @@ impl Target for PausedTarget {
         self.clock.wall_origin.store(net.wall_origin.as_unix_nanos(), Relaxed);
     }
 
-    /// All tasks are dropped where they are, as they are when a process ends.
+    /// All tasks are dropped where they are, as they are when a process ends: the local ones, and those that the server
+    /// has spawned on the runtime.
     fn restart(&mut self, net: &mut Network) -> bool {
+        let Ok(runtime) = paused_runtime() else { return false };
+        let now = self.now();
         self.pipes.clear();
         {
             let _guard = self.runtime.enter();
             self.tasks = LocalSet::new();
         }
+        self.runtime = runtime;
         self.activity.take();
+        self.clock = VirtualClock::new(&self.runtime, now, Arc::clone(&self.clock.wall_origin));
         let (start, clock) = (&self.start, self.clock.clone());
         self.service = self.tasks.block_on(&self.runtime, async { start(clock) });
         self.is_busy = true;
@@ -328,6 +339,10 @@ impl Target for PausedTarget {
     fn census(&self) -> Option<Census> {
         self.service.census()
     }
+}
+
+fn paused_runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_time().start_paused(true).build()
 }
 
 /// The next whole millisecond.

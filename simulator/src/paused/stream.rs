@@ -65,7 +65,7 @@ pub(super) struct Pipe {
     pub(super) outbound: Vec<u8>,
     /// How much more it may write until then: what the link takes, so that nothing is buffered in between.
     room: usize,
-    /// The server wanted to write more.
+    /// The server wanted to write more than there was room for, and waits, whatever else it does meanwhile.
     pub(super) is_refused: bool,
     pub(super) is_shut: bool,
     /// How the server has dropped the stream.
@@ -183,12 +183,10 @@ impl AsyncWrite for Stream {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
         let length = bytes.len().min(pipe.room);
-        if length < bytes.len() {
-            pipe.is_refused = true;
-            self.activity.mark(&mut pipe);
-        }
+        pipe.is_refused = length < bytes.len();
         if length == 0 && !bytes.is_empty() {
             pipe.writer = Some(cx.waker().clone());
+            self.activity.mark(&mut pipe);
             return Poll::Pending;
         }
         pipe.outbound.extend_from_slice(&bytes[..length]);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Run;
+use crate::choice::Defaults;
 use crate::run::Arm;
 use crate::units::{format_count, format_span};
 
@@ -18,25 +19,40 @@ pub const DEFAULT_DURATION: Duration = Duration::from_secs(24 * 3600);
 /// Its time between two pushes.
 pub const DEFAULT_PERIOD: Duration = Duration::from_secs(300);
 
+/// What `carillon-sim run` runs unless it is told otherwise.
+const DEFAULTS: Defaults = Defaults {
+    scenario: DEFAULT_SCENARIO,
+    clients: DEFAULT_CLIENTS,
+    duration: DEFAULT_DURATION,
+    period: DEFAULT_PERIOD,
+};
+
 impl Run<'_> {
     /// The command to paste that repeats the run exactly: every option that is not the default, and the seed.
     pub fn repeat_line(&self) -> String {
+        let arm = (self.arm != Arm::default()).then_some(self.arm);
+        self.repeat_as("cargo sim run", &DEFAULTS, arm)
+    }
+
+    /// The same for another command, which has defaults of its own.
+    pub(crate) fn repeat_as(&self, command: &str, defaults: &Defaults, arm: Option<Arm>) -> String {
         let scenario = self.scenario;
         let (period, file) = (scenario.server.period, scenario.file.as_deref());
         let name = file.map_or_else(|| scenario.name.clone(), |path| quoted(&path.display().to_string()));
         // What is left out is the file's own, so that everything is said.
         let is_named = file.is_none();
-        let mut line = "cargo sim run".to_owned();
+        let mut line = command.to_owned();
         let mut option = |is_default: bool, name: &str, value: &str| {
             if !is_default {
                 line.push_str(&format!(" --{name} {value}"));
             }
         };
-        option(name == DEFAULT_SCENARIO, "scenario", &name);
-        option(is_named && scenario.clients == DEFAULT_CLIENTS, "clients", &format_count(scenario.clients));
-        option(is_named && scenario.duration == DEFAULT_DURATION, "for", &format_span(scenario.duration));
-        option(is_named && period == DEFAULT_PERIOD, "period", &format_span(period));
-        option(self.arm == Arm::default(), "arm", self.arm.name());
+        let Defaults { clients, duration, .. } = *defaults;
+        option(name == defaults.scenario, "scenario", &name);
+        option(is_named && scenario.clients == clients, "clients", &format_count(scenario.clients));
+        option(is_named && scenario.duration == duration, "for", &format_span(scenario.duration));
+        option(is_named && period == defaults.period, "period", &format_span(period));
+        option(arm.is_none(), "arm", arm.map_or("", Arm::name));
         option(false, "seed", &self.seed.to_string());
         line
     }

@@ -11,9 +11,11 @@ use carillon_server::log::escape;
 use carillon_server::{Timestamp, WallTime, Zone};
 
 use super::words::{moment, who};
+use crate::run::How;
 use crate::scenario::Scenario;
 use crate::score::Violation;
 use crate::trace::{Trace, Watch};
+use crate::world::Outcome;
 
 /// Lines up to the violation.
 const BEFORE: usize = 12;
@@ -64,6 +66,26 @@ impl Story {
             wall_origin: scenario.wall_origin,
             lines: Rc::default(),
         }
+    }
+
+    /// The story of the first violation of a run of `scenario`; `again` runs what was run once more.
+    ///
+    /// # Errors
+    ///
+    /// Those of `again`.
+    pub fn told<E>(
+        violation: &Violation,
+        scenario: &Scenario,
+        again: impl FnOnce(How) -> Result<Outcome, E>,
+    ) -> Result<String, E> {
+        let story = Self::new(violation, scenario);
+        let how = How { trace: story.trace(), stops_at: Some(story.end()), ..How::default() };
+        if again(how)?.score.violations.first() == Some(violation) {
+            return Ok(story.to_string());
+        }
+        let cause =
+            "the same seed went another way the second time, so the server under test is not deterministic";
+        Ok(format!("No story: {cause}.\n"))
     }
 
     /// When the second run can stop.

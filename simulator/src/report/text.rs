@@ -51,6 +51,26 @@ pub struct TextReport<'a> {
 
 impl Display for TextReport<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.write(f, &self.run.repeat_line())
+    }
+}
+
+/// See [`TextReport::repeated_by`].
+struct RepeatedBy<'a>(TextReport<'a>, &'a str);
+
+impl Display for RepeatedBy<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.write(f, self.1)
+    }
+}
+
+impl<'a> TextReport<'a> {
+    /// The same of a run that another command repeats.
+    pub fn repeated_by(self, command: &'a str) -> impl Display + use<'a> {
+        RepeatedBy(self, command)
+    }
+
+    fn write(&self, f: &mut Formatter<'_>, repeat: &str) -> fmt::Result {
         self.header(f)?;
         self.guarantees(f)?;
         if self.run.scenario.has_hazards() {
@@ -58,11 +78,10 @@ impl Display for TextReport<'_> {
         }
         self.counts(f)?;
         self.speeds(f)?;
+        line(f, "repeat", repeat)?;
         self.verdict(f)
     }
-}
 
-impl TextReport<'_> {
     fn header(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let scenario = self.run.scenario;
         writeln!(
@@ -129,8 +148,7 @@ impl TextReport<'_> {
         let deliveries = grouped(run.per_second(outcome.score.deliveries as f64).round() as u64);
         let events = grouped(run.per_second(outcome.events as f64).round() as u64);
         line(f, "speed", &format!("{deliveries} deliveries/s, {events} events/s"))?;
-        line(f, "digest", &format!("{:016x}", outcome.digest))?;
-        line(f, "repeat", &run.repeat_line())
+        line(f, "digest", &format!("{:016x}", outcome.digest))
     }
 
     fn verdict(&self, f: &mut Formatter<'_>) -> fmt::Result {

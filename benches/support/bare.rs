@@ -1,0 +1,52 @@
+//! The floor: the least that a process can do to write one frame to many sockets.
+
+use std::os::fd::{BorrowedFd, RawFd};
+
+use io_uring::{IoUring, opcode, types};
+
+/// Sends per system call, as many as in a slice of the server.
+const BATCH: usize = carillon_server::hub::SLICE;
+
+/// One `write` after the other; says whether every socket took all.
+///
+/// The sockets must be open: a process may not open every socket twice, and the shard owns the streams.
+pub(crate) fn write_all(sockets: &[RawFd], frame: &[u8]) -> bool {
+    sockets.iter().all(|&socket| write(socket, frame) == frame.len())
+}
+
+#[expect(unsafe_code, reason = "the shard owns the streams")]
+fn write(socket: RawFd, frame: &[u8]) -> usize {
+    // SAFETY: the shard holds every stream for as long as its client does, and that is longer than any round.
+    let socket = unsafe { BorrowedFd::borrow_raw(socket) };
+    rustix::io::write(socket, frame).expect("the client has read everything so far")
+}
+
+/// An io_uring that sends, and checks that everything was taken.
+pub(crate) struct BareRing(IoUring);
+
+impl BareRing {
+    pub(crate) fn open() -> Self {
+        Self(IoUring::new(BATCH as u32).expect("the system has io_uring"))
+    }
+
+    /// One batch after the other; says whether every socket took all.
+    pub(crate) fn send_all(&mut self, sockets: &[RawFd], frame: &[u8]) -> bool {
+        sockets.chunks(BATCH).all(|batch| self.send_batch(batch, frame))
+    }
+
+    #[expect(unsafe_code, reason = "the kernel is given the address of the frame")]
+    fn send_batch(&mut self, batch: &[RawFd], frame: &[u8]) -> bool {
+        let mut queue = self.0.submission();
+        for &socket in batch {
+            let send = opcode::Send::new(types::Fd(socket), frame.as_ptr(), frame.len() as u32)
+                .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+                .build();
+            // SAFETY: the frame outlives the call below, which returns when all of the batch is reported.
+            unsafe { queue.push(&send) }.expect("the queue holds a batch");
+        }
+        drop(queue);
+        let submitted = self.0.submit_and_wait(batch.len()).expect("the kernel takes a batch");
+        assert_eq!(submitted, batch.len(), "a batch was taken in part");
+        self.0.completion().filter(|report| report.result() as usize == frame.len()).count() == batch.len()
+    }
+}

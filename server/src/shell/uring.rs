@@ -1,0 +1,318 @@
+//! One frame to many sockets through an io_uring: a single system call for up to [`BATCH`] sends. What is unsafe about
+//! that is in this file.
+//!
+//! The kernel reads a buffer that belongs to the [`Ring`] and to nobody else. It is written only while nothing is in
+//! flight; a ring that cannot bring that about gives the buffer away for good and is never used again.
+
+use std::io;
+use std::iter::Map;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::slice;
+
+use io_uring::squeue::PushError;
+use io_uring::{IoUring, Probe, opcode, squeue, types};
+
+/// The most sends in one system call. A slice of a fan-out is one batch.
+pub(super) const BATCH: usize = crate::hub::SLICE;
+
+/// A send that finds no room is refused at once, and a peer that has left is an error and no signal.
+const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+
+/// The result of a send that the kernel never saw: like one that failed, nothing was taken.
+const UNTRIED: i32 = -libc::EAGAIN;
+
+/// The result of a send that the kernel has and did not report; no error number is as low.
+const UNKNOWN: i32 = i32::MIN;
+
+/// How many bytes of each send of a batch were taken, in order.
+pub(super) type Results<'a> = Map<slice::Iter<'a, i32>, fn(&i32) -> Option<usize>>;
+
+/// An io_uring for fan-outs. It lies idle between two calls of [`Ring::send_all`].
+pub(super) struct Ring {
+    /// None once a batch could not be brought to its end.
+    queues: Option<IoUring>,
+    /// What the kernel reads.
+    frame: Vec<u8>,
+    /// The sockets of the present batch, and what became of their sends: bytes, or an error number below zero.
+    sockets: Vec<Option<RawFd>>,
+    results: Vec<i32>,
+}
+
+impl Ring {
+    /// Asks the kernel for a ring.
+    ///
+    /// # Errors
+    ///
+    /// The kernel is too old (`ENOSYS`), a policy forbids it (`EPERM`), or memory or files are short.
+    pub(super) fn open() -> io::Result<Self> {
+        let queues = IoUring::new(BATCH as u32)?;
+        let mut probe = Probe::new();
+        queues.submitter().register_probe(&mut probe)?;
+        if !probe.is_supported(opcode::Send::CODE) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // A policy may allow rings and forbid their use.
+        queues.submit()?;
+        Ok(Self { queues: Some(queues), frame: Vec::new(), sockets: Vec::new(), results: Vec::new() })
+    }
+
+    /// Offers `frame` once to each of the first [`BATCH`] sockets and says, in their order, how many bytes were taken.
+    ///
+    /// None were taken, and a plain write will tell more, where the socket has no room or has failed, and where it was not
+    /// tried: for `None`, beyond the batch, and once the kernel has let a batch down. Of what the kernel had in its hands
+    /// then nobody knows whether it was sent: that is the `None` among the results.
+    pub(super) fn send_all<'a>(
+        &mut self,
+        frame: &[u8],
+        sockets: impl Iterator<Item = Option<BorrowedFd<'a>>>,
+    ) -> Results<'_> {
+        // Before anything is queued, as the iterator is foreign code and may panic.
+        self.sockets.clear();
+        self.sockets.extend(sockets.map(|socket| socket.map(|socket| socket.as_raw_fd())));
+        self.results.clear();
+        self.results.resize(self.sockets.len(), UNTRIED);
+        if let Some(queues) = &mut self.queues {
+            self.frame.clear();
+            self.frame.extend_from_slice(frame);
+            let queued = queue(queues, &self.frame, &self.sockets, &mut self.results);
+            if !finish(queues, queued, &mut self.results) {
+                self.retire();
+            }
+        }
+        self.results.iter().map(|&result| match result {
+            UNKNOWN => None,
+            result => Some(usize::try_from(result).unwrap_or(0)),
+        })
+    }
+
+    /// Sends may still be queued or in flight.
+    fn retire(&mut self) {
+        self.queues = None;
+        // The kernel may read the buffer for as long as it likes, also after the ring was closed.
+        std::mem::forget(std::mem::take(&mut self.frame));
+    }
+}
+
+/// Queues one send for each socket, and marks it as [`UNKNOWN`] until it is reported. Returns their number.
+fn queue(queues: &mut IoUring, frame: &[u8], sockets: &[Option<RawFd>], results: &mut [i32]) -> usize {
+    // A frame that is longer is taken in part.
+    let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+    let mut submissions = queues.submission();
+    let mut queued = 0;
+    for (index, socket) in sockets.iter().enumerate() {
+        let Some(socket) = *socket else { continue };
+        let send = opcode::Send::new(types::Fd(socket), frame.as_ptr(), length).flags(FLAGS);
+        if push(&mut submissions, &send.build().user_data(index as u64)).is_err() {
+            break;
+        }
+        results[index] = UNKNOWN;
+        queued += 1;
+    }
+    queued
+}
+
+#[expect(
+    unsafe_code,
+    reason = "the kernel keeps the address of the frame for as long as the send is in flight"
+)]
+fn push(submissions: &mut squeue::SubmissionQueue<'_>, send: &squeue::Entry) -> Result<(), PushError> {
+    // SAFETY: The only caller passes sends of `Ring::frame`. That buffer outlives them: `Ring::send_all` returns when
+    // every one of them was reported, and where that is impossible the buffer is leaked; nothing between queuing and
+    // that point runs foreign code. The sockets are borrowed until `send_all` returns, so their numbers mean these files
+    // when the kernel looks them up, which it does when it takes a send from the queue; a queue that still holds sends
+    // is closed unsubmitted.
+    unsafe { submissions.push(send) }
+}
+
+/// What the bookkeeping of a batch needs of the kernel.
+trait Kernel {
+    /// Submits what is queued and waits until `wanted` sends were reported, or fewer.
+    fn submit_and_wait(&mut self, wanted: usize) -> io::Result<()>;
+
+    /// One report: the index of a send, and its result.
+    fn reap(&mut self) -> Option<(usize, i32)>;
+
+    /// How many of the queued sends the kernel has not taken.
+    fn unsubmitted(&mut self) -> usize;
+}
+
+impl Kernel for IoUring {
+    fn submit_and_wait(&mut self, wanted: usize) -> io::Result<()> {
+        IoUring::submit_and_wait(self, wanted).map(drop)
+    }
+
+    fn reap(&mut self) -> Option<(usize, i32)> {
+        self.completion().next().map(|report| (report.user_data() as usize, report.result()))
+    }
+
+    fn unsubmitted(&mut self) -> usize {
+        self.submission().len()
+    }
+}
+
+/// Brings a batch of `queued` sends to its end. False means that the kernel does not play along: then sends may be in
+/// flight, which stay [`UNKNOWN`], and those that it never took are [`UNTRIED`] again.
+fn finish(kernel: &mut impl Kernel, queued: usize, results: &mut [i32]) -> bool {
+    let mut missing = queued;
+    while missing > 0 {
+        let submitted = kernel.submit_and_wait(missing);
+        let before = missing;
+        while let Some((index, result)) = kernel.reap() {
+            if let Some(entry) = results.get_mut(index) {
+                *entry = result;
+            }
+            missing = missing.saturating_sub(1);
+        }
+        let is_stuck = submitted.is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+        // A shortage of memory or of room for reports is over where something was reported.
+        if is_stuck && missing == before {
+            let unsubmitted = kernel.unsubmitted();
+            forget_last(unsubmitted, results);
+            return false;
+        }
+    }
+    true
+}
+
+/// The kernel takes sends in their order, so that those it left behind are the last that were queued.
+fn forget_last(unsubmitted: usize, results: &mut [i32]) {
+    let unknown = results.iter_mut().rev().filter(|result| **result == UNKNOWN);
+    unknown.take(unsubmitted).for_each(|result| *result = UNTRIED);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    /// One call of [`Kernel::submit_and_wait`]: how many sends it takes, how many it reports, and how it fails.
+    struct Turn(usize, usize, Option<i32>);
+
+    /// A kernel that follows a script and reports the oldest sends first, as taken whole.
+    struct Scripted {
+        turns: VecDeque<Turn>,
+        queued: usize,
+        submitted: usize,
+        reported: usize,
+        reports: VecDeque<(usize, i32)>,
+    }
+
+    impl Kernel for Scripted {
+        fn submit_and_wait(&mut self, wanted: usize) -> io::Result<()> {
+            assert_eq!(wanted, self.queued - self.reported, "waits for what is missing");
+            let Turn(takes, reports, error) = self.turns.pop_front().expect("the script has ended");
+            self.submitted += takes;
+            for _ in 0..reports {
+                assert!(self.reported < self.submitted, "a mistake of the script");
+                self.reports.push_back((self.reported, WHOLE));
+                self.reported += 1;
+            }
+            error.map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(errno)))
+        }
+
+        fn reap(&mut self) -> Option<(usize, i32)> {
+            self.reports.pop_front()
+        }
+
+        fn unsubmitted(&mut self) -> usize {
+            self.queued - self.submitted
+        }
+    }
+
+    const WHOLE: i32 = 44;
+
+    /// The results of four sends under a script.
+    fn four(turns: impl IntoIterator<Item = Turn>) -> (bool, [i32; 4]) {
+        let turns = turns.into_iter().collect();
+        let mut kernel = Scripted { turns, queued: 4, submitted: 0, reported: 0, reports: VecDeque::new() };
+        let mut results = [UNKNOWN; 4];
+        let is_whole = finish(&mut kernel, 4, &mut results);
+        assert!(kernel.turns.is_empty(), "it has ended too early");
+        (is_whole, results)
+    }
+
+    #[test]
+    fn a_batch_may_be_taken_and_reported_in_pieces() {
+        assert_eq!(four([Turn(4, 4, None)]), (true, [WHOLE; 4]));
+        assert_eq!(four([Turn(1, 0, None), Turn(2, 3, None), Turn(1, 1, None)]), (true, [WHOLE; 4]));
+    }
+
+    #[test]
+    fn a_signal_is_no_reason_to_stop() {
+        let interrupted = || Turn(0, 0, Some(libc::EINTR));
+        assert_eq!(four([interrupted(), interrupted(), Turn(4, 4, None)]), (true, [WHOLE; 4]));
+        assert_eq!(four([Turn(4, 1, Some(libc::EINTR)), Turn(0, 3, None)]), (true, [WHOLE; 4]));
+    }
+
+    #[test]
+    fn a_shortage_that_reports_relieve_is_none() {
+        let busy = Turn(2, 2, Some(libc::EBUSY));
+        assert_eq!(four([busy, Turn(2, 2, None)]), (true, [WHOLE; 4]));
+    }
+
+    #[test]
+    fn when_the_kernel_fails_what_it_never_took_is_untried_and_what_it_kept_is_unknown() {
+        assert_eq!(four([Turn(0, 0, Some(libc::EAGAIN))]), (false, [UNTRIED; 4]));
+        let [one, more] = [Turn(1, 1, None), Turn(2, 0, Some(libc::EBADR))];
+        assert_eq!(four([one, more]), (false, [WHOLE, UNKNOWN, UNKNOWN, UNTRIED]));
+    }
+
+    /// A ring, if this system has any.
+    fn ring() -> Option<Ring> {
+        Ring::open().inspect_err(|error| println!("skipped: there is no io_uring: {error}")).ok()
+    }
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    fn send_all(ring: &mut Ring, frame: &[u8], sockets: &[Option<&TcpStream>]) -> Vec<Option<usize>> {
+        ring.send_all(frame, sockets.iter().map(|socket| socket.map(TcpStream::as_fd))).collect()
+    }
+
+    #[test]
+    fn each_socket_has_a_result_of_its_own() {
+        let Some(mut ring) = ring() else { return };
+        let ((open, mut reader), (mut full, _idle), (left, gone)) = (pair(), pair(), pair());
+        full.set_nonblocking(true).unwrap();
+        while full.write(&[0; 4096]).is_ok() {}
+        drop(gone);
+        // The first send is answered with a reset.
+        send_all(&mut ring, b"push", &[Some(&left)]);
+        let results = send_all(&mut ring, b"push", &[Some(&full), None, Some(&left), Some(&open)]);
+        assert_eq!(results, [Some(0), Some(0), Some(0), Some(4)]);
+        let mut bytes = [0; 4];
+        reader.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"push");
+    }
+
+    #[test]
+    fn what_is_beyond_a_batch_is_not_tried_and_the_next_batch_is_as_good() {
+        let Some(mut ring) = ring() else { return };
+        let (near, mut far) = pair();
+        for _ in 0..10 {
+            let results = send_all(&mut ring, b"push", &[Some(&near); BATCH + 2]);
+            assert_eq!(results[..BATCH], [Some(4); BATCH]);
+            assert_eq!(results[BATCH..], [Some(0); 2]);
+            let mut bytes = [0; 4 * BATCH];
+            far.read_exact(&mut bytes).unwrap();
+            assert!(bytes.chunks(4).all(|frame| frame == b"push"));
+        }
+        drop(near);
+        assert_eq!(far.read(&mut [0]).unwrap(), 0, "nothing was sent but that");
+    }
+
+    #[test]
+    fn a_ring_that_has_failed_tries_nothing_any_more() {
+        let Some(mut ring) = ring() else { return };
+        let (near, _far) = pair();
+        ring.retire();
+        assert_eq!(send_all(&mut ring, b"push", &[Some(&near)]), [Some(0)]);
+    }
+}

@@ -1,0 +1,173 @@
+//! A server of one's own on trial: a command line, a report, an exit code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+
+use crate::choice::{Defaults, Recipe, Source, Wishes, parse_clients};
+use crate::exit::{UNREADABLE, VIOLATED};
+use crate::paused::{PausedTarget, Service, VirtualClock};
+use crate::report::{
+    DEFAULT_PERIOD, DEFAULT_SCENARIO, Palette, Run, Story, TextReport, Verdict, ViolationReport,
+};
+use crate::rng::Rng;
+use crate::run::{Arm, How, run_target};
+use crate::scenario::Scenario;
+use crate::scenario_file::LoadError;
+use crate::units::{parse_seed, parse_span};
+use crate::world::Outcome;
+
+/// Small enough to be over in a second or two with a server that runs whole.
+const DEFAULTS: Defaults = Defaults {
+    scenario: DEFAULT_SCENARIO,
+    clients: 100,
+    duration: Duration::from_secs(2 * 3600),
+    period: DEFAULT_PERIOD,
+};
+
+/// Starts a server that is to keep its promises under a scenario, whose limits, times and zone it is to have.
+type Start<S> = dyn Fn(&Scenario, VirtualClock) -> S;
+
+/// The `main` of a program that puts a server on trial: runs what its command line asks for, and reports.
+///
+/// `start` is called inside a paused runtime, may spawn tasks, and returns what serves each connection. `command` is how
+/// the program is started; the report ends with it, and with the options that repeat the run.
+///
+/// The exit code is 0 if no guarantee was violated, 100 if one was, else one of [`exit`](crate::exit).
+pub fn main<S: Service + 'static>(
+    command: &str,
+    start: impl Fn(&Scenario, VirtualClock) -> S + 'static,
+) -> ExitCode {
+    match Options::parse().execute(command, &(Rc::new(start) as Rc<Start<S>>)) {
+        Ok(Verdict::Violated) => ExitCode::from(VIOLATED),
+        Ok(_) => ExitCode::SUCCESS,
+        Err(refusal) => {
+            // There is no place left to report a failure to.
+            drop(writeln!(io::stderr(), "error: {}", refusal.sentence));
+            ExitCode::from(refusal.code)
+        }
+    }
+}
+
+/// Puts a push server through hours of traffic on virtual time, and judges every frame
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "Unless told otherwise: day with 100 clients for 2h, a push every 5m; a file has its own values\n\n\
+        Exit codes: 0 all held, 1 could not run, 2 wrong options, 100 a guarantee was violated, 104 a scenario file\n\
+        with a mistake"
+)]
+struct Options {
+    /// What the clients do: a name of `carillon-sim list`, or a TOML file (with a / in its name, or .toml at its end)
+    #[arg(long, value_name = "NAME|FILE")]
+    scenario: Option<Source>,
+
+    /// How many clients there are, such as 500, 10k or 1m
+    #[arg(long, value_name = "COUNT", value_parser = parse_clients)]
+    clients: Option<u32>,
+
+    /// Virtual time, such as 90s, 24h or 1h30m
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_span)]
+    duration: Option<Duration>,
+
+    /// Time between two pushes
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    period: Option<Duration>,
+
+    /// What decides the run: a number, or a commit hash
+    #[arg(long, value_name = "SEED", value_parser = parse_seed, default_value = "1")]
+    seed: u64,
+}
+
+/// Why there is no verdict.
+struct Refusal {
+    code: u8,
+    sentence: String,
+}
+
+impl Options {
+    fn execute<S: Service + 'static>(&self, command: &str, start: &Rc<Start<S>>) -> Result<Verdict, Refusal> {
+        let scenario = self.scenario()?;
+        let (outcome, wall) = clocked(|| judge(&scenario, self.seed, start, How::default()))?;
+        let run = Run { arm: Arm::Paused, scenario: &scenario, seed: self.seed, wall };
+        let repeat = run.repeat_as(command, &DEFAULTS, None);
+        let mut report =
+            TextReport { run, outcome: &outcome, palette: Palette::Plain }.repeated_by(&repeat).to_string();
+        if let Some(first) = outcome.score.violations.first() {
+            let violations = ViolationReport { outcome: &outcome, palette: Palette::Plain };
+            let story = Story::told(first, &scenario, |how| judge(&scenario, self.seed, start, how))?;
+            report.push_str(&format!("\n{violations}\n{story}\nTo see it again:  {repeat}\n"));
+        }
+        print(&report)?;
+        Ok(Verdict::of_run(&outcome))
+    }
+
+    fn scenario(&self) -> Result<Scenario, Refusal> {
+        let wishes = Wishes { clients: self.clients, duration: self.duration, period: self.period };
+        let recipe = Recipe::new(self.scenario.as_ref(), wishes, DEFAULTS).map_err(|error| {
+            let code = if matches!(error, LoadError::Mistake(..)) { UNREADABLE } else { 1 };
+            Refusal { code, sentence: error.to_string() }
+        })?;
+        recipe.scenario(self.seed).map_err(|sentence| Refusal { code: 2, sentence })
+    }
+}
+
+/// One run, with a server that is started for it.
+fn judge<S: Service + 'static>(
+    scenario: &Scenario,
+    seed: u64,
+    start: &Rc<Start<S>>,
+    how: How,
+) -> Result<Outcome, Refusal> {
+    let (terms, start) = (scenario.clone(), Rc::clone(start));
+    let target = PausedTarget::new(scenario.wall_origin, move |clock| start(&terms, clock))?;
+    Ok(run_target(scenario, target, &Rng::new(seed), how, |_| ()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the speeds of the report are figures of the wall clock")]
+fn clocked(run: impl FnOnce() -> Result<Outcome, Refusal>) -> Result<(Outcome, Duration), Refusal> {
+    let start = Instant::now();
+    Ok((run()?, start.elapsed()))
+}
+
+/// A reader who has seen enough is no error.
+fn print(report: &str) -> Result<(), Refusal> {
+    match io::stdout().lock().write_all(report.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self { code: 1, sentence: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn the_repeat_line_reads_back_as_the_run_that_it_repeats() {
+        for arguments in [
+            "trial --seed 1",
+            "trial --scenario slow --seed 7",
+            "trial --scenario swarm --clients 30 --for 1h --period 1m --seed 9",
+        ] {
+            let options = Options::try_parse_from(arguments.split(' ')).unwrap();
+            let scenario = options.scenario().map_err(|refusal| refusal.sentence).unwrap();
+            let run = Run { arm: Arm::Paused, scenario: &scenario, seed: options.seed, wall: Duration::ZERO };
+            assert_eq!(run.repeat_as("trial", &DEFAULTS, None), arguments);
+        }
+    }
+}
