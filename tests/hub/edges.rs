@@ -121,6 +121,15 @@ fn any_input_in_time_keeps_a_client_and_it_is_pinged_once_per_silence() {
 }
 
 #[test]
+fn a_ping_that_was_refused_whole_is_one_ping_however_often_it_is_offered() {
+    let mut play = Play::of(&[Open, Cycle, Cycle, stall(0), Cycle, say(Subscribe)]);
+    for _ in 0..3 {
+        play.apply(&Cycle);
+        play.check();
+    }
+}
+
+#[test]
 fn a_handshake_has_its_timeout_and_then_the_close_timeout() {
     let mut play = Play::of(&[Connect { is_admitted: true }, Advance { ticks: HANDSHAKE_TIMEOUT - 1 }]);
     assert_eq!(play.heard(0), []);

@@ -30,6 +30,8 @@ pub(crate) struct Link {
     /// How many more bytes it takes.
     pub(super) room: usize,
     pub(super) is_blocked: bool,
+    /// Where in the stream the newest ping stands.
+    pinged_at: Option<usize>,
 }
 
 impl Recorder {
@@ -47,6 +49,7 @@ impl Recorder {
             is_shut: false,
             room: usize::MAX,
             is_blocked: false,
+            pinged_at: None,
         });
     }
 
@@ -71,7 +74,11 @@ impl Recorder {
 impl Wire for Recorder {
     fn send(&mut self, to: ConnectionId, bytes: &[u8]) -> usize {
         let who = self.holder(to);
-        if bytes == [PING, 0] {
+        // One that was refused whole is offered again as the first of the backlog, at the same place.
+        let link = &mut self.links[who];
+        let place = Some(link.taken.len());
+        if bytes == [PING, 0] && link.pinged_at != place {
+            link.pinged_at = place;
             self.pinged.push(who);
         }
         self.take(who, bytes)
