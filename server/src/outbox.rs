@@ -21,7 +21,9 @@ pub(crate) struct Outbox {
 enum Chunk {
     /// Whole frames, one behind the other.
     Frames(Vec<u8>),
-    /// One frame, or the response to a handshake: sent to its end once it was begun.
+    /// The response to a handshake: without it no frame means anything, so it is never dropped.
+    Response(Box<[u8]>),
+    /// One frame, sent to its end once it was begun.
     Whole(Arc<[u8]>),
 }
 
@@ -29,6 +31,7 @@ impl Chunk {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Frames(bytes) => bytes,
+            Self::Response(bytes) => bytes,
             Self::Whole(bytes) => bytes,
         }
     }
@@ -42,6 +45,14 @@ impl Outbox {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.chunks.is_empty()
+    }
+
+    /// Queues the rest of the response to a handshake, of which `sent` bytes are on their way.
+    pub(crate) fn push_response(&mut self, response: &[u8], sent: usize) {
+        debug_assert!(self.is_empty(), "nothing comes before the response");
+        self.sent = sent;
+        self.unsent = response.len() - sent;
+        self.chunks.push_back(Chunk::Response(response.into()));
     }
 
     /// Queues the rest of a shared frame, of which `sent` bytes are on their way.
@@ -86,7 +97,8 @@ impl Outbox {
 
     /// Drops every frame of which nothing was sent; a frame that was begun stays, else the stream would be torn.
     pub(crate) fn discard_unbegun(&mut self) {
-        if self.sent == 0 {
+        let is_response = matches!(self.chunks.front(), Some(Chunk::Response(_)));
+        if self.sent == 0 && !is_response {
             self.chunks.clear();
         }
         self.chunks.truncate(1);

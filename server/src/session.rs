@@ -254,7 +254,7 @@ impl Session {
             Answer::Upgrade { .. } if !is_admitted => self.refuse(Refusal::Full, cx),
             Answer::Upgrade { response, consumed } => {
                 *input = &input[consumed - before..];
-                cx.scratch.output.extend_from_slice(response.as_bytes());
+                self.send_response(response.as_bytes(), cx);
                 self.phase = Phase::Open { is_pinged: false, is_stalled: false };
                 self.deadline = Timestamp::MAX;
                 self.subscribed_since = cx.now.at;
@@ -370,6 +370,13 @@ impl Session {
         }
         if outbox.is_empty() {
             self.outbox = None;
+        }
+    }
+
+    fn send_response<W: Wire>(&mut self, response: &[u8], cx: &mut Context<'_, W>) {
+        let sent = cx.wire.send(cx.id, response);
+        if sent < response.len() {
+            self.outbox.get_or_insert_default().push_response(response, sent);
         }
     }
 
