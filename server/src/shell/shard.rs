@@ -17,7 +17,7 @@ use crate::shell::connection::Connection;
 use crate::shell::fanout::Fanout;
 use crate::shell::log::Log;
 use crate::shell::socket::Socket;
-use crate::shell::streams::Streams;
+use crate::shell::streams::{Slot, Streams};
 use crate::time::{Now, Timestamp};
 
 /// What one read takes at most, in bytes. All connections of a shard share the one buffer; a client whose answers are
@@ -73,6 +73,11 @@ impl<S: Socket> Clone for Shard<S> {
 }
 
 impl<S: Socket> Shard<S> {
+    /// What an idle connection holds of a shard beside its hub's [`Hub::FOOTPRINT`], by part, in bytes; what tokio needs
+    /// for a task and a socket comes on top.
+    pub const FOOTPRINT: [(&str, usize); 2] =
+        [("slot with the stream", size_of::<Slot<S>>()), ("future of the task", size_of::<Connection<S>>())];
+
     /// A shard without connections, which delivers the pushes of `announcer`. `seed` decides the jitter of its pings.
     ///
     /// # Errors
