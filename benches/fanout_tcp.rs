@@ -88,40 +88,50 @@ impl Path {
     }
 }
 
-/// Processor time of one round on each path, in µs per delivery.
-type Rounds = [f64; Path::ALL.len()];
+/// What one delivery of a round cost, in µs: of the server's thread, and of the kernel's that helps it receive.
+#[derive(Clone, Copy)]
+struct Cost {
+    own: f64,
+    helper: f64,
+}
 
-/// Interleaved rounds, and a row of the table about them.
+/// One round on each path.
+type Rounds = [Cost; Path::ALL.len()];
+
+/// Interleaved rounds, and the rows of the table about them.
 fn compare(arena: &mut Arena) -> String {
-    let mut rounds = || Path::ALL.map(|path| arena.each(path));
-    let rounds: Vec<Rounds> = (0..WARM_UP + PAIRS).map(|_| rounds()).skip(WARM_UP).collect();
-    let each = Path::ALL.map(|path| Spread::of(rounds.iter().map(|round| round[path as usize])));
-    let ratio =
-        |of: Path, to: Path| Spread::of(rounds.iter().map(|round| round[of as usize] / round[to as usize]));
-    let plain = Path::Plain as usize;
-    let noise = Spread::of(rounds.windows(2).map(|two| two[1][plain] / two[0][plain]));
-    let ratios = [
-        ratio(Path::Portable, Path::Plain),
-        ratio(Path::Batched, Path::Plain),
-        ratio(Path::Batched, Path::Bare),
-        noise,
-    ];
-    let columns = each.iter().chain(&ratios);
-    let columns: String = columns.map(|spread| format!(" {spread} |")).collect();
-    format!("| {} |{columns}", arena.connections)
+    let rounds: Vec<Rounds> = (0..WARM_UP + PAIRS).map(|turn| arena.rounds(turn)).skip(WARM_UP).collect();
+    Path::ALL.map(|path| row(arena.connections, path, &rounds)).concat()
+}
+
+fn row(connections: u32, path: Path, rounds: &[Rounds]) -> String {
+    let own = Spread::of(rounds.iter().map(|round| round[path as usize].own));
+    let helper = Spread::of(rounds.iter().map(|round| round[path as usize].helper)).median;
+    let (plain, bare) = (ratio(rounds, path, Path::Plain), ratio(rounds, path, Path::Bare));
+    format!("| {connections} | {} | {own} | {helper:.2} | {plain} | {bare} |\n", path.name())
+}
+
+/// Each round to the other path's in the same turn, or to the same path's in the turn before.
+fn ratio(rounds: &[Rounds], of: Path, to: Path) -> Spread {
+    let is_itself = of as usize == to as usize;
+    let others = &rounds[usize::from(is_itself)..];
+    Spread::of(
+        others
+            .iter()
+            .zip(rounds)
+            .map(|(of_round, to_round)| of_round[of as usize].own / to_round[to as usize].own),
+    )
 }
 
 fn print_table(rows: &[String]) {
     println!(
-        "Processor time per delivery in µs, and ratios: median of {PAIRS} interleaved rounds (least … most)\n"
+        "Processor time per delivery in µs, and its ratio to that of the bare loops: median of {PAIRS} interleaved \
+         rounds (least … most). A loop is compared with its own round before.\n"
     );
     println!(
-        "| connections | plain | portable | batched | bare | portable : plain | batched : plain | batched : bare \
-         | plain : plain |"
+        "| connections | path | server's thread | ksoftirqd | to plain | to bare |\n|---|---|---|---|---|---|"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
-    rows.iter().for_each(|row| println!("{row}"));
-    println!();
+    println!("{}", rows.concat());
 }
 
 /// The same rounds for criterion, which compares them with those of its last run.
@@ -174,9 +184,22 @@ impl Arena {
         Self { connections, runtime, shard, announcer, clock, sockets, ring, clients }
     }
 
-    /// Processor time of one round, in µs per delivery.
-    fn each(&mut self, path: Path) -> f64 {
-        self.round(path).as_secs_f64() * 1e6 / f64::from(self.connections)
+    /// A round on each path. Each turn begins with another one, as a round leaves its traces in caches and sockets.
+    fn rounds(&mut self, turn: usize) -> Rounds {
+        let mut rounds = [Cost { own: 0.0, helper: 0.0 }; Path::ALL.len()];
+        let paths = Path::ALL.iter().cycle().skip(turn % Path::ALL.len());
+        for &path in paths.take(Path::ALL.len()) {
+            rounds[path as usize] = self.cost(path);
+        }
+        rounds
+    }
+
+    fn cost(&mut self, path: Path) -> Cost {
+        let before = machine::softirq_time();
+        let own = self.round(path);
+        let helper = machine::softirq_time() - before;
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(self.connections);
+        Cost { own: each(own), helper: each(helper) }
     }
 
     /// Processor time of one frame to everybody.

@@ -1,5 +1,5 @@
 //! Resident memory of the server's process per idle connection: when all are open, and again after each of them has
-//! sent, at the same time as all others, one message of 60 KB and read its echo.
+//! sent, at the same time as all others, one message of 60 KB and read its echo; and what an idle one is spent on.
 //!
 //! The server is the one that `carillon serve` runs, in a process of its own; the clients are another one.
 
@@ -12,8 +12,9 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use carillon_server::Hub;
 use carillon_server::protocol::ECHO_PREFIX;
-use carillon_server::shell::{Options, process};
+use carillon_server::shell::{Options, Shard, process};
 
 use support::child::{self, Child};
 use support::{clients, machine, requests};
@@ -55,11 +56,21 @@ fn print_table() {
     println!("Resident memory of the server's process, {CONNECTIONS} connections on one shard:\n");
     println!("| | MiB | KiB per connection |\n|---|---|---|");
     println!("| one connection | {:.1} | |", before as f64 / MEBI);
+    let each = |memory: u64| (memory as f64 - before as f64) / CONNECTIONS as f64;
     for (name, memory) in [("idle", idle), ("idle again after 60 KB each", again)] {
-        let each = (memory as f64 - before as f64) / 1024.0 / CONNECTIONS as f64;
-        println!("| {name} | {:.1} | {each:.2} |", memory as f64 / MEBI);
+        println!("| {name} | {:.1} | {:.2} |", memory as f64 / MEBI, each(memory) / 1024.0);
     }
-    println!();
+    print_parts(each(idle));
+}
+
+/// What an idle connection of so many bytes is spent on.
+fn print_parts(each: f64) {
+    let parts = Hub::FOOTPRINT.iter().chain(&Shard::<tokio::net::TcpStream>::FOOTPRINT);
+    println!("\n| part of an idle connection | bytes |\n|---|---|");
+    parts.clone().for_each(|(name, bytes)| println!("| {name} | {bytes} |"));
+    let known: usize = parts.map(|(_, bytes)| bytes).sum();
+    println!("| tokio's part of task and socket, allocator | {:.0} |", each - known as f64);
+    println!("| together, measured | {each:.0} |\n");
 }
 
 const MEBI: f64 = (1 << 20) as f64;

@@ -7,11 +7,13 @@
 //! | `hub/recorder.rs` | the hub's wire, which writes everything down |
 //! | `hub/model.rs` | the naive hub that it is compared with |
 //! | `hub/edges.rs` | single scripts: both sides of each limit |
+//! | `hub/rotation.rs` | who comes first in a fan-out |
 
 mod edges;
 mod model;
 mod play;
 mod recorder;
+mod rotation;
 mod script;
 
 use carillon_server::Census;

@@ -118,6 +118,13 @@ pub struct Census {
 }
 
 impl Hub {
+    /// What an idle connection holds of a hub, by part, in bytes.
+    pub const FOOTPRINT: [(&str, usize); 3] = [
+        ("session", size_of::<Option<Session>>()),
+        ("subscription", size_of::<Subscription>()),
+        ("timer", Timers::EACH),
+    ];
+
     /// A hub without connections. `seed` decides the jitter of its pings and nothing else.
     ///
     /// # Errors

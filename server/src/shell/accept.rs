@@ -65,6 +65,9 @@ impl Gate {
 }
 
 /// Accepts for ever and spreads the sockets over the shards in turn.
+///
+/// It runs on a thread that serves nobody, so that a storm of clients is taken as fast as the kernel hands them over, and
+/// costs a shard its arrivals only.
 pub(super) async fn accept_all(
     listener: &TcpListener,
     gate: &Gate,

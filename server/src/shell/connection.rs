@@ -34,7 +34,7 @@ impl<S: Socket> Future for Connection<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let ticket = self.ticket;
-        self.shard.with(|state, now| state.drive(ticket, now, cx))
+        self.shard.turn(|state, now| state.drive(ticket, now, cx))
     }
 }
 

@@ -22,7 +22,8 @@ use crate::shell::log::Journal;
 use crate::shell::options::Options;
 use crate::shell::shard::Shard;
 
-/// Connections that the kernel holds until they are accepted; it cuts this to its own limit.
+/// Connections that the kernel holds until they are accepted, for when all clients come back at once. Linux cuts this to
+/// `net.core.somaxconn`, 4,096 unless somebody has raised it; who finds no room tries again a second later.
 const BACKLOG: u32 = 16_384;
 
 /// What a drain may take beyond the close timeout before the server ends without those who are left.
@@ -184,6 +185,8 @@ impl ShardThread {
 }
 
 /// Serves until no more connections can arrive, then drains.
+///
+/// Arrivals are taken 128 at a time, which is what tokio grants a task before others have their turn.
 async fn serve_arrivals(shard: Shard<TcpStream>, mut arrivals: UnboundedReceiver<Arrival>) {
     tokio::task::spawn_local(shard.run());
     while let Some(Arrival { stream, place }) = arrivals.recv().await {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -16,12 +17,16 @@ use crate::shell::connection::Connection;
 use crate::shell::fanout::Fanout;
 use crate::shell::log::Log;
 use crate::shell::socket::Socket;
-use crate::shell::streams::Streams;
+use crate::shell::streams::{Slot, Streams};
 use crate::time::{Now, Timestamp};
 
 /// What one read takes at most, in bytes. All connections of a shard share the one buffer; a client whose answers are
 /// refused holds at most this much of its input.
 const READ_BUFFER: usize = 16 << 10;
+
+/// How late, at most, something due is begun or goes on while other tasks of the thread want their turn: whoever comes
+/// next then does a slice of it first. In a storm of handshakes thousands of tasks may wait before [`Shard::run`] does.
+const LATENESS: Duration = Duration::from_millis(5);
 
 /// One single-threaded part of a server: a hub and its streams. A clone is another handle to the same shard.
 ///
@@ -49,6 +54,16 @@ pub(super) struct State<S> {
     next_cycle: Timestamp,
     /// What [`Shard::run`] sleeps until.
     alarm: Timestamp,
+    /// When the last slice of what was due was done.
+    last_slice: Timestamp,
+}
+
+impl<S: Socket> State<S> {
+    /// Whether the hub has waited too long for its next slice.
+    fn is_late(&self, now: Now) -> bool {
+        let due = self.hub.poll_timeout().unwrap_or(Timestamp::MAX).min(self.next_cycle);
+        now.at.since(due.max(self.last_slice)) > LATENESS
+    }
 }
 
 impl<S: Socket> Clone for Shard<S> {
@@ -58,6 +73,11 @@ impl<S: Socket> Clone for Shard<S> {
 }
 
 impl<S: Socket> Shard<S> {
+    /// What an idle connection holds of a shard beside its hub's [`Hub::FOOTPRINT`], by part, in bytes; what tokio needs
+    /// for a task and a socket comes on top.
+    pub const FOOTPRINT: [(&str, usize); 2] =
+        [("slot with the stream", size_of::<Slot<S>>()), ("future of the task", size_of::<Connection<S>>())];
+
     /// A shard without connections, which delivers the pushes of `announcer`. `seed` decides the jitter of its pings.
     ///
     /// # Errors
@@ -77,6 +97,7 @@ impl<S: Socket> Shard<S> {
             cycle: 0,
             next_cycle: Timestamp::ZERO,
             alarm: Timestamp::ZERO,
+            last_slice: Timestamp::ZERO,
         };
         Ok(Self(Rc::new(Inner {
             state: RefCell::new(state),
@@ -177,14 +198,29 @@ impl<S: Socket> Shard<S> {
     /// Does one slice of what is due, and says when to come again.
     fn tick(&self) -> (Timestamp, Now) {
         self.with(|state, now| {
-            if now.at >= state.next_cycle {
-                self.collect_pushes(state, now);
-            }
-            state.hub.handle_timeout(now, &mut state.streams);
-            let next = state.hub.poll_timeout().unwrap_or(Timestamp::MAX);
-            state.alarm = next.min(state.next_cycle);
+            self.slice(state, now);
             (state.alarm, now)
         })
+    }
+
+    /// The turn of one connection's task.
+    pub(super) fn turn<R>(&self, act: impl FnOnce(&mut State<S>, Now) -> R) -> R {
+        self.with(|state, now| {
+            if state.is_late(now) {
+                self.slice(state, now);
+            }
+            act(state, now)
+        })
+    }
+
+    fn slice(&self, state: &mut State<S>, now: Now) {
+        if now.at >= state.next_cycle {
+            self.collect_pushes(state, now);
+        }
+        state.hub.handle_timeout(now, &mut state.streams);
+        let next = state.hub.poll_timeout().unwrap_or(Timestamp::MAX);
+        state.alarm = next.min(state.next_cycle);
+        state.last_slice = now.at;
     }
 
     /// Hands new pushes to the hub. The announcer is held for the question alone.

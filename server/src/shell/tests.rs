@@ -258,6 +258,32 @@ async fn commands_are_served_between_the_slices_of_a_fan_out() {
     .await;
 }
 
+/// A storm of handshakes wakes thousands of tasks before the timer loop has its turn; here that never comes.
+#[tokio::test(start_paused = true)]
+async fn a_push_that_waits_for_others_to_be_served_waits_five_milliseconds_for_a_slice() {
+    let stage = Stage::<Scripted>::new(quiet());
+    let mut timers = by_hand::spawn(stage.shard.run());
+    assert_pending!(timers.poll());
+    let peers: Vec<_> = (0..=SLICE).map(|_| Peer::upgrading()).collect();
+    let mut tasks: Vec<_> =
+        peers.iter().map(|peer| by_hand::spawn(stage.shard.serve(peer.stream(), true))).collect();
+    let mut turn = || tasks.iter_mut().for_each(|task| assert_pending!(task.poll()));
+    let pushed = || peers.iter().filter(|peer| peer.received() == push(1)).count();
+    turn();
+    assert_eq!(pushed(), 0, "the response is no push");
+    tokio::time::advance(PERIOD - Duration::from_millis(1)).await;
+    // The handshakes that have not timed out are two slices.
+    (0..2).for_each(|_| assert_pending!(timers.poll()));
+    tokio::time::advance(Duration::from_millis(6)).await;
+    turn();
+    assert_eq!(pushed(), 0, "5 ms is in time");
+    for (passed, served) in [(1, SLICE), (5, 0), (1, 1)] {
+        tokio::time::advance(Duration::from_millis(passed)).await;
+        turn();
+        assert_eq!(pushed(), served);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_says_nothing_is_told_and_then_cut_off() {
     on_stage(Config::default(), async |stage| {
