@@ -41,7 +41,11 @@ pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
     let run = Run { arm: script.arm, scenario: &script.scenario, seed: script.seed, wall };
     let repeat = format!("cargo sim replay {}", options.file.display());
     let is_text_wanted = json.leaves_stdout();
-    json.write(&Summary { command: "replay", repeat: repeat.clone(), ..Summary::new(&run, &outcome) })?;
+    json.write(&Summary {
+        command: "replay".into(),
+        repeat: repeat.clone(),
+        ..Summary::new(&run, &outcome)
+    })?;
     if is_text_wanted {
         terminal::print(&report(&script, &run, &outcome, &repeat)?)?;
     }

@@ -13,7 +13,7 @@ mod words;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::run::Arm;
 use crate::scenario::Scenario;
@@ -21,7 +21,7 @@ use crate::score::Tally;
 use crate::world::Outcome;
 
 pub use coverage::{CoverageEntry, CoverageTable};
-pub use json::{GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Summary, ViolationEntry};
+pub use json::{GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Shard, Summary, ViolationEntry};
 pub use repeat::{DEFAULT_CLIENTS, DEFAULT_DURATION, DEFAULT_PERIOD, DEFAULT_SCENARIO};
 pub use story::Story;
 pub use sweep::{SweepReport, SweepSummary, describe_failure};
@@ -54,7 +54,7 @@ impl Run<'_> {
 }
 
 /// Whether a promise was kept, as far as the run can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It was put to the test and held every time.
