@@ -2,6 +2,7 @@
 
 mod choice;
 mod connect;
+mod exit;
 mod explain;
 mod list;
 mod output;
@@ -18,18 +19,11 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// A guarantee was violated. 0 says that none was, 1 that the run could not be done, 2 that the options make no sense.
-const VIOLATED: u8 = 100;
-
-/// A sweep never put a guarantee to a test that its scenario promises.
-const UNCOVERED: u8 = 99;
-
-/// A file can be read, but not understood.
-const UNREADABLE: u8 = 104;
+use self::exit::Exit;
 
 /// Puts a push server through days of traffic in seconds, and judges every frame
 #[derive(Debug, Parser)]
-#[command(name = "carillon-sim", version, arg_required_else_help = true)]
+#[command(name = "carillon-sim", version, arg_required_else_help = true, after_help = exit::help(""))]
 struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -77,17 +71,16 @@ pub(crate) fn main() -> ExitCode {
         Command::Sweep(options) => ("sweep", sweep::execute(&options)),
     };
     match result {
-        Ok(code) => code,
-        Err(Failure::Impossible(sentence)) => {
-            terminal::complain(&format!("error: {sentence}"));
-            ExitCode::FAILURE
-        }
-        Err(Failure::Unreadable(sentence)) => {
-            terminal::complain(&format!("error: {sentence}"));
-            ExitCode::from(UNREADABLE)
-        }
+        Ok(exit) => exit.into(),
+        Err(Failure::Impossible(sentence)) => end(Exit::Impossible, &sentence),
+        Err(Failure::Unreadable(sentence)) => end(Exit::Unreadable, &sentence),
         Err(Failure::Usage(sentence)) => usage_error(name, &sentence).exit(),
     }
+}
+
+fn end(exit: Exit, sentence: &str) -> ExitCode {
+    terminal::complain(&format!("error: {sentence}"));
+    exit.into()
 }
 
 /// The error that clap would give, had it known that these values do not go together.
@@ -110,7 +103,7 @@ mod tests {
     #[test]
     fn a_usage_error_names_the_subcommand_and_ends_with_2() {
         let error = usage_error("run", "this cannot be");
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
         let text = error.to_string();
         assert!(text.starts_with("error: this cannot be\n"), "{text}");
         assert!(text.contains("carillon-sim run [OPTIONS]"), "{text}");
