@@ -3,6 +3,7 @@
 mod checker;
 mod client;
 mod codec;
+pub mod compare;
 pub mod connect;
 mod core_arm;
 mod coverage;
@@ -14,6 +15,7 @@ mod link;
 pub mod metrics;
 mod model;
 mod network;
+pub mod page;
 pub mod paused;
 mod payloads;
 mod peer;

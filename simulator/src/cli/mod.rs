@@ -1,13 +1,16 @@
 //! The command line: one file, one subcommand.
 
 mod choice;
+mod compare;
 mod connect;
 mod exit;
 mod explain;
 mod list;
+mod merge;
 mod output;
 mod progress;
 mod replay;
+mod report;
 mod run;
 mod shrink;
 mod story;
@@ -32,12 +35,18 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say whether a server has become worse: reports of runs before against those of runs after
+    Compare(compare::Options),
     /// Talk to a real server as the app would: `on` and `off` flip the switch, other lines are sent, `quit` leaves
     Connect(connect::Options),
     /// Tell the story of a violation: what the client and the server did, and what was due
     Explain(explain::Options),
     /// List the built-in scenarios
     List,
+    /// Add up the reports of the parts of a load that several machines made
+    Merge(merge::Options),
+    /// Make a page of a report, for people
+    Report(report::Options),
     /// Run a script again: a file that `shrink` or a person has written
     Replay(replay::Options),
     /// Run a scenario on virtual time, and hold the server to its guarantees
@@ -62,9 +71,12 @@ enum Failure {
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
     let (name, result) = match Cli::parse().command {
+        Command::Compare(options) => ("compare", compare::execute(&options)),
         Command::Connect(options) => ("connect", connect::execute(&options)),
         Command::Explain(options) => ("explain", explain::execute(&options)),
         Command::List => ("list", list::execute()),
+        Command::Merge(options) => ("merge", merge::execute(&options)),
+        Command::Report(options) => ("report", report::execute(&options)),
         Command::Replay(options) => ("replay", replay::execute(&options)),
         Command::Run(options) => ("run", run::execute(&options)),
         Command::Shrink(options) => ("shrink", shrink::execute(&options)),
