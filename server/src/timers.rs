@@ -27,7 +27,7 @@ pub(crate) struct Timers {
 
 impl Timers {
     /// What one slot costs, in bytes: its entry, and which of them counts.
-    pub(crate) const EACH: usize = size_of::<Reverse<(Timestamp, u32)>>() + size_of::<Timestamp>();
+    pub(crate) const EACH: usize = size_of::<u32>() + size_of::<Timestamp>();
 
     /// Deadlines are rounded up to multiples of `granularity`, so that sessions share their wake-ups.
     pub(crate) fn new(granularity: Duration) -> Self {

@@ -2,7 +2,6 @@
 
 use std::future::pending;
 use std::io::{self, ErrorKind};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use carillon_simulator::connect::{self, ConnectError};
@@ -14,6 +13,7 @@ use tokio::signal::ctrl_c;
 use tokio::time::sleep;
 
 use super::Failure;
+use super::exit::Exit;
 
 /// How many typed bytes wait for the client.
 const KEYBOARD: usize = 4096;
@@ -36,16 +36,16 @@ pub(crate) struct Options {
 }
 
 /// Talks until the person has had enough.
-pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
+pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Impossible(format!("cannot start: {error}")))?;
     let result = runtime.block_on(talk(options));
     // The thread that reads standard input cannot be stopped, so nobody waits for it.
     runtime.shutdown_background();
     match result {
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(()) => Ok(Exit::Held),
         // Whoever read what is printed has seen enough.
-        Err(ConnectError::Terminal(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(ConnectError::Terminal(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Held),
         Err(error @ ConnectError::Url { .. }) => Err(Failure::Usage(error.to_string())),
         Err(error) => Err(Failure::Impossible(error.to_string())),
     }

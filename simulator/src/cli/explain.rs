@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use carillon_simulator::Script;
 use carillon_simulator::explain::Explanation;
@@ -10,13 +9,11 @@ use carillon_simulator::units::parse_seed;
 use clap::Args;
 
 use super::choice::Choice;
-use super::{Failure, VIOLATED, replay, shrink, terminal};
+use super::exit::{self, Exit};
+use super::{Failure, replay, shrink, terminal};
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(
-    after_help = "Exit codes: 0 nothing broke, 1 could not run, 2 wrong options, 100 a guarantee was violated, 104 a\n\
-        file with a mistake"
-)]
+#[command(after_help = exit::help(""))]
 pub(crate) struct Options {
     /// A script; without one the run of --seed is made small first
     #[arg(value_name = "FILE", required_unless_present = "seed")]
@@ -35,7 +32,7 @@ pub(crate) struct Options {
 }
 
 /// Plays, and tells.
-pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
+pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let Some((script, repeat)) = options.script()? else {
         return nothing();
     };
@@ -52,12 +49,12 @@ pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
         None => terminal::print(&format!("{explanation}\nTo see it again:  {repeat}\n"))?,
         Some(path) => write(path, &explanation)?,
     }
-    Ok(ExitCode::from(VIOLATED))
+    Ok(Exit::Violated)
 }
 
-fn nothing() -> Result<ExitCode, Failure> {
+fn nothing() -> Result<Exit, Failure> {
     terminal::print("nothing to explain: no guarantee was violated\n")?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Held)
 }
 
 fn write(path: &Path, explanation: &Explanation) -> Result<(), Failure> {

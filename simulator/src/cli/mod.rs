@@ -1,12 +1,16 @@
 //! The command line: one file, one subcommand.
 
 mod choice;
+mod compare;
 mod connect;
+mod exit;
 mod explain;
 mod list;
+mod merge;
 mod output;
 mod progress;
 mod replay;
+mod report;
 mod run;
 mod shrink;
 mod story;
@@ -15,13 +19,14 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use carillon_simulator::exit::{UNCOVERED, UNREADABLE, VIOLATED};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use self::exit::Exit;
+
 /// Puts a push server through days of traffic in seconds, and judges every frame
 #[derive(Debug, Parser)]
-#[command(name = "carillon-sim", version, arg_required_else_help = true)]
+#[command(name = "carillon-sim", version, arg_required_else_help = true, after_help = exit::help(""))]
 struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -30,12 +35,18 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say whether a server has become worse: reports of runs before against those of runs after
+    Compare(compare::Options),
     /// Talk to a real server as the app would: `on` and `off` flip the switch, other lines are sent, `quit` leaves
     Connect(connect::Options),
     /// Tell the story of a violation: what the client and the server did, and what was due
     Explain(explain::Options),
     /// List the built-in scenarios
     List,
+    /// Add up the reports of the parts of a load that several machines made
+    Merge(merge::Options),
+    /// Make a page of a report, for people
+    Report(report::Options),
     /// Run a script again: a file that `shrink` or a person has written
     Replay(replay::Options),
     /// Run a scenario on virtual time, and hold the server to its guarantees
@@ -60,26 +71,28 @@ enum Failure {
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
     let (name, result) = match Cli::parse().command {
+        Command::Compare(options) => ("compare", compare::execute(&options)),
         Command::Connect(options) => ("connect", connect::execute(&options)),
         Command::Explain(options) => ("explain", explain::execute(&options)),
         Command::List => ("list", list::execute()),
+        Command::Merge(options) => ("merge", merge::execute(&options)),
+        Command::Report(options) => ("report", report::execute(&options)),
         Command::Replay(options) => ("replay", replay::execute(&options)),
         Command::Run(options) => ("run", run::execute(&options)),
         Command::Shrink(options) => ("shrink", shrink::execute(&options)),
         Command::Sweep(options) => ("sweep", sweep::execute(&options)),
     };
     match result {
-        Ok(code) => code,
-        Err(Failure::Impossible(sentence)) => {
-            terminal::complain(&format!("error: {sentence}"));
-            ExitCode::FAILURE
-        }
-        Err(Failure::Unreadable(sentence)) => {
-            terminal::complain(&format!("error: {sentence}"));
-            ExitCode::from(UNREADABLE)
-        }
+        Ok(exit) => exit.into(),
+        Err(Failure::Impossible(sentence)) => end(Exit::Impossible, &sentence),
+        Err(Failure::Unreadable(sentence)) => end(Exit::Unreadable, &sentence),
         Err(Failure::Usage(sentence)) => usage_error(name, &sentence).exit(),
     }
+}
+
+fn end(exit: Exit, sentence: &str) -> ExitCode {
+    terminal::complain(&format!("error: {sentence}"));
+    exit.into()
 }
 
 /// The error that clap would give, had it known that these values do not go together.
@@ -102,7 +115,7 @@ mod tests {
     #[test]
     fn a_usage_error_names_the_subcommand_and_ends_with_2() {
         let error = usage_error("run", "this cannot be");
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
         let text = error.to_string();
         assert!(text.starts_with("error: this cannot be\n"), "{text}");
         assert!(text.contains("carillon-sim run [OPTIONS]"), "{text}");

@@ -1,7 +1,6 @@
 //! `carillon-sim replay`: a script, played and judged like any run.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use carillon_simulator::report::{Run, Summary, TextReport, Verdict};
@@ -9,13 +8,12 @@ use carillon_simulator::scenario_file::LoadError;
 use carillon_simulator::{Outcome, Script, Trace};
 use clap::Args;
 
+use super::exit::{self, Exit};
 use super::output::{JsonOutput, TraceFile};
-use super::{Failure, VIOLATED, story, terminal};
+use super::{Failure, story, terminal};
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(
-    after_help = "Exit codes: 0 all held, 1 could not run, 100 a guarantee was violated, 104 a script with a mistake"
-)]
+#[command(after_help = exit::help(""))]
 pub(crate) struct Options {
     /// The script
     #[arg(value_name = "FILE")]
@@ -31,7 +29,7 @@ pub(crate) struct Options {
 }
 
 /// Plays and reports.
-pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
+pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let script = load(&options.file)?;
     let json = JsonOutput::open(options.json.as_deref())?;
     let trace = options.trace.as_deref().map(TraceFile::create).transpose()?;
@@ -41,14 +39,15 @@ pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
     let run = Run { arm: script.arm, scenario: &script.scenario, seed: script.seed, wall };
     let repeat = format!("cargo sim replay {}", options.file.display());
     let is_text_wanted = json.leaves_stdout();
-    json.write(&Summary { command: "replay", repeat: repeat.clone(), ..Summary::new(&run, &outcome) })?;
+    json.write(&Summary {
+        command: "replay".into(),
+        repeat: repeat.clone(),
+        ..Summary::new(&run, &outcome)
+    })?;
     if is_text_wanted {
         terminal::print(&report(&script, &run, &outcome, &repeat)?)?;
     }
-    Ok(match Verdict::of_run(&outcome) {
-        Verdict::Violated => ExitCode::from(VIOLATED),
-        _ => ExitCode::SUCCESS,
-    })
+    Ok(Exit::of(Verdict::of_run(&outcome)))
 }
 
 /// The script in a file.

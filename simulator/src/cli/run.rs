@@ -2,7 +2,6 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use carillon_simulator::report::{self, Run, Summary, TextReport, Verdict};
@@ -12,9 +11,10 @@ use carillon_simulator::{Outcome, Scenario, scenario_file};
 use clap::Args;
 
 use super::choice::{Choice, Defaults};
+use super::exit::{self, Exit};
 use super::output::{JsonOutput, TraceFile};
 use super::progress::simulate;
-use super::{Failure, VIOLATED, story, terminal};
+use super::{Failure, story, terminal};
 
 pub(super) const DEFAULTS: Defaults = Defaults {
     scenario: report::DEFAULT_SCENARIO,
@@ -27,11 +27,9 @@ pub(super) const DEFAULTS: Defaults = Defaults {
 const SEED_BITS: u32 = 48;
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(
-    after_help = "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values\n\n\
-        Exit codes: 0 all held, 1 could not run, 2 wrong options, 100 a guarantee was violated, 104 a scenario file\n\
-        with a mistake"
-)]
+#[command(after_help = exit::help(
+    "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values"
+))]
 pub(crate) struct Options {
     #[command(flatten)]
     choice: Choice,
@@ -59,13 +57,13 @@ pub(crate) struct Options {
 }
 
 /// Runs and reports.
-pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
+pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let seed = options.seed.unwrap_or_else(draw_seed);
     let scenario = options.scenario(seed)?;
     let mut run = Run { arm: options.choice.arm, scenario: &scenario, seed, wall: Duration::ZERO };
     if options.check {
         terminal::print(&format!("{}: can be run\n", scenario.name))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Held);
     }
     if options.seed.is_none() {
         // Before anything happens: should the server panic, this line is all that is left.
@@ -86,10 +84,7 @@ pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
         terminal::print(&report.to_string())?;
         terminal::print(&story::tell(&run, &outcome)?)?;
     }
-    Ok(match Verdict::of_run(&outcome) {
-        Verdict::Violated => ExitCode::from(VIOLATED),
-        _ => ExitCode::SUCCESS,
-    })
+    Ok(Exit::of(Verdict::of_run(&outcome)))
 }
 
 /// Runs, and notes the wall time that it took.
@@ -102,10 +97,10 @@ fn clocked(run: &mut Run<'_>, how: How) -> Result<Outcome, Failure> {
     result
 }
 
-fn dump(scenario: &Scenario) -> Result<ExitCode, Failure> {
+fn dump(scenario: &Scenario) -> Result<Exit, Failure> {
     let text = scenario_file::format(scenario).map_err(|error| Failure::Impossible(error.to_string()))?;
     terminal::print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Held)
 }
 
 impl Options {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use carillon_simulator::explain::promise;
@@ -15,19 +14,18 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::choice::Choice;
+use super::exit::{self, Exit};
 use super::progress::simulate;
 use super::run::DEFAULTS;
-use super::{Failure, VIOLATED, terminal};
+use super::{Failure, terminal};
 
 /// How long it may take; most of what can be gained is gained in the first second.
 const BUDGET: Duration = Duration::from_secs(30);
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(
-    after_help = "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values\n\n\
-        Exit codes: 0 nothing broke, 1 could not run, 2 wrong options, 100 a guarantee was violated, 104 a scenario\n\
-        file with a mistake"
-)]
+#[command(after_help = exit::help(
+    "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values"
+))]
 pub(crate) struct Options {
     #[command(flatten)]
     choice: Choice,
@@ -42,11 +40,11 @@ pub(crate) struct Options {
 }
 
 /// Runs, shrinks, and writes the script.
-pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
+pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let scenario = scenario(&options.choice, options.seed)?;
     let Some(shrunk) = shrink_seed(&options.choice, &scenario, options.seed)? else {
         terminal::print("nothing to shrink: no guarantee was violated\n")?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Held);
     };
     let repeat = run(&options.choice, &scenario, options.seed).repeat_line();
     match &options.output {
@@ -58,7 +56,7 @@ pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
             terminal::print(&summary(&shrunk, &scenario, path))?;
         }
     }
-    Ok(ExitCode::from(VIOLATED))
+    Ok(Exit::Violated)
 }
 
 /// The scenario that is asked for.

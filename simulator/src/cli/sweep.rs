@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -18,8 +17,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::choice::{Choice, Defaults};
+use super::exit::{self, Exit};
 use super::output::JsonOutput;
-use super::{Failure, UNCOVERED, VIOLATED, terminal};
+use super::{Failure, terminal};
 
 const DEFAULTS: Defaults = Defaults {
     scenario: "swarm",
@@ -34,11 +34,9 @@ const DEFAULT_SEEDS: u32 = 1000;
 const SILENCE: Duration = Duration::from_secs(10);
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(
-    after_help = "Unless told otherwise: swarm with 200 clients for 2h, a push every 5m; a file has its own values\n\n\
-        Exit codes: 0 all held, 1 could not run, 2 wrong options, 99 a promised meeting of hazard and guarantee never\n\
-        happened, 100 a guarantee was violated, 104 a scenario file with a mistake"
-)]
+#[command(after_help = exit::help(
+    "Unless told otherwise: swarm with 200 clients for 2h, a push every 5m; a file has its own values"
+))]
 pub(crate) struct Options {
     #[command(flatten)]
     choice: Choice,
@@ -65,7 +63,7 @@ pub(crate) struct Options {
 }
 
 /// Sweeps and reports.
-pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
+pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let recipe = options.choice.recipe(&DEFAULTS)?;
     let scenario = recipe.scenario(options.from).map_err(Failure::Usage)?;
     let seeds = options.seeds().map_err(Failure::Usage)?;
@@ -85,15 +83,15 @@ pub(crate) fn execute(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 /// A violation is worse than a seed that could not be run, and that is worse than a promise of coverage.
-fn verdict(report: &SweepReport<'_>) -> ExitCode {
+fn verdict(report: &SweepReport<'_>) -> Exit {
     if report.totals.is_violated() {
-        ExitCode::from(VIOLATED)
+        Exit::Violated
     } else if !report.totals.failures.is_empty() {
-        ExitCode::FAILURE
+        Exit::Impossible
     } else if report.broken_promises().is_some_and(|cells| !cells.is_empty()) {
-        ExitCode::from(UNCOVERED)
+        Exit::Crossed
     } else {
-        ExitCode::SUCCESS
+        Exit::Held
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which hazards met which guarantees, as a table and for machines.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::coverage::{Coverage, Hazard};
 use crate::guarantee::Guarantee;
@@ -14,10 +15,11 @@ const LABEL: usize = 17;
 const CELL: usize = 5;
 
 /// How often a guarantee was exercised on a connection that had met a hazard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CoverageEntry {
     /// What made the promise hard to keep.
-    pub hazard: &'static str,
+    pub hazard: Cow<'static, str>,
     /// `G1` to `G15`.
     pub guarantee: String,
     /// How often; never 0.
@@ -31,7 +33,7 @@ impl CoverageEntry {
             Hazard::ALL.into_iter().flat_map(|hazard| Guarantee::ALL.map(|guarantee| (hazard, guarantee)));
         cells
             .map(|(hazard, guarantee)| Self {
-                hazard: hazard.name(),
+                hazard: hazard.name().into(),
                 guarantee: guarantee.to_string(),
                 count: coverage.get(hazard, guarantee),
             })
@@ -97,6 +99,6 @@ mod tests {
         assert_eq!(CoverageTable { coverage: &coverage }.to_string(), expected);
         let entries = CoverageEntry::all(&coverage);
         assert_eq!(entries.len(), 3);
-        assert_eq!((entries[2].hazard, entries[2].count), ("reset_peer", 12_345_678));
+        assert_eq!((entries[2].hazard.as_ref(), entries[2].count), ("reset_peer", 12_345_678));
     }
 }

@@ -3,17 +3,20 @@
 //! Everything here is a pure function of a [`Run`] and its [`Outcome`]: no clock, no terminal, no file.
 
 mod coverage;
+mod file;
 mod json;
+mod merge;
 mod repeat;
 mod story;
+mod summary_text;
 mod sweep;
 mod text;
 mod violations;
-mod words;
+pub(crate) mod words;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::run::Arm;
 use crate::scenario::Scenario;
@@ -21,10 +24,12 @@ use crate::score::Tally;
 use crate::world::Outcome;
 
 pub use coverage::{CoverageEntry, CoverageTable};
-pub use json::{GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Summary, ViolationEntry};
+pub use file::{Document, ReadError};
+pub use json::{GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Shard, Summary, ViolationEntry};
 pub use repeat::{DEFAULT_CLIENTS, DEFAULT_DURATION, DEFAULT_PERIOD, DEFAULT_SCENARIO};
 pub use story::Story;
-pub use sweep::{SweepReport, SweepSummary, describe_failure};
+pub use summary_text::SummaryReport;
+pub use sweep::{FailureEntry, SweepEntry, SweepReport, SweepSummary, describe_failure};
 pub use text::{Palette, TextReport};
 pub use violations::ViolationReport;
 
@@ -54,7 +59,7 @@ impl Run<'_> {
 }
 
 /// Whether a promise was kept, as far as the run can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It was put to the test and held every time.

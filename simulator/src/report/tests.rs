@@ -182,7 +182,9 @@ fn the_json_has_every_field_of_its_schema() {
         "digest",
         "events",
         "guarantees",
+        "interrupted",
         "latency_ms",
+        "metrics",
         "observed_digest",
         "period_seconds",
         "races",
@@ -190,6 +192,7 @@ fn the_json_has_every_field_of_its_schema() {
         "scenario",
         "schema_version",
         "seed",
+        "thresholds",
         "verdict",
         "violations",
         "virtual_seconds",
@@ -202,6 +205,14 @@ fn the_json_has_every_field_of_its_schema() {
     assert_eq!(keys(&json["violations"][0]), violation);
     assert_eq!(keys(&json["races"]), ["close", "connect", "subscribe", "unsubscribe"]);
     assert_eq!(keys(&json["latency_ms"]), ["max", "mean", "p50", "p90", "p99", "p999"]);
+}
+
+#[test]
+fn the_json_reads_back_as_it_was_written() {
+    let scenario = Scenario::day(10_000, DAY, PERIOD);
+    let summary = Summary::new(&run(&scenario), &broken_outcome());
+    let text = serde_json::to_string(&summary).unwrap();
+    assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary);
 }
 
 #[test]

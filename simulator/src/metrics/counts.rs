@@ -1,0 +1,58 @@
+//! How often things happened.
+
+use serde::{Deserialize, Serialize};
+
+/// How often things happened, over all clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Connections that ended, whoever ended them.
+    pub closes: u64,
+    /// Handshakes that succeeded.
+    pub connects: u64,
+    /// Handshakes that were refused, failed, or took too long.
+    pub connect_failures: u64,
+    /// Pushes that reached a client.
+    pub deliveries: u64,
+    /// Pushes of a cycle beyond the first, on one connection.
+    pub duplicates: u64,
+    /// Replies that reached a client.
+    pub echoes: u64,
+    /// Pushes that a client was owed and never got.
+    pub lost: u64,
+    /// Connects of a client that had been connected before.
+    pub reconnects: u64,
+    /// Expectations that could be settled neither way.
+    pub undecided: u64,
+    /// Broken promises.
+    pub violations: u64,
+}
+
+impl Counts {
+    /// Adds the other one's.
+    pub fn merge(&mut self, other: &Self) {
+        // Taken apart, so that no field is forgotten.
+        let Self {
+            closes,
+            connects,
+            connect_failures,
+            deliveries,
+            duplicates,
+            echoes,
+            lost,
+            reconnects,
+            undecided,
+            violations,
+        } = *other;
+        self.closes += closes;
+        self.connects += connects;
+        self.connect_failures += connect_failures;
+        self.deliveries += deliveries;
+        self.duplicates += duplicates;
+        self.echoes += echoes;
+        self.lost += lost;
+        self.reconnects += reconnects;
+        self.undecided += undecided;
+        self.violations += violations;
+    }
+}
