@@ -11,6 +11,7 @@ pub mod guarantee;
 mod journal;
 mod limits;
 mod link;
+pub mod live;
 pub mod metrics;
 mod model;
 mod network;

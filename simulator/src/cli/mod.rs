@@ -1,6 +1,7 @@
 //! The command line: one file, one subcommand.
 
 mod choice;
+mod conform;
 mod connect;
 mod exit;
 mod explain;
@@ -32,6 +33,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Put a server on a real socket on trial: a verdict on each of its guarantees
+    Conform(conform::Options),
     /// Talk to a real server as the app would: `on` and `off` flip the switch, other lines are sent, `quit` leaves
     Connect(connect::Options),
     /// Tell the story of a violation: what the client and the server did, and what was due
@@ -62,6 +65,7 @@ enum Failure {
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
     let (name, result) = match Cli::parse().command {
+        Command::Conform(options) => ("conform", conform::execute(&options)),
         Command::Connect(options) => ("connect", connect::execute(&options)),
         Command::Explain(options) => ("explain", explain::execute(&options)),
         Command::List => ("list", list::execute()),

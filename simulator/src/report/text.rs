@@ -25,7 +25,7 @@ pub enum Palette {
 
 impl Palette {
     /// `text`, in the colour of the verdict.
-    pub(super) fn paint(self, verdict: Verdict, text: &str) -> String {
+    pub(crate) fn paint(self, verdict: Verdict, text: &str) -> String {
         let colour = match verdict {
             Verdict::Held => "32",
             Verdict::NotExercised | Verdict::Undecided => "33",
