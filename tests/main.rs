@@ -2,6 +2,7 @@
 
 mod arms;
 mod catalogue;
+mod conform;
 mod convictions;
 mod corpus;
 mod determinism;

@@ -139,13 +139,18 @@ pub(crate) struct Handshake {
 impl Handshake {
     /// A handshake whose key is drawn from `bits`.
     pub(crate) fn new(path: &str, bits: u64) -> Self {
+        Self::to("carillon.test", path, "", bits)
+    }
+
+    /// A handshake with this host; `further` fields end with a line feed each.
+    pub(crate) fn to(host: &str, path: &str, further: &str, bits: u64) -> Self {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         // Twenty-one digits and a last one of "AQgw" are the base64 form of some 16 bytes.
         let digits = (0..21).map(|place| DIGITS[(bits.rotate_left(place * 3) & 63) as usize] as char);
         let key: String = digits.chain("A==".chars()).collect();
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: carillon.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{further}\r\n"
         );
         let accept_field = format!("sec-websocket-accept: {}", derive_accept_key(key.as_bytes()));
         Self { request: request.into_bytes(), accept_field }

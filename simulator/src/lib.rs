@@ -14,6 +14,7 @@ pub mod guarantee;
 mod journal;
 mod limits;
 mod link;
+pub mod live;
 pub mod metrics;
 mod model;
 mod network;

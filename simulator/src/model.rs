@@ -151,6 +151,12 @@ impl Windows {
         }
     }
 
+    /// The same for a server that subscribes nobody of its own accord.
+    pub(crate) fn unsubscribed(mut self) -> Self {
+        self.wants = false;
+        self
+    }
+
     /// The client sends a command that ends at this offset of its stream.
     pub(crate) fn on_command(&mut self, command: Command, end: u64, now: Timestamp) {
         self.has_commanded = true;
@@ -200,6 +206,11 @@ impl Windows {
         self.quiet_from = if self.wants { u64::MAX } else { offset };
         self.fence = 0;
         std::mem::replace(&mut self.since, now)
+    }
+
+    /// The state that the newest command asks for.
+    pub(crate) fn wants(&self) -> bool {
+        self.wants
     }
 
     /// Whether a command is in flight.

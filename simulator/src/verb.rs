@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::codec::{encode_raw, opcode};
 use crate::text::Text;
 
 /// Something that a client does.
@@ -194,6 +195,48 @@ impl Offence {
             Self::Rubbish => "rubbish",
             Self::StalledHandshake => "stalled-handshake",
             Self::WrongPath => "wrong-path",
+        }
+    }
+
+    /// The frames that make it up, before they are masked: first byte and payload. `largest` is the longest message that
+    /// the server takes. Nothing for what is no frame: an unmasked one, and what takes the place of the handshake.
+    pub(crate) fn frames(self, largest: usize) -> Vec<(u8, Vec<u8>)> {
+        const FINAL: u8 = 0x80;
+        let too_large = || vec![b'x'; largest + 1];
+        let frames: Vec<(u8, &[u8])> = match self {
+            Self::BadUtf8 => vec![(FINAL | opcode::TEXT, b"caf\xE9")],
+            Self::BadUtf8InFragment => vec![(opcode::TEXT, b"caf"), (FINAL, b"\xE9")],
+            Self::BadUtf8InClose => vec![(FINAL | opcode::CLOSE, b"\x03\xE8\xFF")],
+            Self::ForbiddenCloseCode => vec![(FINAL | opcode::CLOSE, b"\x03\xED")],
+            Self::FragmentedPing => vec![(opcode::PING, b"")],
+            Self::HalfCloseCode => vec![(FINAL | opcode::CLOSE, b"\x03")],
+            Self::Interleaved => vec![(opcode::TEXT, b"one"), (FINAL | opcode::TEXT, b"two")],
+            Self::LongPing => vec![(FINAL | opcode::PING, &[b'x'; 126])],
+            Self::OrphanContinuation => vec![(FINAL, b"orphan")],
+            Self::Oversize => return vec![(FINAL | opcode::TEXT, too_large())],
+            Self::OversizeInFragments => {
+                return vec![(opcode::TEXT, too_large().split_off(1)), (FINAL, b"x".to_vec())];
+            }
+            Self::ReservedBit => vec![(FINAL | 0x40 | opcode::TEXT, b"compressed?")],
+            Self::ReservedOpcode => vec![(FINAL | 0x3, b"")],
+            Self::Truncated => vec![(FINAL | opcode::TEXT, b"the second half never comes")],
+            Self::Unmasked | Self::Rubbish | Self::StalledHandshake | Self::WrongPath => vec![],
+        };
+        frames.into_iter().map(|(first, payload)| (first, payload.to_vec())).collect()
+    }
+
+    /// Appends what the client sends, masked by `mask` where it is.
+    pub(crate) fn encode(self, to: &mut Vec<u8>, largest: usize, mut mask: impl FnMut() -> u32) {
+        let start = to.len();
+        if self == Self::Unmasked {
+            to.extend_from_slice(b"\x81\x05hello");
+        }
+        for (first, payload) in self.frames(largest) {
+            encode_raw(to, first, &payload, mask());
+        }
+        if self == Self::Truncated {
+            let half = (to.len() - start) / 2;
+            to.truncate(start + half);
         }
     }
 

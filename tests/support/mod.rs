@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 pub(crate) mod app;
+pub(crate) mod child;
 pub(crate) mod frames;
 pub(crate) mod raw;
 pub(crate) mod server;

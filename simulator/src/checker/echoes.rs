@@ -126,7 +126,7 @@ impl Checker {
 }
 
 /// The promise that is broken when this is not answered.
-fn guarantee_of_lost(text: Text) -> Guarantee {
+pub(crate) fn guarantee_of_lost(text: Text) -> Guarantee {
     match text {
         Text::Heartbeat => Guarantee::G13,
         Text::NearMiss(_) => Guarantee::G9,

@@ -4,6 +4,8 @@ mod audit;
 mod echoes;
 mod pushes;
 
+pub(crate) use echoes::guarantee_of_lost;
+
 use std::time::Duration;
 
 use carillon_server::Timestamp;

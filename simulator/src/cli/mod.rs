@@ -2,6 +2,7 @@
 
 mod choice;
 mod compare;
+mod conform;
 mod connect;
 mod exit;
 mod explain;
@@ -37,6 +38,8 @@ struct Cli {
 enum Command {
     /// Say whether a server has become worse: reports of runs before against those of runs after
     Compare(compare::Options),
+    /// Put a server on a real socket on trial: a verdict on each of its guarantees
+    Conform(conform::Options),
     /// Talk to a real server as the app would: `on` and `off` flip the switch, other lines are sent, `quit` leaves
     Connect(connect::Options),
     /// Tell the story of a violation: what the client and the server did, and what was due
@@ -72,6 +75,7 @@ enum Failure {
 pub(crate) fn main() -> ExitCode {
     let (name, result) = match Cli::parse().command {
         Command::Compare(options) => ("compare", compare::execute(&options)),
+        Command::Conform(options) => ("conform", conform::execute(&options)),
         Command::Connect(options) => ("connect", connect::execute(&options)),
         Command::Explain(options) => ("explain", explain::execute(&options)),
         Command::List => ("list", list::execute()),

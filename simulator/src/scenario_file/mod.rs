@@ -4,8 +4,8 @@
 //! known is an error, as it is a typing mistake more often than not.
 
 mod dump;
-mod section;
-mod values;
+pub(crate) mod section;
+pub(crate) mod values;
 
 use std::fmt;
 use std::fs;

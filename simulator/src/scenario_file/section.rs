@@ -7,14 +7,14 @@ use super::Mistake;
 
 /// What is wrong, and the byte at which it stands.
 #[derive(Debug)]
-pub(super) struct Wrong {
-    pub(super) place: usize,
-    pub(super) sentence: String,
+pub(crate) struct Wrong {
+    pub(crate) place: usize,
+    pub(crate) sentence: String,
 }
 
 impl Wrong {
     /// The same, for people.
-    pub(super) fn locate(self, text: &str) -> Mistake {
+    pub(crate) fn locate(self, text: &str) -> Mistake {
         let before = text.get(..self.place).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         Mistake {
@@ -26,7 +26,7 @@ impl Wrong {
 }
 
 /// A table, and what was asked for.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     /// Its name with a dot behind; empty for the file as a whole.
     prefix: String,
     place: usize,
@@ -36,12 +36,12 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The file as a whole.
-    pub(super) fn root(table: &'a DeTable<'a>) -> Self {
+    pub(crate) fn root(table: &'a DeTable<'a>) -> Self {
         Self { prefix: String::new(), place: 0, table, known: Vec::new() }
     }
 
     /// The value of a key, if it is there. `parse` says what was expected if it cannot read it.
-    pub(super) fn get<T>(
+    pub(crate) fn get<T>(
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
@@ -57,7 +57,7 @@ impl<'a> Section<'a> {
     }
 
     /// Sets `place` to the value of a key, if it is there.
-    pub(super) fn set<T>(
+    pub(crate) fn set<T>(
         &mut self,
         key: &'static str,
         place: &mut T,
@@ -70,7 +70,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key that must be there.
-    pub(super) fn need<T>(
+    pub(crate) fn need<T>(
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
@@ -80,7 +80,7 @@ impl<'a> Section<'a> {
     }
 
     /// Reads a table in this one, if it is there.
-    pub(super) fn section(
+    pub(crate) fn section(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&mut Section<'_>) -> Result<(), Wrong>,
@@ -100,7 +100,7 @@ impl<'a> Section<'a> {
     }
 
     /// Names the first key that nobody asked for.
-    pub(super) fn finish(self) -> Result<(), Wrong> {
+    pub(crate) fn finish(self) -> Result<(), Wrong> {
         let is_unknown = |key: &&Spanned<_>| !self.known.contains(&AsRef::<str>::as_ref(key.get_ref()));
         let first = self.table.keys().filter(is_unknown).min_by_key(|key| key.span().start);
         first.map_or(Ok(()), |key| {
@@ -112,7 +112,7 @@ impl<'a> Section<'a> {
 }
 
 /// Where the value of this dotted key stands, or else the innermost table that there is.
-pub(super) fn place_of(root: &DeTable<'_>, dotted: &str) -> usize {
+pub(crate) fn place_of(root: &DeTable<'_>, dotted: &str) -> usize {
     let (mut table, mut place) = (Some(root), 0);
     for key in dotted.split('.') {
         let Some(value) = table.and_then(|table| table.get(key)) else {

@@ -10,12 +10,12 @@ use toml::de::{DeTable, DeValue};
 use crate::units::{parse_count, parse_span};
 
 /// A text in quotes.
-pub(super) fn text(value: &DeValue<'_>) -> Result<String, String> {
+pub(crate) fn text(value: &DeValue<'_>) -> Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| "write a text in quotes".to_owned())
 }
 
 /// `true` or `false`.
-pub(super) fn yes_or_no(value: &DeValue<'_>) -> Result<bool, String> {
+pub(crate) fn yes_or_no(value: &DeValue<'_>) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| "write true or false, without quotes".to_owned())
 }
 

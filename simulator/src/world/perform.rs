@@ -210,35 +210,10 @@ impl<T: Target> World<T> {
     }
 
     fn compose_offence(&mut self, link: LinkId, offence: Offence) {
-        const FINAL: u8 = 0x80;
-        let largest = vec![b'x'; self.scenario.server.max_message + 1];
-        let frames: Vec<(u8, &[u8])> = match offence {
-            Offence::BadUtf8 => vec![(FINAL | opcode::TEXT, b"caf\xE9")],
-            Offence::BadUtf8InFragment => vec![(opcode::TEXT, b"caf"), (FINAL, b"\xE9")],
-            Offence::BadUtf8InClose => vec![(FINAL | opcode::CLOSE, b"\x03\xE8\xFF")],
-            Offence::ForbiddenCloseCode => vec![(FINAL | opcode::CLOSE, b"\x03\xED")],
-            Offence::FragmentedPing => vec![(opcode::PING, b"")],
-            Offence::HalfCloseCode => vec![(FINAL | opcode::CLOSE, b"\x03")],
-            Offence::Interleaved => vec![(opcode::TEXT, b"one"), (FINAL | opcode::TEXT, b"two")],
-            Offence::LongPing => vec![(FINAL | opcode::PING, &[b'x'; 126])],
-            Offence::OrphanContinuation => vec![(FINAL, b"orphan")],
-            Offence::Oversize => vec![(FINAL | opcode::TEXT, &largest)],
-            Offence::OversizeInFragments => vec![(opcode::TEXT, &largest[1..]), (FINAL, b"x")],
-            Offence::ReservedBit => vec![(FINAL | 0x40 | opcode::TEXT, b"compressed?")],
-            Offence::ReservedOpcode => vec![(FINAL | 0x3, b"")],
-            Offence::Truncated => vec![(FINAL | opcode::TEXT, b"the second half never comes")],
-            Offence::Unmasked => {
-                self.outgoing.extend_from_slice(b"\x81\x05hello");
-                return;
-            }
-            Offence::Rubbish | Offence::StalledHandshake | Offence::WrongPath => return,
-        };
-        for (first, payload) in frames {
-            self.compose_raw(link, first, payload);
-        }
-        if offence == Offence::Truncated {
-            self.outgoing.truncate(self.outgoing.len() / 2);
-        }
+        let client = self.peers[link.index()].client;
+        let rng = &mut self.clients[client as usize].rng;
+        let largest = self.scenario.server.max_message;
+        offence.encode(&mut self.outgoing, largest, || rng.bits() as u32);
     }
 
     /// The client ends its connection, or is cut off.

@@ -1,0 +1,184 @@
+//! `carillon-sim conform`: a verdict on every guarantee of a server on a real socket.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use carillon_server::shell::units::parse_size;
+use carillon_simulator::Guarantee;
+use carillon_simulator::live::conform::{ConformError, ConformOptions, ConformReport, conform, junit};
+use carillon_simulator::live::{Address, Dialect};
+use carillon_simulator::scenario_file::LoadError;
+use carillon_simulator::units::parse_span;
+use clap::Args;
+
+use super::exit::{self, Exit};
+use super::output::JsonOutput;
+use super::{Failure, terminal};
+
+/// Shorter periods are lost in what a scheduler takes.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(500);
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(after_help = exit::help(
+    "A verdict takes about nine periods, five more with --spawn or --pid, so let the server push every few seconds.\n\
+     Where its timer is fixed, run it faster: faketime -f '+0 x150' COMMAND, with --clock-speed 150, makes five\n\
+     minutes two seconds."
+))]
+pub(crate) struct Options {
+    /// The server, such as ws://127.0.0.1:8080/ws
+    #[arg(value_parser = Address::parse)]
+    url: Address,
+
+    /// The guarantees to try, such as G2 G4 [default: all]
+    #[arg(value_name = "ID", value_parser = parse_guarantee)]
+    guarantees: Vec<Guarantee>,
+
+    /// Time between two pushes of this server
+    #[arg(long, value_name = "TIME", value_parser = parse_period)]
+    period: Duration,
+
+    /// Cycles to watch before the server is stopped or shut down
+    #[arg(long, value_name = "NUMBER", default_value = "8", value_parser = clap::value_parser!(u64).range(4..=1000))]
+    cycles: u64,
+
+    /// Hold it to the reference server's own choices as well: statuses of refusals, one text a cycle, the log
+    #[arg(long)]
+    strict: bool,
+
+    /// Start the server with this shell command, and stop it at the end (G7, G14, G15)
+    #[arg(long, value_name = "COMMAND")]
+    spawn: Option<String>,
+
+    /// The server's process on this machine: it is stopped for a while (G7), and its files are counted (G11)
+    #[arg(long, value_name = "PID", conflicts_with = "spawn", value_parser = clap::value_parser!(u32).range(2..))]
+    pid: Option<u32>,
+
+    /// How the server words things: a TOML file
+    #[arg(long, value_name = "FILE")]
+    dialect: Option<PathBuf>,
+
+    /// The longest message that it takes; what is longer must be refused with 1009
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    max_message: Option<usize>,
+
+    /// Its ping interval; who is silent for twice that must be cut off (G13)
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    ping_interval: Option<Duration>,
+
+    /// How long it may take to let go of a connection that has ended
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_span)]
+    close_timeout: Duration,
+
+    /// How many times faster its clock runs than this machine's
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    clock_speed: u32,
+
+    /// Write the verdicts to this file as JSON; - prints them in the place of the text
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Write the verdicts to this file as JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+/// Tries the server and reports.
+pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
+    let dialect = options.dialect.as_deref().map(Dialect::load).transpose().map_err(load_failure)?;
+    let json = JsonOutput::open(options.json.as_deref())?;
+    let told = conform(options.trial(dialect.unwrap_or_default()), terminal::complain);
+    let conformance = match told {
+        Ok(conformance) => conformance,
+        Err(ConformError::Interrupted) => return Ok(Exit::Interrupted),
+        Err(error) => return Err(Failure::Impossible(error.to_string())),
+    };
+    if json.leaves_stdout() {
+        let report = ConformReport { conformance: &conformance, palette: terminal::palette() };
+        terminal::print(&report.to_string())?;
+    }
+    json.write(&conformance.summary())?;
+    if let Some(path) = &options.junit {
+        std::fs::write(path, junit(&conformance))
+            .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
+    }
+    Ok(Exit::of(conformance.verdict()))
+}
+
+impl Options {
+    fn trial(&self, dialect: Dialect) -> ConformOptions {
+        let all = || Guarantee::ALL.to_vec();
+        ConformOptions {
+            address: self.url.clone(),
+            period: self.period,
+            guarantees: if self.guarantees.is_empty() { all() } else { self.guarantees.clone() },
+            cycles: self.cycles,
+            is_strict: self.strict,
+            dialect,
+            spawn: self.spawn.clone(),
+            pid: self.pid,
+            max_message: self.max_message,
+            ping_interval: self.ping_interval,
+            close_timeout: self.close_timeout,
+            speed: self.clock_speed,
+        }
+    }
+}
+
+fn load_failure(error: LoadError) -> Failure {
+    match error {
+        LoadError::Io(..) => Failure::Impossible(error.to_string()),
+        LoadError::Mistake(..) => Failure::Unreadable(error.to_string()),
+    }
+}
+
+fn parse_period(text: &str) -> Result<Duration, String> {
+    let period = parse_span(text)?;
+    if period < SHORTEST_PERIOD {
+        return Err("below 500ms the scheduler of this machine would be on trial".to_owned());
+    }
+    Ok(period)
+}
+
+fn parse_guarantee(text: &str) -> Result<Guarantee, String> {
+    let is_meant = |guarantee: &Guarantee| guarantee.to_string().eq_ignore_ascii_case(text);
+    Guarantee::ALL.into_iter().find(is_meant).ok_or_else(|| "write G1 to G15".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        let all = ["carillon-sim", "conform"].iter().chain(arguments);
+        Cli::try_parse_from(all).map(|cli| match cli.command {
+            Command::Conform(options) => options,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn all_guarantees_are_tried_unless_some_are_named() {
+        let options = parse(&["ws://h/ws", "--period", "2s"]).unwrap();
+        assert_eq!(options.trial(Dialect::default()).guarantees.len(), 15);
+        let options = parse(&["ws://h/ws", "g2", "G4", "--period", "2s"]).unwrap();
+        assert_eq!(options.trial(Dialect::default()).guarantees, [Guarantee::G2, Guarantee::G4]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_usage_error() {
+        for arguments in [
+            &["ws://h/ws"] as &[&str],
+            &["ws://h/ws", "--period", "10ms"],
+            &["ws://h/ws", "--period", "2"],
+            &["http://h/ws", "--period", "2s"],
+            &["ws://h/ws", "G16", "--period", "2s"],
+            &["ws://h/ws", "--period", "2s", "--spawn", "x", "--pid", "77"],
+            &["ws://h/ws", "--period", "2s", "--cycles", "3"],
+        ] {
+            assert_eq!(parse(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! A client of the live arm: the connection of a virtual client, over a real socket.
+
+mod reading;
+mod writing;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::Shutdown;
+use std::rc::Rc;
+
+use carillon_server::Timestamp;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::timeout_at;
+
+use super::judge::Seat;
+use super::stage::{Plug, Stage};
+use crate::checker::guarantee_of_lost;
+use crate::codec::{Handshake, opcode};
+use crate::guarantee::Guarantee;
+use crate::model::Windows;
+use crate::peer::{Peer, Phase};
+use crate::rng::Rng;
+use crate::score::Fault;
+use crate::text::Text;
+use crate::verb::{Offence, Utterance};
+
+/// Lines of a story that are kept.
+const STORY: usize = 6;
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum NoConnection {
+    /// The socket did not open.
+    Socket(io::Error),
+    /// The server did not complete the handshake.
+    Handshake(String),
+}
+
+impl fmt::Display for NoConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(error) => write!(f, "cannot connect: {error}"),
+            Self::Handshake(cause) => write!(f, "no upgrade: {cause}"),
+        }
+    }
+}
+
+/// How the server's stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// In order.
+    Finished,
+    /// Reset, or otherwise cut off.
+    Reset,
+}
+
+/// A client with its connection.
+pub(crate) struct Caller {
+    stage: Rc<Stage>,
+    stream: TcpStream,
+    pub(crate) seat: Seat,
+    rng: Rng,
+    outgoing: Vec<u8>,
+    /// Payloads whose pong is due.
+    pings: VecDeque<Vec<u8>>,
+    last_number: u32,
+    story: VecDeque<String>,
+    is_reading: bool,
+    /// Nothing can be sent any more.
+    is_broken: bool,
+    /// Whether pings of the server are answered.
+    pub(crate) answers_pings: bool,
+    pub(crate) end: Option<End>,
+    /// The code of the server's Close.
+    pub(crate) close_code: Option<Option<u16>>,
+    /// The client has done something upon which the server may end the connection.
+    pub(crate) may_be_ended: bool,
+}
+
+impl Caller {
+    /// Connects and upgrades.
+    pub(crate) async fn connect(stage: &Rc<Stage>, role: &'static str) -> Result<Self, NoConnection> {
+        Self::connect_with(stage, role, Plug::default()).await
+    }
+
+    /// The same, with a receive buffer of about this size.
+    pub(crate) async fn connect_narrow(
+        stage: &Rc<Stage>,
+        role: &'static str,
+        window: u32,
+    ) -> Result<Self, NoConnection> {
+        Self::connect_with(stage, role, Plug { window: Some(window), ..Plug::default() }).await
+    }
+
+    async fn connect_with(stage: &Rc<Stage>, role: &'static str, plug: Plug) -> Result<Self, NoConnection> {
+        let (client, mut rng) = stage.enrol();
+        let further: String =
+            stage.dialect.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let target = stage.dialect.path.as_deref().unwrap_or(&stage.address.target);
+        let handshake = Handshake::to(&stage.address.host_field(), target, &further, rng.bits());
+        let opening = timeout_at(stage.pulse.instant(stage.now() + stage.patience), stage.open(plug));
+        let stream = match opening.await {
+            Ok(opened) => opened.map_err(NoConnection::Socket)?,
+            Err(_) => return Err(NoConnection::Socket(ErrorKind::TimedOut.into())),
+        };
+        let now = stage.now();
+        let mut windows = Windows::new(now, handshake.request.len() as u64, 0);
+        if !stage.dialect.is_subscribed {
+            windows = windows.unsubscribed();
+        }
+        let peer = Peer::new(client, 1, windows, 0, now);
+        let audited = stage.judge.borrow().rhythm.newest(now);
+        let seat = Seat { peer, role, audited, last_stated: i64::MIN, pushes: 0, is_out: false };
+        let mut caller = Self {
+            stage: Rc::clone(stage),
+            stream,
+            seat,
+            rng,
+            outgoing: handshake.request.clone(),
+            pings: VecDeque::new(),
+            last_number: 0,
+            story: VecDeque::new(),
+            is_reading: true,
+            is_broken: false,
+            answers_pings: true,
+            end: None,
+            close_code: None,
+            may_be_ended: false,
+        };
+        caller.shake_hands(&handshake).await?;
+        Ok(caller)
+    }
+
+    async fn shake_hands(&mut self, handshake: &Handshake) -> Result<(), NoConnection> {
+        let refused = |cause: &str| NoConnection::Handshake(cause.to_owned());
+        let deadline = self.stage.pulse.instant(self.stage.now() + self.stage.patience);
+        let mut arrived = Vec::new();
+        loop {
+            self.write();
+            match timeout_at(deadline, self.stream.readable()).await {
+                Ok(ready) => ready.map_err(NoConnection::Socket)?,
+                Err(_) => return Err(refused("the server did not answer in time")),
+            }
+            let mut buffer = self.stage.borrow_buffer();
+            let result = self.stream.try_read(&mut buffer);
+            if let Ok(length) = result {
+                arrived.extend_from_slice(&buffer[..length]);
+            }
+            self.stage.return_buffer(buffer);
+            match result {
+                Ok(0) => return Err(refused("the server ended the connection")),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(NoConnection::Socket(error)),
+            }
+            if let Some(length) = handshake.read_response(&arrived).map_err(|garbled| refused(garbled.0))? {
+                self.seat.peer.phase = Phase::Open;
+                self.seat.peer.received = length as u64;
+                self.read_frames(&arrived[length..]);
+                return Ok(());
+            }
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.stage.now()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.end.is_none() && !self.seat.peer.has_close
+    }
+
+    /// Another number for a fence, a probe or a ping.
+    pub(crate) fn next_number(&mut self) -> u32 {
+        self.last_number += 1;
+        // Unlike those of other clients: an echo that reaches the wrong one is to be known for it.
+        self.seat.peer.client * 10_000 + self.last_number
+    }
+
+    /// Sends these in one write, as far as the socket takes it.
+    pub(crate) fn say(&mut self, utterances: &[Utterance]) {
+        self.stage.settle_accounts(&mut self.seat);
+        for utterance in utterances {
+            self.compose(*utterance);
+        }
+        self.write();
+    }
+
+    /// Sends a command, and behind it a text that proves that it took effect; whether the proof came.
+    pub(crate) async fn command(&mut self, commands: &[Text]) -> bool {
+        let number = self.next_number();
+        let mut utterances: Vec<_> = commands.iter().map(|text| Utterance::Text(*text)).collect();
+        utterances.push(Utterance::Text(Text::Fence(number)));
+        let asked = self.now();
+        self.say(&utterances);
+        let answered = self.hear_echoes().await;
+        if answered {
+            self.stage.record_round_trip(self.now().since(asked));
+        }
+        answered
+    }
+
+    /// Proves that all that was said before took effect.
+    pub(crate) async fn fence(&mut self) -> bool {
+        self.command(&[]).await
+    }
+
+    /// Waits until every text has its echo. What is not answered in time counts as lost.
+    pub(crate) async fn hear_echoes(&mut self) -> bool {
+        let (asked, patience) = (self.now(), self.stage.patience);
+        let is_heard = |caller: &Self| caller.seat.peer.echoes.front().is_none() && caller.pings.is_empty();
+        if self.attend_until(asked + patience, is_heard).await {
+            return true;
+        }
+        let stalled_until = self.stage.judge.borrow().rhythm.stalled_until(asked);
+        if let Some(until) = stalled_until
+            && self.attend_until(until + patience, is_heard).await
+        {
+            return true;
+        }
+        if self.is_open() && !self.seat.is_out && self.is_reading {
+            self.report_unheard();
+        }
+        false
+    }
+
+    fn report_unheard(&mut self) {
+        let (now, client) = (self.now(), Some(self.seat.peer.client));
+        let patience = self.stage.patience;
+        if let Some(text) = self.seat.peer.echoes.front() {
+            let detail = self.tale(&format!("no reply to {text} within {patience:.1?}"));
+            let guarantee = guarantee_of_lost(text);
+            self.stage.judge.borrow_mut().violate(guarantee, Fault::Lost, now, client, detail);
+            self.seat.peer.forget_echoes();
+        }
+        if !self.pings.is_empty() {
+            let detail = self.tale(&format!("a ping was not answered within {patience:.1?}"));
+            self.stage.judge.borrow_mut().violate(Guarantee::G13, Fault::Lost, now, client, detail);
+            self.pings.clear();
+        }
+    }
+
+    /// Sends a ping with this payload.
+    pub(crate) fn ping(&mut self, payload: &[u8]) {
+        self.compose_frame(0x80 | opcode::PING, payload);
+        self.pings.push_back(payload.to_vec());
+        self.tell(|| format!("sends a ping of {} bytes", payload.len()));
+        self.write();
+    }
+
+    /// A text in two fragments with a ping between them.
+    pub(crate) fn say_around_ping(&mut self, text: Text) {
+        let mut rendered = String::new();
+        self.stage.dialect.render(text, &mut rendered);
+        let (front, back) = rendered.as_bytes().split_at(rendered.len() / 2);
+        self.note_text(text);
+        self.compose_frame(opcode::TEXT, front);
+        self.ping(b"between");
+        self.compose_frame(0x80, back);
+        self.write();
+    }
+
+    /// Sends bytes that are no utterance.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        self.outgoing.extend_from_slice(bytes);
+        self.write();
+    }
+
+    /// Breaks a rule. What comes then is this client's own affair.
+    pub(crate) fn offend(&mut self, offence: Offence, largest: usize) {
+        self.seat.peer.offence = Some(offence);
+        self.may_be_ended = true;
+        let rng = &mut self.rng;
+        offence.encode(&mut self.outgoing, largest, || rng.bits() as u32);
+        self.tell(|| format!("offends: {}", offence.name()));
+        self.stage.judge.borrow_mut().on_offence(self.stage.now());
+        self.write();
+    }
+
+    /// Whether the server has ended the connection, as far as one knows who does not read.
+    pub(crate) fn is_refused(&self) -> bool {
+        let has_error = SockRef::from(&self.stream).take_error().is_ok_and(|error| error.is_some());
+        self.end.is_some() || self.is_broken || has_error
+    }
+
+    /// Whether bytes wait that the socket did not take.
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// What was sent has taken effect, for a reason that the caller of this knows.
+    pub(crate) fn settle(&mut self) {
+        let (received, now) = (self.seat.peer.received, self.now());
+        self.seat.peer.windows.on_idle(u64::MAX, received, now);
+    }
+
+    /// Whether its newest command was to subscribe.
+    pub(crate) fn wants_pushes(&self) -> bool {
+        self.seat.peer.windows.wants()
+    }
+
+    /// From now on it reads, or does not.
+    pub(crate) fn set_reading(&mut self, is_reading: bool) {
+        self.is_reading = is_reading;
+    }
+
+    /// Nobody is to judge what this client gets from now on.
+    pub(crate) fn drop_out(&mut self) {
+        self.stage.settle_accounts(&mut self.seat);
+        self.seat.is_out = true;
+        self.may_be_ended = true;
+        self.seat.peer.forget_echoes();
+    }
+
+    /// Sends a Close.
+    pub(crate) fn close(&mut self, code: u16) {
+        self.stage.settle_accounts(&mut self.seat);
+        self.compose_frame(0x80 | opcode::CLOSE, &code.to_be_bytes());
+        self.seat.peer.phase = Phase::Closing;
+        self.may_be_ended = true;
+        self.tell(|| format!("sends a Close of {code}"));
+        self.write();
+    }
+
+    /// Ends its side of the stream, and reads on.
+    pub(crate) fn half_close(&mut self) {
+        self.stage.settle_accounts(&mut self.seat);
+        self.seat.peer.phase = Phase::Closing;
+        self.may_be_ended = true;
+        // Whoever is gone already has no side to end.
+        let _is_ended = SockRef::from(&self.stream).shutdown(Shutdown::Write);
+        self.tell(|| "ends its side of the stream".to_owned());
+    }
+
+    /// Is gone, with a reset.
+    pub(crate) fn reset(mut self) {
+        self.stage.settle_accounts(&mut self.seat);
+        // A socket that cannot be told so is closed in the ordinary way.
+        let _is_set = self.stream.set_zero_linger();
+    }
+
+    /// Is gone, as a process that ends: the stream does, without a Close.
+    pub(crate) fn quit(mut self) {
+        self.stage.settle_accounts(&mut self.seat);
+    }
+
+    /// Reads, answers and writes until an instant, or until the connection ends.
+    pub(crate) async fn attend(&mut self, until: Timestamp) {
+        self.attend_until(until, |_| false).await;
+    }
+
+    /// The same, until something is so; whether it is.
+    pub(crate) async fn attend_until(&mut self, until: Timestamp, is_done: impl Fn(&Self) -> bool) -> bool {
+        let stage = Rc::clone(&self.stage);
+        let mut over = std::pin::pin!(stage.pulse.sleep_until(until));
+        loop {
+            if is_done(self) {
+                return true;
+            }
+            if self.end.is_some() {
+                return false;
+            }
+            tokio::select! {
+                biased;
+                ready = self.stream.readable(), if self.is_reading => match ready {
+                    Ok(()) => self.read(),
+                    Err(_) => self.on_end(End::Reset),
+                },
+                ready = self.stream.writable(), if !self.outgoing.is_empty() => match ready {
+                    Ok(()) => self.write(),
+                    Err(_) => self.on_end(End::Reset),
+                },
+                () = &mut over => {
+                    stage.settle_accounts(&mut self.seat);
+                    return is_done(self);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What reaches a client of the live arm, and what it makes of it.
+
+use std::io::ErrorKind;
+use std::rc::Rc;
+
+use carillon_server::protocol::{Command, SUBSCRIBE, UNSUBSCRIBE};
+
+use super::{Caller, End, STORY};
+use crate::checker::Sighting;
+use crate::codec::{self, Frame, Garbled, Received, opcode};
+use crate::guarantee::Guarantee;
+use crate::live::judge::seconds;
+use crate::peer::Phase;
+use crate::score::Fault;
+
+/// How much of a text a story shows.
+const SHOWN: usize = 48;
+
+impl Caller {
+    pub(super) fn read(&mut self) {
+        let mut buffer = self.stage.borrow_buffer();
+        let result = self.stream.try_read(&mut buffer);
+        match result {
+            Ok(0) => self.on_end(End::Finished),
+            Ok(length) => self.read_frames(&buffer[..length]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => self.on_end(End::Reset),
+        }
+        self.stage.return_buffer(buffer);
+        self.write();
+    }
+
+    pub(super) fn read_frames(&mut self, arrived: &[u8]) {
+        let joined;
+        let mut rest = if self.seat.peer.is_between_frames() {
+            arrived
+        } else {
+            joined = self.seat.peer.join(arrived);
+            &joined
+        };
+        while self.end.is_none() {
+            match codec::split_frame(rest) {
+                Ok(Some(Frame { first, payload, length })) => {
+                    let offset = self.seat.peer.received;
+                    self.seat.peer.received += length as u64;
+                    if let Err(garbled) = self.on_frame(first, payload, offset) {
+                        return self.on_garbled(garbled);
+                    }
+                    rest = &rest[length..];
+                }
+                Ok(None) => break,
+                Err(garbled) => return self.on_garbled(garbled),
+            }
+        }
+        self.seat.peer.keep(rest.to_vec(), 0);
+    }
+
+    fn on_frame(&mut self, first: u8, payload: &[u8], offset: u64) -> Result<(), Garbled> {
+        if self.seat.peer.has_close {
+            let detail = self.tale(&format!("a frame {first:#04x} behind the server's Close"));
+            self.violate(Guarantee::G5, Fault::AfterClose, detail);
+        }
+        let is_whole = first & 0x8F != 0x80 && first & 0x80 != 0 && self.seat.peer.is_between_frames();
+        if first & 0x08 != 0 || is_whole {
+            return self.on_message(first & 0x0F, payload, offset);
+        }
+        match self.seat.peer.assemble(first, payload)? {
+            Some((code, message)) => self.on_message(code, &message, offset),
+            None => Ok(()),
+        }
+    }
+
+    fn on_message(&mut self, code: u8, payload: &[u8], offset: u64) -> Result<(), Garbled> {
+        let stage = Rc::clone(&self.stage);
+        let arrival = stage.pulse.arrival();
+        stage.judge.borrow_mut().on_sign_of_life(arrival.at);
+        let received = stage.dialect.interpret(code, payload)?;
+        self.tell(|| format!("gets {}", describe(&received)));
+        let before = stage.judge.borrow().violations.len();
+        match received {
+            Received::Push(text) => stage.on_push(&mut self.seat, text, arrival, offset),
+            Received::Echo(text) => {
+                let canonical = std::str::from_utf8(text).ok().and_then(|text| stage.dialect.command(text));
+                let text = canonical.map_or(text, |command| word(command).as_bytes());
+                let seen = Sighting { at: arrival.at, sent_at: arrival.at, offset };
+                stage.judge.borrow_mut().on_echo(&mut self.seat, text, seen);
+            }
+            Received::Ping(payload) if self.answers_pings => {
+                self.compose_frame(0x80 | opcode::PONG, payload);
+            }
+            Received::Ping(_) => {}
+            Received::Pong(payload) => self.on_pong(payload),
+            Received::Close(code) => self.on_close(code),
+            Received::Binary => {
+                let detail = format!("{}: a binary message from the server", self.seat.role);
+                self.violate(Guarantee::G9, Fault::Unexpected, detail);
+            }
+            Received::Unknown(text) => self.on_unknown(text),
+        }
+        self.illustrate(before);
+        Ok(())
+    }
+
+    /// Adds what this client saw to the violations that have just come up.
+    fn illustrate(&mut self, before: usize) {
+        let mut judge = self.stage.judge.borrow_mut();
+        for violation in judge.violations.iter_mut().skip(before) {
+            if violation.client == Some(self.seat.peer.client) && !self.story.is_empty() {
+                let story: Vec<&str> = self.story.iter().map(String::as_str).collect();
+                violation.detail.push_str(&format!(" [{}]", story.join("; ")));
+            }
+        }
+    }
+
+    fn on_unknown(&mut self, text: &[u8]) {
+        if self.seat.is_out {
+            return;
+        }
+        let has_commanded = self.seat.peer.windows.has_commanded;
+        let guarantee = if has_commanded { Guarantee::G9 } else { Guarantee::G8 };
+        let shown = String::from_utf8_lossy(&text[..text.len().min(SHOWN)]).into_owned();
+        let detail = format!("{}: a text that is no reply and no push: {shown:?}", self.seat.role);
+        self.violate(guarantee, Fault::Unexpected, detail);
+    }
+
+    fn on_pong(&mut self, payload: &[u8]) {
+        if let Some(place) = self.pings.iter().position(|due| due == payload) {
+            // A server may answer the newest of several pings alone (RFC 6455 section 5.5.3).
+            self.pings.drain(..=place);
+            self.stage.judge.borrow_mut().exercise(Guarantee::G13);
+        } else if self.pings.pop_front().is_some() {
+            let detail = format!("{}: a pong without the payload of its ping", self.seat.role);
+            self.violate(Guarantee::G13, Fault::WrongEcho, detail);
+        }
+    }
+
+    fn on_close(&mut self, code: Option<u16>) {
+        self.seat.peer.has_close = true;
+        self.close_code = Some(code);
+        if self.seat.peer.phase != Phase::Open {
+            return;
+        }
+        self.stage.settle_accounts(&mut self.seat);
+        self.seat.peer.phase = Phase::Closing;
+        self.compose_frame(0x80 | opcode::CLOSE, &code.unwrap_or(1000).to_be_bytes());
+        if self.may_be_ended {
+            return;
+        }
+        let is_draining = self.stage.judge.borrow().drained_at.is_some();
+        if is_draining && code == Some(1001) {
+            return self.stage.judge.borrow_mut().exercise(Guarantee::G14);
+        }
+        let how = format!("with a Close of {}", code.map_or("no code".to_owned(), |code| code.to_string()));
+        self.on_dropped(&how);
+    }
+
+    pub(super) fn on_end(&mut self, end: End) {
+        self.end = Some(end);
+        self.tell(
+            || if end == End::Finished { "sees the end of the stream".into() } else { "is reset".into() },
+        );
+        let is_expected =
+            self.may_be_ended || self.seat.peer.has_close || self.seat.peer.phase != Phase::Open;
+        if !is_expected {
+            self.stage.settle_accounts(&mut self.seat);
+            self.on_dropped("without a Close");
+        }
+    }
+
+    fn on_dropped(&mut self, how: &str) {
+        let now = self.now();
+        let before = self.stage.judge.borrow().violations.len();
+        self.stage.judge.borrow_mut().on_dropped(&self.seat, now, how);
+        self.illustrate(before);
+    }
+
+    fn on_garbled(&mut self, garbled: Garbled) {
+        self.violate(Guarantee::G5, Fault::Garbled, format!("{}: {}", self.seat.role, garbled.0));
+        self.may_be_ended = true;
+        self.end = Some(End::Reset);
+    }
+
+    fn violate(&mut self, guarantee: Guarantee, fault: Fault, detail: String) {
+        let (now, client) = (self.now(), Some(self.seat.peer.client));
+        self.stage.judge.borrow_mut().violate(guarantee, fault, now, client, detail);
+    }
+
+    /// A sentence with the role before it and the story behind it.
+    pub(crate) fn tale(&self, sentence: &str) -> String {
+        let story: Vec<&str> = self.story.iter().map(String::as_str).collect();
+        format!("{}: {sentence} [{}]", self.seat.role, story.join("; "))
+    }
+
+    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if self.story.len() == STORY {
+            self.story.pop_front();
+        }
+        self.story.push_back(format!("{} {}", seconds(self.stage.now()), line()));
+    }
+}
+
+/// The protocol's own word for a command.
+fn word(command: Command) -> &'static str {
+    match command {
+        Command::Subscribe => SUBSCRIBE,
+        Command::Unsubscribe => UNSUBSCRIBE,
+    }
+}
+
+/// A frame in words.
+fn describe(received: &Received<'_>) -> String {
+    let shown = |text: &[u8]| {
+        let text = String::from_utf8_lossy(text);
+        let short: String = text.chars().take(SHOWN).collect();
+        if short.len() < text.len() { format!("{short:?}…") } else { format!("{short:?}") }
+    };
+    match received {
+        Received::Binary => "a binary message".to_owned(),
+        Received::Close(code) => format!("a Close of {code:?}"),
+        Received::Echo(text) => format!("the echo {}", shown(text)),
+        Received::Ping(_) => "a ping".to_owned(),
+        Received::Pong(_) => "a pong".to_owned(),
+        Received::Push(text) | Received::Unknown(text) => shown(text),
+    }
+}

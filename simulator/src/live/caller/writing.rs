@@ -1,0 +1,78 @@
+//! What a client of the live arm sends.
+
+use std::io::ErrorKind;
+
+use super::Caller;
+use crate::codec::{self, opcode};
+use crate::text::Text;
+use crate::verb::Utterance;
+
+impl Caller {
+    pub(super) fn compose(&mut self, utterance: Utterance) {
+        match utterance {
+            Utterance::Binary => {
+                let mut word = String::new();
+                self.stage.dialect.render(Text::Unsubscribe, &mut word);
+                self.compose_frame(0x80 | opcode::BINARY, word.as_bytes());
+            }
+            Utterance::Ping(number) => self.ping(&number.to_be_bytes()),
+            Utterance::Pong => self.compose_frame(0x80 | opcode::PONG, b"unasked"),
+            Utterance::Fragmented(text, pieces) => self.compose_text(text, usize::from(pieces)),
+            Utterance::Text(text) => self.compose_text(text, 1),
+        }
+        self.tell(|| format!("sends {}", crate::script::words(utterance)));
+    }
+
+    pub(super) fn compose_text(&mut self, text: Text, pieces: usize) {
+        let mut rendered = String::new();
+        self.stage.dialect.render(text, &mut rendered);
+        if text.command().is_none() && self.stage.dialect.command(&rendered).is_some() {
+            // What is nearly a command in one dialect is one in another.
+            return;
+        }
+        let bytes = rendered.as_bytes();
+        for piece in 0..pieces {
+            let (start, end) = (bytes.len() * piece / pieces, bytes.len() * (piece + 1) / pieces);
+            let code = if piece == 0 { opcode::TEXT } else { opcode::CONTINUATION };
+            let is_final = if piece + 1 == pieces { 0x80 } else { 0 };
+            self.compose_frame(is_final | code, &bytes[start..end]);
+        }
+        self.note_text(text);
+    }
+
+    pub(super) fn note_text(&mut self, text: Text) {
+        let (end, now) = (self.seat.peer.sent, self.stage.now());
+        match text.command() {
+            Some(command) => self.seat.peer.windows.on_command(command, end, now),
+            None => {
+                self.seat.peer.expect_echo(text);
+                let due = self.seat.peer.echoes.len();
+                self.seat.peer.windows.on_text(due);
+            }
+        }
+    }
+
+    pub(super) fn compose_frame(&mut self, first: u8, payload: &[u8]) {
+        let mask = self.rng.bits() as u32;
+        codec::encode_raw(&mut self.outgoing, first, payload, mask);
+    }
+
+    pub(super) fn write(&mut self) {
+        let mut written = 0;
+        while written < self.outgoing.len() {
+            match self.stream.try_write(&self.outgoing[written..]) {
+                Ok(length) => written += length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                // What ended it stands in what the server sent, if in anything.
+                Err(_) => {
+                    self.is_broken = true;
+                    return self.outgoing.clear();
+                }
+            }
+        }
+        self.outgoing.drain(..written);
+        if self.outgoing.is_empty() && self.outgoing.capacity() > 256 {
+            self.outgoing = Vec::new();
+        }
+    }
+}

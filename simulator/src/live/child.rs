@@ -1,0 +1,178 @@
+//! A server under test that is started and stopped here: a shell command, in a process group of its own.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+/// Lines of its log that are kept, the newest.
+const KEPT: usize = 100_000;
+
+/// How long it may take until it accepts connections.
+const START: Duration = Duration::from_secs(60);
+
+/// How often that is tried, and how often one looks whether it has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A line that it wrote, and the wall clock when it was read.
+type Lines = Arc<Mutex<VecDeque<String>>>;
+
+/// A running server. It is killed with its whole group when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Spawned {
+    child: Child,
+    group: Pid,
+    log: Lines,
+}
+
+impl Spawned {
+    /// Starts the command.
+    pub(crate) fn start(command: &str) -> io::Result<Self> {
+        let mut child = Command::new("sh")
+            .args(["-c", command])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        let log = Lines::default();
+        keep_lines(child.stdout.take(), &log);
+        keep_lines(child.stderr.take(), &log);
+        let group = Pid::from_child(&child);
+        Ok(Self { child, group, log })
+    }
+
+    /// Waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why it does not.
+    pub(crate) async fn accepts(&mut self, server: SocketAddr) -> Result<(), String> {
+        let trying = async {
+            loop {
+                if let Ok(Some(status)) = self.child.try_wait() {
+                    return Err(format!("the server ended at once ({status}){}", self.last_lines()));
+                }
+                if TcpStream::connect(server).await.is_ok() {
+                    return Ok(());
+                }
+                sleep(LOOK).await;
+            }
+        };
+        match timeout(START, trying).await {
+            Ok(result) => result,
+            Err(_) => Err(format!(
+                "nobody listens on {server} {START:?} after the server was started{}",
+                self.last_lines()
+            )),
+        }
+    }
+
+    /// Whose memory and files are the server's: the process itself, or the one that its shell has started.
+    pub(crate) fn pid(&self) -> u32 {
+        let members = self.members();
+        members.iter().copied().find(|pid| *pid != self.child.id()).unwrap_or(self.child.id())
+    }
+
+    /// Stops the group, or lets it go on.
+    pub(crate) fn suspend(&self, is_suspended: bool) {
+        let signal = if is_suspended { Signal::STOP } else { Signal::CONT };
+        // A group that is gone needs neither.
+        let _is_sent = kill_process_group(self.group, signal);
+    }
+
+    /// Asks it to end, as an operator would: the server alone, so that its shell can tell how it ended.
+    pub(crate) fn terminate(&self) {
+        let members = self.members();
+        let servers: Vec<u32> = members.iter().copied().filter(|pid| *pid != self.child.id()).collect();
+        let asked = if servers.is_empty() { vec![self.child.id()] } else { servers };
+        for pid in asked {
+            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                let _is_sent = kill_process(pid, Signal::TERM);
+            }
+        }
+    }
+
+    /// Waits for its end; `None` if it does not come in time.
+    pub(crate) async fn ended(&mut self, bound: Duration) -> Option<ExitStatus> {
+        let waiting = async {
+            loop {
+                if let Ok(Some(status)) = self.child.try_wait() {
+                    return status;
+                }
+                sleep(LOOK).await;
+            }
+        };
+        timeout(bound, waiting).await.ok()
+    }
+
+    /// What it has written.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Processes of the group.
+    fn members(&self) -> Vec<u32> {
+        let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+        let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| group_of(*pid) == Some(self.group.as_raw_nonzero().get())).collect()
+    }
+
+    fn last_lines(&self) -> String {
+        let log = self.log();
+        let last: Vec<String> = log.iter().rev().take(3).rev().map(|line| format!("\n    {line}")).collect();
+        if last.is_empty() { String::new() } else { format!("; it wrote{}", last.concat()) }
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        // Nobody of the group is left behind, whatever became of its leader; and a leader that is gone needs no signal.
+        let _is_sent = kill_process_group(self.group, Signal::KILL);
+        let _is_reaped = self.child.wait();
+    }
+}
+
+/// Whether an exit was in order: status 0.
+pub(crate) fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no status".to_owned(),
+    }
+}
+
+/// The process group: the third field behind the name, which stands in parentheses and may hold anything.
+fn group_of(pid: u32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(2)?.parse().ok()
+}
+
+/// Reads to the end, so that the server never waits for its reader.
+fn keep_lines(stream: Option<impl Read + Send + 'static>, log: &Lines) {
+    let Some(stream) = stream else { return };
+    let log = Arc::clone(log);
+    thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
+            line.clear();
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            if log.len() == KEPT {
+                log.pop_front();
+            }
+            log.push_back(text);
+        }
+    });
+}

@@ -1,0 +1,203 @@
+//! What comes last: the server is stopped for a while, what it left behind is counted, and it is told to shut down
+//! (G7, G11, G14, G15).
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use carillon_server::{WallTime, Zone};
+use chrono::NaiveDateTime;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::show::Show;
+use crate::guarantee::Guarantee;
+use crate::journal::Journal;
+use crate::live::child::{Spawned, describe};
+use crate::live::leaks;
+use crate::score::Fault;
+
+/// The stall: from this phase of the last cycle until that phase, two cycles later. The late push of the second missed
+/// cycle would then come more than a third of a period late, and so must not come at all.
+const STALL: (f64, f64) = (0.56, 2.42);
+
+/// Files that a server may open beside its connections while it runs.
+const OWN_FILES: usize = 12;
+
+/// What the process may take on top of the close timeout to end.
+const EXIT: Duration = Duration::from_secs(1);
+
+/// Open files of the server before anybody came.
+pub(super) struct Files {
+    pid: Option<u32>,
+    before: Option<usize>,
+}
+
+impl Files {
+    pub(super) fn before(show: &Show, server: Option<&Spawned>) -> Self {
+        let pid = server.map(Spawned::pid).or(show.options.pid);
+        Self { pid, before: pid.and_then(leaks::open_files) }
+    }
+}
+
+pub(super) async fn play(show: &Rc<Show>, mut server: Option<Spawned>, files: Files, tell: &impl Fn(&str)) {
+    if show.tries(Guarantee::G7) && (server.is_some() || show.options.pid.is_some()) {
+        tell("the server is stopped for two cycles");
+        stall(show, server.as_ref()).await;
+    }
+    count_leftovers(show, &files).await;
+    if let Some(server) = &mut server
+        && show.tries(Guarantee::G14)
+    {
+        tell("the server is told to shut down");
+        drain(show, server).await;
+    }
+    show.end();
+    show.finish().await;
+    if let Some(server) = &server
+        && show.tries(Guarantee::G15)
+        && show.options.is_strict
+    {
+        read_log(show, &server.log());
+    }
+}
+
+/// Stops the server over two due instants (SIGSTOP), and watches two cycles more.
+async fn stall(show: &Show, server: Option<&Spawned>) {
+    let last = show.options.cycles;
+    show.wait(last, STALL.0).await;
+    let started = show.stage.now();
+    let suspend = |is_suspended: bool| match server {
+        Some(server) => server.suspend(is_suspended),
+        None => signal(show.options.pid, is_suspended),
+    };
+    // Known before it happens: whoever reads a late push must find the excuse.
+    let planned = show.instant(last, STALL.1);
+    show.stage.judge.borrow_mut().rhythm.stall(started, planned);
+    suspend(true);
+    show.stage.pulse.sleep_until(planned).await;
+    suspend(false);
+    let before = show.stage.judge.borrow().tally(Guarantee::G7).violations;
+    show.wait(last + 4, 0.6).await;
+    let mut judge = show.stage.judge.borrow_mut();
+    if judge.tally(Guarantee::G7).violations == before {
+        judge.exercise(Guarantee::G7);
+        let stalled = planned.since(started);
+        judge.find(
+            Guarantee::G7,
+            format!("after {stalled:.1?} at a stop the server did not make up for what it missed"),
+        );
+    }
+}
+
+fn signal(pid: Option<u32>, is_suspended: bool) {
+    let signal = if is_suspended { Signal::STOP } else { Signal::CONT };
+    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+        // A process that is gone shows in its connections.
+        let _is_sent = kill_process(pid, signal);
+    }
+}
+
+/// Whether the server still holds what its clients have left.
+async fn count_leftovers(show: &Show, files: &Files) {
+    if !show.tries(Guarantee::G11) {
+        return;
+    }
+    let bound = show.stage.now() + show.options.close_timeout + show.stage.patience;
+    let mut forgotten = leaks::forgotten_sockets(show.stage.socket);
+    while forgotten.is_some_and(|count| count > 0) && show.stage.now() < bound {
+        show.stage.pulse.sleep(show.period() / 20).await;
+        forgotten = leaks::forgotten_sockets(show.stage.socket);
+    }
+    let now = show.stage.now();
+    let mut judge = show.stage.judge.borrow_mut();
+    match forgotten {
+        None => {}
+        Some(0) => {
+            judge.exercise(Guarantee::G11);
+            judge.find(
+                Guarantee::G11,
+                "every socket that a client has left is closed by the server".to_owned(),
+            );
+        }
+        Some(count) => {
+            let detail = format!("{count} sockets that their clients have left are not closed by the server");
+            judge.violate(Guarantee::G11, Fault::Leaked, now, None, detail);
+        }
+    }
+    let connected = leaks::connected_sockets(show.stage.socket);
+    if let (Some(before), Some(after), Some(connected)) =
+        (files.before, files.pid.and_then(leaks::open_files), connected)
+    {
+        let extra = after.saturating_sub(before + connected);
+        if extra > OWN_FILES {
+            let detail = format!(
+                "{after} open files with {connected} connections; before the first there were {before}"
+            );
+            judge.violate(Guarantee::G11, Fault::Leaked, now, None, detail);
+        } else {
+            judge.find(
+                Guarantee::G11,
+                format!("{after} open files with {connected} connections, {before} at the start"),
+            );
+        }
+    }
+}
+
+/// Sends SIGTERM, and sees the process through its end.
+async fn drain(show: &Show, server: &mut Spawned) {
+    let asked = show.stage.now();
+    show.stage.judge.borrow_mut().drained_at = Some(asked);
+    server.terminate();
+    let bound = show.options.close_timeout + EXIT + show.stage.patience;
+    let status = server.ended(bound).await;
+    let now = show.stage.now();
+    let took = now.since(asked);
+    let mut judge = show.stage.judge.borrow_mut();
+    match status {
+        None => {
+            let detail = format!("{took:.1?} after SIGTERM the process is still there");
+            judge.violate(Guarantee::G14, Fault::Leaked, now, None, detail);
+        }
+        Some(status) if !status.success() && judge.is_strict => {
+            let detail = format!("the process ended with {}; due was status 0", describe(status));
+            judge.violate(Guarantee::G14, Fault::WrongClose, now, None, detail);
+        }
+        Some(status) => {
+            judge.find(
+                Guarantee::G14,
+                format!("the process ended with {} after {took:.1?}", describe(status)),
+            );
+        }
+    }
+}
+
+/// The log, as the reference server words it.
+fn read_log(show: &Show, lines: &[String]) {
+    let mut journal = Journal::default();
+    let now = show.stage.now();
+    let mut judge = show.stage.judge.borrow_mut();
+    let mut known = 0;
+    for line in lines {
+        let line = line.as_str();
+        // The instant is held against itself: what counts here is that it is one.
+        let wall = stamp(line).unwrap_or_default();
+        match journal.read(line, wall, &Zone::UTC) {
+            Ok(is_known) => known += u64::from(is_known),
+            Err(detail) => return judge.violate(Guarantee::G15, Fault::WrongLog, now, None, detail),
+        }
+    }
+    if journal.received == 0 || known == journal.received {
+        let detail = format!("of {} lines none tells of connections and messages as G15 has it", lines.len());
+        return judge.violate(Guarantee::G15, Fault::WrongLog, now, None, detail);
+    }
+    match journal.finish() {
+        Ok(()) => judge.exercise(Guarantee::G15),
+        Err(detail) => judge.violate(Guarantee::G15, Fault::WrongLog, now, None, detail),
+    }
+}
+
+/// The instant at the beginning of a line.
+fn stamp(line: &str) -> Option<WallTime> {
+    let (text, _) = line.strip_prefix('[')?.split_once(']')?;
+    let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").ok()?;
+    Some(WallTime::from_unix_seconds(time.and_utc().timestamp()))
+}

@@ -1,0 +1,67 @@
+//! Those who go and come back, in every way there is (G1, G4, G11).
+
+use std::rc::Rc;
+
+use super::listeners::admit;
+use super::show::Show;
+use crate::live::caller::Caller;
+use crate::text::Text;
+
+/// Connections of the storm.
+const STORM: u32 = 24;
+
+pub(super) fn start(show: &Rc<Show>) {
+    for index in 0..4 {
+        show.start(come_back(Rc::clone(show), index));
+    }
+    show.start(storm(Rc::clone(show)));
+}
+
+/// Leaves once a cycle, mostly unsubscribed, and is back at once: as a new client, subscribed (G1).
+async fn come_back(show: Rc<Show>, index: u64) {
+    let Some(mut caller) = admit(&show, "returner").await else { return };
+    for cycle in 1..show.options.cycles {
+        caller.attend(show.instant(cycle, 0.42 + 0.02 * index as f64)).await;
+        if !caller.is_open() {
+            return;
+        }
+        if !(cycle + index).is_multiple_of(3) {
+            caller.command(&[Text::Unsubscribe]).await;
+        }
+        leave(&show, caller, (cycle + index) % 4).await;
+        let Some(next) = admit(&show, "returner").await else { return };
+        caller = next;
+    }
+    show.stay(caller).await;
+}
+
+/// The server's side of it is awaited beside the rest, so that nothing holds up the return.
+async fn leave(show: &Rc<Show>, mut caller: Caller, way: u64) {
+    let beside = Rc::clone(show);
+    match way {
+        0 => caller.reset(),
+        1 => caller.quit(),
+        2 => {
+            caller.half_close();
+            show.start(async move { beside.see_off(caller, false).await });
+        }
+        _ => {
+            caller.close(1000);
+            show.start(async move { beside.see_off(caller, true).await });
+        }
+    }
+}
+
+/// Many at once, which vanish without a word.
+async fn storm(show: Rc<Show>) {
+    for cycle in [2, 3] {
+        show.wait(cycle, 0.55).await;
+        let mut callers = Vec::new();
+        for _ in 0..STORM {
+            callers.extend(show.dial("one of a storm").await);
+        }
+        for (index, caller) in callers.into_iter().enumerate() {
+            if index % 2 == 0 { caller.reset() } else { caller.quit() }
+        }
+    }
+}

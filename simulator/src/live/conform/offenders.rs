@@ -1,0 +1,221 @@
+//! Those who break rules: each offence on a connection of its own, while everybody else goes on (G12).
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::show::Show;
+use crate::guarantee::Guarantee;
+use crate::live::caller::{Caller, End};
+use crate::live::stage::Plug;
+use crate::score::Fault;
+use crate::text::Text;
+use crate::verb::{Offence, Utterance};
+
+/// Time between two offences: who suffers from which is to be told apart.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// The beginning of an oversized frame is sent ahead, so that a server that judges by the announced length has read all
+/// that was sent when it hangs up: else a reset would destroy its Close.
+const AHEAD: usize = 512;
+
+/// How long the server has for that.
+const AHEAD_TIME: Duration = Duration::from_millis(150);
+
+pub(super) fn start(show: &Rc<Show>) {
+    if show.tries(Guarantee::G12) {
+        show.start(offend_all(Rc::clone(show)));
+    }
+}
+
+async fn offend_all(show: Rc<Show>) {
+    show.wait(2, 0.2).await;
+    for offence in Offence::ALL.into_iter().filter(|offence| offence.close_code().is_some()) {
+        let own = Rc::clone(&show);
+        match offence {
+            Offence::Oversize => show.start(async move { be_oversize(own).await }),
+            Offence::OversizeInFragments if show.options.max_message.is_none() => {}
+            _ => show.start(async move { offend(own, offence).await }),
+        }
+        show.stage.pulse.sleep(PAUSE).await;
+    }
+    show.start(be_largest(Rc::clone(&show)));
+    refused_requests(&show).await;
+}
+
+async fn offend(show: Rc<Show>, offence: Offence) {
+    let Some(mut caller) = show.admit("offender").await else { return };
+    caller.offend(offence, show.options.longest());
+    judge(&show, caller, offence.name(), offence.close_code().unwrap_or(1002)).await;
+}
+
+/// Sees what the server makes of an offence.
+async fn judge(show: &Show, mut caller: Caller, offence: &str, due: u16) {
+    let stage = &show.stage;
+    let bound = caller.now() + stage.patience;
+    caller.attend_until(bound, |caller| caller.end.is_some() || caller.close_code.is_some()).await;
+    let ended_by = caller.now() + show.options.close_timeout + stage.patience;
+    if caller.close_code.is_some() {
+        caller.attend_until(ended_by, |caller| caller.end.is_some()).await;
+    }
+    let (now, client) = (caller.now(), Some(caller.seat.peer.client));
+    let mut score = stage.judge.borrow_mut();
+    let (fault, sentence) = match (caller.close_code, caller.end) {
+        (Some(Some(code)), Some(_)) if code == due => return score.exercise(Guarantee::G12),
+        (Some(Some(code)), None) if code == due => {
+            (Fault::Leaked, format!("{offence} was answered with {due}, but the stream never ended"))
+        }
+        (Some(code), _) => {
+            let code = code.map_or("no code".to_owned(), |code| code.to_string());
+            (Fault::WrongClose, format!("{offence} was answered with a Close of {code}; due was {due}"))
+        }
+        (None, Some(End::Finished)) => {
+            (Fault::WrongClose, format!("{offence} ended the stream without a Close; due was {due}"))
+        }
+        (None, Some(End::Reset)) => {
+            let sentence =
+                format!("{offence} was answered with a reset, which may have destroyed the Close of {due}");
+            return score.doubt(Guarantee::G12, sentence);
+        }
+        (None, None) => {
+            let patience = stage.patience;
+            (
+                Fault::Lost,
+                format!("{offence} had no consequence within {patience:.1?}; due was a Close of {due}"),
+            )
+        }
+    };
+    let detail = caller.tale(&sentence);
+    score.violate(Guarantee::G12, fault, now, client, detail);
+}
+
+/// One byte too many. Where nobody has said what is too much, a server may take it.
+async fn be_oversize(show: Rc<Show>) {
+    let Some(mut caller) = show.admit("offender").await else { return };
+    let longest = show.options.longest();
+    let mut frame = Vec::new();
+    Offence::Oversize.encode(&mut frame, longest, || 0);
+    caller.may_be_ended = true;
+    caller.send_raw(&frame[..AHEAD]);
+    let limit = caller.now() + AHEAD_TIME;
+    caller.attend_until(limit, |caller| caller.close_code.is_some() || caller.end.is_some()).await;
+    if caller.is_open() {
+        caller.send_raw(&frame[AHEAD..]);
+    }
+    if show.options.max_message.is_some() {
+        caller.seat.peer.offence = Some(Offence::Oversize);
+        return judge(&show, caller, Offence::Oversize.name(), 1009).await;
+    }
+    let received = caller.seat.peer.received;
+    caller.seat.is_out = true;
+    let bound = caller.now() + show.stage.patience;
+    let has_answer = |caller: &Caller| {
+        caller.end.is_some()
+            || caller.close_code.is_some()
+            || caller.seat.peer.received > received + longest as u64
+    };
+    caller.attend_until(bound, has_answer).await;
+    if caller.is_open() {
+        let sentence =
+            format!("a message of {} bytes was taken; state the largest with --max-message", longest + 1);
+        show.stage.judge.borrow_mut().find(Guarantee::G12, sentence);
+    } else {
+        judge(&show, caller, Offence::Oversize.name(), 1009).await;
+    }
+}
+
+/// Exactly the largest message is no offence.
+async fn be_largest(show: Rc<Show>) {
+    let Some(largest) = show.options.max_message else { return };
+    let Some(mut caller) = show.admit("sender of the largest message").await else { return };
+    let number = caller.next_number();
+    caller.say(&[Utterance::Text(Text::Probe { number, length: largest as u32 })]);
+    let is_answered = caller.hear_echoes().await;
+    if is_answered {
+        show.stage.judge.borrow_mut().exercise(Guarantee::G12);
+    }
+    show.part(caller).await;
+}
+
+/// A request that is no proper one: its name, whether RFC 6455 forbids to upgrade it, and the statuses that are due.
+struct BadRequest {
+    name: &'static str,
+    is_forbidden: bool,
+    statuses: &'static [u16],
+    request: String,
+}
+
+fn bad_requests(show: &Show) -> Vec<BadRequest> {
+    let host = show.stage.address.host_field();
+    let path = show.stage.dialect.path.as_deref().unwrap_or(&show.stage.address.target);
+    let further: String =
+        show.stage.dialect.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let compose =
+        |line: &str, fields: &str| format!("{line} HTTP/1.1\r\nHost: {host}\r\n{further}{fields}\r\n");
+    let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let version = "Sec-WebSocket-Version: 13\r\n";
+    let all = [upgrade, key, version].concat();
+    let get = format!("GET {path}");
+    let request =
+        |name, is_forbidden, statuses, request| BadRequest { name, is_forbidden, statuses, request };
+    vec![
+        request("a plain GET", true, &[426], compose(&get, "")),
+        request("a request without a key", true, &[400], compose(&get, &[upgrade, version].concat())),
+        request(
+            "a request of version 8",
+            true,
+            &[426],
+            compose(&get, &[upgrade, key, "Sec-WebSocket-Version: 8\r\n"].concat()),
+        ),
+        request("a POST", true, &[400], compose(&format!("POST {path}"), &all)),
+        request("another path", false, &[404], compose("GET /no-such-path-here", &all)),
+        request("rubbish", true, &[400], "\u{16}\u{3}\u{1} rubbish\r\n\r\n".to_owned()),
+    ]
+}
+
+async fn refused_requests(show: &Show) {
+    for bad in bad_requests(show) {
+        let status = ask(show, &bad.request).await;
+        let now = show.stage.now();
+        let mut judge = show.stage.judge.borrow_mut();
+        let name = bad.name;
+        match status {
+            Some(101) if bad.is_forbidden || judge.is_strict => {
+                let detail = format!("{name} was upgraded");
+                judge.violate(Guarantee::G12, Fault::Unexpected, now, None, detail);
+            }
+            Some(101) => {
+                judge.find(Guarantee::G12, format!("{name} was upgraded, which another server may do"))
+            }
+            Some(status) if judge.is_strict && !bad.statuses.contains(&status) => {
+                let detail = format!("{name} was answered with {status}; due was {:?}", bad.statuses);
+                judge.violate(Guarantee::G12, Fault::WrongClose, now, None, detail);
+            }
+            Some(_) => judge.exercise(Guarantee::G12),
+            None if judge.is_strict => {
+                judge.violate(Guarantee::G12, Fault::Lost, now, None, format!("{name} got no answer"));
+            }
+            None => {}
+        }
+    }
+}
+
+/// The status of the response; `None` if there is none.
+async fn ask(show: &Show, request: &str) -> Option<u16> {
+    let asking = async {
+        let mut stream = show.stage.open(Plug::default()).await.ok()?;
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut head = Vec::new();
+        while !head.windows(2).any(|end| end == b"\r\n") {
+            if stream.read_buf(&mut head).await.ok()? == 0 {
+                return None;
+            }
+        }
+        let line = String::from_utf8_lossy(&head).into_owned();
+        line.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()
+    };
+    timeout(show.stage.patience, asking).await.ok().flatten()
+}

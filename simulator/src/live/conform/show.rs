@@ -1,0 +1,142 @@
+//! The course of a trial: its tasks, its timetable, and its end.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use carillon_server::Timestamp;
+use tokio::task::JoinSet;
+
+use super::ConformOptions;
+use crate::guarantee::Guarantee;
+use crate::live::caller::Caller;
+use crate::live::stage::Stage;
+use crate::score::Fault;
+
+/// How often a client that waits for the end looks whether it has come.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// One trial.
+pub(super) struct Show {
+    pub(super) stage: Rc<Stage>,
+    pub(super) options: ConformOptions,
+    tasks: RefCell<JoinSet<()>>,
+    is_over: Cell<bool>,
+}
+
+impl Show {
+    pub(super) fn new(stage: Rc<Stage>, options: ConformOptions) -> Self {
+        Self { stage, options, tasks: RefCell::default(), is_over: Cell::new(false) }
+    }
+
+    /// Whether this guarantee is on trial.
+    pub(super) fn tries(&self, guarantee: Guarantee) -> bool {
+        self.options.guarantees.contains(&guarantee)
+    }
+
+    pub(super) fn period(&self) -> Duration {
+        self.options.period
+    }
+
+    /// Has something go on beside the rest.
+    pub(super) fn start(&self, task: impl Future<Output = ()> + 'static) {
+        self.tasks.borrow_mut().spawn_local(task);
+    }
+
+    /// Waits for all that goes on, and for what that starts.
+    pub(super) async fn finish(&self) {
+        loop {
+            let mut tasks = self.tasks.take();
+            if tasks.is_empty() {
+                return;
+            }
+            while let Some(ended) = tasks.join_next().await {
+                if let Err(error) = ended
+                    && error.is_panic()
+                {
+                    std::panic::resume_unwind(error.into_panic());
+                }
+            }
+        }
+    }
+
+    /// When a cycle has come so far: 0 is its due instant, 1 the next one's.
+    pub(super) fn instant(&self, cycle: u64, phase: f64) -> Timestamp {
+        self.stage.judge.borrow().rhythm.due(cycle) + self.period().mul_f64(phase)
+    }
+
+    /// Sleeps until then.
+    pub(super) async fn wait(&self, cycle: u64, phase: f64) {
+        self.stage.pulse.sleep_until(self.instant(cycle, phase)).await;
+    }
+
+    /// Connects, and proves that the connection is served. A server that refuses is reported once for each role.
+    pub(super) async fn admit(&self, role: &'static str) -> Option<Caller> {
+        let mut caller = self.dial(role).await?;
+        caller.fence().await;
+        Some(caller)
+    }
+
+    /// Connects, and says nothing.
+    pub(super) async fn dial(&self, role: &'static str) -> Option<Caller> {
+        match Caller::connect(&self.stage, role).await {
+            Ok(caller) => Some(caller),
+            Err(error) => {
+                let detail = format!("{role}: {error}");
+                let now = self.stage.now();
+                self.stage.judge.borrow_mut().violate(Guarantee::G3, Fault::Dropped, now, None, detail);
+                None
+            }
+        }
+    }
+
+    /// The curtain falls: whoever is still there takes leave.
+    pub(super) fn end(&self) {
+        self.is_over.set(true);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.get()
+    }
+
+    /// Stays to the end, and leaves in order.
+    pub(super) async fn stay(&self, mut caller: Caller) {
+        while !self.is_over() && caller.end.is_none() {
+            caller.attend(caller.now() + LOOK).await;
+        }
+        self.part(caller).await;
+    }
+
+    /// Leaves with a Close, and sees that the server answers it and lets go.
+    pub(super) async fn part(&self, mut caller: Caller) {
+        if !caller.is_open() {
+            return;
+        }
+        caller.close(1000);
+        self.see_off(caller, true).await;
+    }
+
+    /// Waits for the end of a connection that the client has ended on its side (G11).
+    pub(super) async fn see_off(&self, mut caller: Caller, wants_reply: bool) {
+        let bound = caller.now() + self.options.close_timeout + self.stage.patience;
+        caller.attend_until(bound, |caller| caller.end.is_some()).await;
+        let now = caller.now();
+        let client = Some(caller.seat.peer.client);
+        let mut judge = self.stage.judge.borrow_mut();
+        if caller.end.is_none() {
+            let detail = caller.tale("the server has not ended its side of the stream");
+            judge.violate(Guarantee::G11, Fault::Leaked, now, client, detail);
+            return;
+        }
+        judge.exercise(Guarantee::G11);
+        match caller.close_code {
+            Some(Some(1000) | None) => judge.exercise(Guarantee::G12),
+            Some(Some(code)) if wants_reply && judge.drained_at.is_none() => {
+                let detail = caller.tale(&format!("a Close of 1000 was answered with one of {code}"));
+                judge.violate(Guarantee::G12, Fault::WrongClose, now, client, detail);
+            }
+            _ => {}
+        }
+    }
+}

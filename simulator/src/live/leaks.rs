@@ -1,0 +1,66 @@
+//! What the system says about the server's end of connections, where the server runs on this machine (G11).
+
+use std::fs;
+use std::net::SocketAddr;
+
+/// The state of a socket whose peer has ended the stream and whose owner has not: Linux, `include/net/tcp_states.h`.
+const CLOSE_WAIT: &str = "08";
+const ESTABLISHED: &str = "01";
+
+/// Sockets of the server that somebody has left and that it has not closed; `None` where nobody can tell.
+pub(crate) fn forgotten_sockets(server: SocketAddr) -> Option<usize> {
+    sockets(server, CLOSE_WAIT)
+}
+
+/// Connections of the server.
+pub(crate) fn connected_sockets(server: SocketAddr) -> Option<usize> {
+    sockets(server, ESTABLISHED)
+}
+
+fn sockets(server: SocketAddr, state: &str) -> Option<usize> {
+    if !server.ip().is_loopback() {
+        return None;
+    }
+    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(fs::read_to_string);
+    let texts: Vec<String> = tables.into_iter().filter_map(Result::ok).collect();
+    (!texts.is_empty()).then(|| texts.iter().map(|text| count(text, server.port(), state)).sum())
+}
+
+/// Rows of this local port in this state: `sl local_address rem_address st …`, addresses as `0100007F:1F90`.
+fn count(table: &str, port: u16, state: &str) -> usize {
+    let port = format!(":{port:04X}");
+    let is_ours = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let local = fields.next().unwrap_or_default();
+        local.ends_with(&port) && fields.nth(1) == Some(state)
+    };
+    table.lines().skip(1).filter(is_ours).count()
+}
+
+/// Open files of a process; `None` where nobody can tell.
+pub(crate) fn open_files(pid: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_counted_by_local_port_and_state() {
+        let table = "  sl  local_address rem_address   st\n   0: 0100007F:1F90 0100007F:A1B2 08 0:0\n   \
+            1: 0100007F:1F90 0100007F:A1B3 01 0:0\n   2: 0100007F:A1B2 0100007F:1F90 08 0:0\n";
+        assert_eq!(count(table, 0x1F90, CLOSE_WAIT), 1);
+    }
+
+    #[test]
+    fn a_socket_that_was_left_is_seen_until_it_is_closed() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(std::net::TcpStream::connect(address).unwrap());
+        let (forgotten, _) = listener.accept().unwrap();
+        assert_eq!(forgotten_sockets(address), Some(1));
+        drop(forgotten);
+        assert_eq!(forgotten_sockets(address), Some(0));
+    }
+}

@@ -1,0 +1,25 @@
+//! The live arm: real sockets, real time, any server.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `address`, `dialect` | where the server is, and how it words things |
+//! | `pulse` | the harness's clock, and how late the harness is |
+//! | `rhythm` | the server's grid, learned from its pushes |
+//! | `stamps` | the server's wall clock, learned from their texts |
+//! | `judge` | the checker's verdicts on connections, and windows for the pushes |
+//! | `stage`, `caller` | what connections share, and a client with its own |
+
+mod address;
+mod caller;
+mod child;
+pub mod conform;
+mod dialect;
+mod judge;
+mod leaks;
+mod pulse;
+mod rhythm;
+mod stage;
+mod stamps;
+
+pub use address::Address;
+pub use dialect::Dialect;

@@ -1,0 +1,248 @@
+//! The grid of a server that says nothing about it: learned from its first push, and mended by every later one.
+//!
+//! A push may leave the server up to half a period after its due instant, and never before (G7). So the earliest push
+//! modulo the period bounds the due instants from above, by less than half a period, and whatever arrives belongs to
+//! the cycle next to it: rounding finds it, however late the first push was.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use carillon_server::Timestamp;
+
+use super::pulse::Arrival;
+
+/// The cycles that were seen, numbered from the first.
+#[derive(Debug)]
+pub(crate) struct Rhythm {
+    period: Duration,
+    /// The best bound for the due instant of cycle 1.
+    origin: Option<Timestamp>,
+    /// When the first push of all came.
+    learned_at: Timestamp,
+    /// A push for which the first one would have to be late by more than half a period.
+    torn_at: Option<Timestamp>,
+    cycles: BTreeMap<u64, Cycle>,
+    stalls: Vec<(Timestamp, Timestamp)>,
+}
+
+/// When the pushes of one cycle came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cycle {
+    pub(crate) first: Arrival,
+    pub(crate) last: Timestamp,
+    pub(crate) deliveries: u64,
+}
+
+/// What the arrivals say about the grid, once all are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// Fewer than four cycles: nothing can be said.
+    Short,
+    /// No grid explains the pushes: some stand more than half a period behind others.
+    Torn {
+        /// When such a push came.
+        at: Timestamp,
+    },
+    /// All stand on one grid.
+    OnGrid {
+        /// The latest first arrival, against the grid.
+        latest: Duration,
+        /// A drift below this in all would not have been seen.
+        blur: Duration,
+    },
+    /// The cycles of the second half are all later, or all earlier, than those of the first.
+    Moved {
+        /// By at least so much.
+        by: Duration,
+        is_later: bool,
+    },
+}
+
+impl Rhythm {
+    pub(crate) fn new(period: Duration) -> Self {
+        Self {
+            period,
+            origin: None,
+            learned_at: Timestamp::ZERO,
+            torn_at: None,
+            cycles: BTreeMap::new(),
+            stalls: Vec::new(),
+        }
+    }
+
+    /// No push has come: cycles are reckoned from here, and all of them will be missed.
+    pub(crate) fn assume(&mut self, due: Timestamp) {
+        self.origin = Some(due);
+        self.learned_at = due;
+    }
+
+    pub(crate) fn period(&self) -> Duration {
+        self.period
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.origin.is_some()
+    }
+
+    /// The cycle to which a push belongs that has arrived, and which is thereby counted.
+    pub(crate) fn take(&mut self, arrival: Arrival) -> u64 {
+        let half = self.period / 2;
+        let origin = self.origin.unwrap_or_else(|| {
+            self.learned_at = arrival.at;
+            arrival.at
+        });
+        let cycle = 1 + ((arrival.at + half).since(origin).as_nanos() / self.period.as_nanos()) as u64;
+        let bound =
+            Timestamp::from_nanos(arrival.at.as_nanos() - self.offset(cycle).min(arrival.at.as_nanos()));
+        if bound + half < self.learned_at {
+            self.torn_at.get_or_insert(arrival.at);
+        } else if !self.is_stalled(arrival.at) || self.origin.is_none() {
+            self.origin = Some(origin.min(bound));
+        }
+        let fresh = Cycle { first: arrival, last: arrival.at, deliveries: 0 };
+        let seen = self.cycles.entry(cycle).or_insert(fresh);
+        seen.last = arrival.at;
+        seen.deliveries += 1;
+        cycle
+    }
+
+    /// The server stood still, and it is known that it did.
+    pub(crate) fn stall(&mut self, from: Timestamp, until: Timestamp) {
+        self.stalls.push((from, until));
+    }
+
+    /// When a cycle was due, at the latest.
+    pub(crate) fn due(&self, cycle: u64) -> Timestamp {
+        let origin = self.origin.unwrap_or(Timestamp::MAX);
+        Timestamp::from_nanos(origin.as_nanos().saturating_add(self.offset(cycle)))
+    }
+
+    /// The newest cycle that was due by `at`; 0 if none was, or nothing is known.
+    pub(crate) fn newest(&self, at: Timestamp) -> u64 {
+        match self.origin {
+            Some(origin) if at >= origin => 1 + (at.since(origin).as_nanos() / self.period.as_nanos()) as u64,
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn cycles(&self) -> &BTreeMap<u64, Cycle> {
+        &self.cycles
+    }
+
+    /// Whether a cycle may be missing, or late, because the server stood still.
+    pub(crate) fn is_excused(&self, cycle: u64) -> bool {
+        let due = self.due(cycle);
+        self.stalls.iter().any(|(from, until)| due + self.period / 2 >= *from && due <= *until)
+    }
+
+    /// Until when the server is known to stand still, of the time from `since` on.
+    pub(crate) fn stalled_until(&self, since: Timestamp) -> Option<Timestamp> {
+        self.stalls.iter().map(|(_, until)| *until).filter(|until| *until >= since).max()
+    }
+
+    fn is_stalled(&self, at: Timestamp) -> bool {
+        self.stalls.iter().any(|(from, until)| at >= *from && at <= *until + self.period / 2)
+    }
+
+    /// Whether the pushes stand on one grid; `blur` is what the harness cannot see.
+    pub(crate) fn fit(&self, blur: Duration) -> Fit {
+        if let Some(at) = self.torn_at {
+            return Fit::Torn { at };
+        }
+        let calm = self.cycles.iter().filter(|(cycle, _)| !self.is_excused(**cycle));
+        // The bound of a due instant is an arrival itself, so none of the differences is negative by more than nothing.
+        let late: Vec<(Duration, Duration)> = calm
+            .map(|(cycle, seen)| {
+                let due = self.due(*cycle);
+                (seen.first.earliest.since(due), seen.first.at.since(due))
+            })
+            .collect();
+        if late.len() < 4 {
+            return Fit::Short;
+        }
+        let (before, after) = late.split_at(late.len() / 2);
+        // A gap that the harness's own delays cannot account for: from the surely earliest to the surely latest.
+        let gap = |lower: &[(Duration, Duration)], upper: &[(Duration, Duration)]| {
+            let highest = lower.iter().map(|(_, at)| *at).max().unwrap_or_default();
+            let lowest = upper.iter().map(|(earliest, _)| *earliest).min().unwrap_or_default();
+            lowest.saturating_sub(highest)
+        };
+        for (lower, upper, is_later) in [(before, after, true), (after, before, false)] {
+            let by = gap(lower, upper);
+            if by > blur {
+                return Fit::Moved { by, is_later };
+            }
+        }
+        let latest = late.iter().map(|(_, at)| *at).max().unwrap_or_default();
+        Fit::OnGrid { latest, blur }
+    }
+
+    /// Nanoseconds from cycle 1 to another.
+    fn offset(&self, cycle: u64) -> u64 {
+        (self.period.as_nanos() as u64).saturating_mul(cycle.saturating_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_secs(2);
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::ZERO + Duration::from_millis(millis)
+    }
+
+    fn arrival(millis: u64) -> Arrival {
+        Arrival { earliest: at(millis), at: at(millis) }
+    }
+
+    fn rhythm(arrivals: &[u64]) -> (Rhythm, Vec<u64>) {
+        let mut rhythm = Rhythm::new(PERIOD);
+        let cycles = arrivals.iter().map(|millis| rhythm.take(arrival(*millis))).collect();
+        (rhythm, cycles)
+    }
+
+    #[test]
+    fn a_late_first_push_is_found_out_by_the_next_ones() {
+        // Due at 10, 12 and 14 s; late by 900, 0 and 300 ms, all less than half of two seconds.
+        let (rhythm, cycles) = rhythm(&[10_900, 12_000, 14_300]);
+        assert_eq!(cycles, [1, 2, 3]);
+        assert_eq!(rhythm.due(1), at(10_000));
+        assert_eq!((rhythm.newest(at(9_999)), rhythm.newest(at(14_000))), (0, 3));
+    }
+
+    #[test]
+    fn lateness_that_comes_and_goes_is_no_drift_and_a_drift_is() {
+        let blur = Duration::from_millis(20);
+        let (calm, _) = rhythm(&[10_000, 12_300, 14_010, 16_250, 18_000, 20_100]);
+        assert!(matches!(calm.fit(blur), Fit::OnGrid { latest, .. } if latest == Duration::from_millis(300)));
+        let (drifting, _) = rhythm(&[10_000, 12_050, 14_100, 16_150, 18_200, 20_250]);
+        assert_eq!(drifting.fit(blur), Fit::Moved { by: Duration::from_millis(50), is_later: true });
+        let (short, _) = rhythm(&[10_000, 12_050, 14_100]);
+        assert_eq!(short.fit(blur), Fit::Short);
+    }
+
+    #[test]
+    fn timers_of_their_own_fit_no_grid() {
+        // Three clients, 0, 1400 and 600 ms into each period: one of them is late by more than half of it.
+        let (rhythm, _) = rhythm(&[10_000, 11_400, 12_600, 12_000, 13_400, 14_600]);
+        assert!(matches!(rhythm.fit(Duration::ZERO), Fit::Torn { .. }));
+    }
+
+    #[test]
+    fn a_grid_that_a_stall_has_moved_is_seen() {
+        let mut rhythm = Rhythm::new(PERIOD);
+        for millis in [10_000, 12_000, 14_000] {
+            rhythm.take(arrival(millis));
+        }
+        rhythm.stall(at(14_500), at(18_840));
+        for millis in [20_840, 22_840, 24_840] {
+            rhythm.take(arrival(millis));
+        }
+        assert!(
+            rhythm.is_excused(4) && rhythm.is_excused(5) && !rhythm.is_excused(6) && !rhythm.is_excused(3)
+        );
+        assert!(matches!(rhythm.fit(Duration::ZERO), Fit::Moved { is_later: true, .. }));
+    }
+}

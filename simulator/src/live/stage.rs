@@ -1,0 +1,146 @@
+//! What all connections of a live run share: the server's address, its words, the clock and the judge.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use carillon_server::Timestamp;
+use hdrhistogram::Histogram;
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::address::Address;
+use super::dialect::Dialect;
+use super::judge::{Judge, Seat};
+use super::pulse::{Arrival, Pulse};
+use crate::rng::Rng;
+
+/// Bytes that are read at a time.
+const READ: usize = 64 << 10;
+
+/// The longest round trip that is told apart from longer ones, in microseconds.
+const LONGEST: u64 = 60_000_000;
+
+/// Bounds are multiples of what was measured, but no shorter than a scheduler's slice.
+const SLICE: Duration = Duration::from_millis(20);
+
+/// What is special about a socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Plug {
+    /// The local address; any, if not given.
+    pub(crate) from: Option<SocketAddr>,
+    /// The size of the receive buffer, in bytes; the system's, if not given.
+    pub(crate) window: Option<u32>,
+}
+
+/// Everything but the connections.
+pub(crate) struct Stage {
+    pub(crate) judge: RefCell<Judge>,
+    pub(crate) pulse: Rc<Pulse>,
+    pub(crate) dialect: Dialect,
+    pub(crate) address: Address,
+    pub(crate) socket: SocketAddr,
+    /// How long an answer may take before it counts as lost.
+    pub(crate) patience: Duration,
+    scratch: RefCell<Vec<u8>>,
+    next_client: Cell<u32>,
+    rng: RefCell<Rng>,
+    round_trips: RefCell<Histogram<u64>>,
+}
+
+impl Stage {
+    pub(crate) fn new(
+        judge: Judge,
+        dialect: Dialect,
+        address: Address,
+        socket: SocketAddr,
+        patience: Duration,
+        seed: u64,
+    ) -> Self {
+        let round_trips = Histogram::new_with_bounds(1, LONGEST, 3).expect("valid bounds and precision");
+        Self {
+            judge: RefCell::new(judge),
+            pulse: Rc::new(Pulse::new()),
+            dialect,
+            address,
+            socket,
+            patience,
+            scratch: RefCell::new(vec![0; READ]),
+            next_client: Cell::new(0),
+            rng: RefCell::new(Rng::new(seed)),
+            round_trips: RefCell::new(round_trips),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.pulse.now()
+    }
+
+    /// The next client's number, and a stream of random numbers of its own.
+    pub(crate) fn enrol(&self) -> (u32, Rng) {
+        let number = self.next_client.get();
+        self.next_client.set(number + 1);
+        (number, self.rng.borrow().split(u64::from(number)))
+    }
+
+    /// Opens a socket.
+    pub(crate) async fn open(&self, plug: Plug) -> io::Result<TcpStream> {
+        let socket = if self.socket.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(from) = plug.from {
+            socket.bind(from)?;
+        }
+        if let Some(window) = plug.window {
+            socket.set_recv_buffer_size(window)?;
+        }
+        let stream = socket.connect(self.socket).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// Lends the one read buffer.
+    pub(crate) fn borrow_buffer(&self) -> Vec<u8> {
+        std::mem::take(&mut self.scratch.borrow_mut())
+    }
+
+    pub(crate) fn return_buffer(&self, buffer: Vec<u8>) {
+        *self.scratch.borrow_mut() = buffer;
+    }
+
+    pub(crate) fn record_round_trip(&self, span: Duration) {
+        self.round_trips.borrow_mut().saturating_record(span.as_micros() as u64);
+    }
+
+    pub(crate) fn round_trip(&self, quantile: f64) -> Duration {
+        Duration::from_micros(self.round_trips.borrow().value_at_quantile(quantile))
+    }
+
+    /// What the harness cannot see: how late it is woken, and how long an answer is under way.
+    pub(crate) fn blur(&self) -> Duration {
+        self.pulse.lateness(0.99) + self.round_trip(0.99)
+    }
+
+    /// By when what is under way has arrived, and the harness has read it.
+    pub(crate) fn grace(&self) -> Duration {
+        SLICE + self.pulse.lateness(1.0) + self.round_trip(1.0)
+    }
+
+    /// Looks at the cycles that are over for this connection.
+    pub(crate) fn settle_accounts(&self, seat: &mut Seat) {
+        let blur = self.grace();
+        self.judge.borrow_mut().settle_accounts(seat, self.now(), blur);
+    }
+
+    /// A push and its text.
+    pub(crate) fn on_push(&self, seat: &mut Seat, text: &[u8], arrival: Arrival, offset: u64) {
+        let mut judge = self.judge.borrow_mut();
+        let cycle = judge.on_push(seat, arrival, offset);
+        let text = String::from_utf8_lossy(text);
+        let stated = self.dialect.read_push(&text);
+        let due = judge.rhythm.due(cycle).min(arrival.at);
+        let wall = (self.pulse.wall(due), self.pulse.wall(arrival.at));
+        if !judge.rhythm.is_excused(cycle) {
+            judge.on_text(seat, &text, stated, wall, cycle, arrival.at);
+        }
+    }
+}

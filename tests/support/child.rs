@@ -1,0 +1,96 @@
+//! Servers as processes of their own: this test binary, started anew to be nothing but a server.
+
+use std::env;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use chrono::Local;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Duration;
+
+use crate::catalogue::{CompactServer, Defect, Listing, Settings};
+
+/// What the process is told.
+const PORT: &str = "CARILLON_TEST_PORT";
+const WHO: &str = "CARILLON_TEST_SERVER";
+
+/// The word for the seed document's listing.
+const LISTING: &str = "listing";
+
+/// The period of all these servers.
+pub(crate) const PERIOD: Duration = Duration::from_secs(1);
+
+/// The ping interval and the close timeout of all these servers.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(2);
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Their longest message.
+pub(crate) const MAX_MESSAGE: usize = 64 << 10;
+
+/// Who is to serve.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Who {
+    Compact(Option<Defect>),
+    Listing,
+}
+
+/// A port that was free a moment ago, and the shell command that serves on it.
+pub(crate) fn command(who: Who) -> (u16, String) {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let port = port.expect("there is a free port").port();
+    let name = match who {
+        Who::Compact(None) => "none".to_owned(),
+        Who::Compact(Some(defect)) => format!("{defect:?}"),
+        Who::Listing => LISTING.to_owned(),
+    };
+    let executable = env::current_exe().expect("a test has an executable");
+    let test = "support::child::serves_as_it_is_told --exact --ignored --nocapture";
+    (port, format!("{PORT}={port} {WHO}={name} exec '{}' {test}", executable.display()))
+}
+
+#[test]
+#[ignore = "a server that other tests start"]
+fn serves_as_it_is_told() {
+    let port: u16 = env::var(PORT).expect("other tests say where").parse().expect("a number");
+    let who = env::var(WHO).expect("other tests say who");
+    Runtime::new().expect("the system has room for a runtime").block_on(async {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
+        let clock = Arc::new(|| Local::now().naive_local());
+        let journal = Arc::new(|line: String| println!("{line}"));
+        let mut told = signal(SignalKind::terminate()).expect("signals can be caught");
+        if who == LISTING {
+            let listing = Listing::start(settings(), clock, journal);
+            loop {
+                let (stream, _) = listener.accept().await.expect("sockets are accepted");
+                tokio::spawn(listing.clone().serve(stream));
+            }
+        }
+        let defect = Defect::ALL.iter().copied().find(|defect| format!("{defect:?}") == who);
+        let server = CompactServer::start(settings(), defect, clock, journal);
+        loop {
+            tokio::select! {
+                _ = told.recv() => break,
+                accepted = listener.accept() => {
+                    let (stream, _) = accepted.expect("sockets are accepted");
+                    tokio::spawn(server.clone().serve(stream));
+                }
+            }
+        }
+        drop(listener);
+        server.drain().await;
+    });
+}
+
+fn settings() -> Settings {
+    Settings {
+        period: PERIOD,
+        path: "/ws".to_owned(),
+        max_message: MAX_MESSAGE,
+        outbox_limit: 256 << 10,
+        handshake_timeout: Duration::from_secs(2),
+        ping_interval: PING_INTERVAL,
+        close_timeout: CLOSE_TIMEOUT,
+        shards: 2,
+    }
+}
