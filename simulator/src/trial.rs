@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use crate::choice::{Defaults, Recipe, Source, Wishes, parse_clients};
-use crate::exit::{UNREADABLE, VIOLATED};
+use crate::exit::{self, Exit};
 use crate::paused::{PausedTarget, Service, VirtualClock};
 use crate::report::{
     DEFAULT_PERIOD, DEFAULT_SCENARIO, Palette, Run, Story, TextReport, Verdict, ViolationReport,
@@ -36,18 +36,17 @@ type Start<S> = dyn Fn(&Scenario, VirtualClock) -> S;
 /// `start` is called inside a paused runtime, may spawn tasks, and returns what serves each connection. `command` is how
 /// the program is started; the report ends with it, and with the options that repeat the run.
 ///
-/// The exit code is 0 if no guarantee was violated, 100 if one was, else one of [`exit`](crate::exit).
+/// The exit code is one of [`Exit`].
 pub fn main<S: Service + 'static>(
     command: &str,
     start: impl Fn(&Scenario, VirtualClock) -> S + 'static,
 ) -> ExitCode {
     match Options::parse().execute(command, &(Rc::new(start) as Rc<Start<S>>)) {
-        Ok(Verdict::Violated) => ExitCode::from(VIOLATED),
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(verdict) => Exit::of(verdict).into(),
         Err(refusal) => {
             // There is no place left to report a failure to.
             drop(writeln!(io::stderr(), "error: {}", refusal.sentence));
-            ExitCode::from(refusal.code)
+            refusal.exit.into()
         }
     }
 }
@@ -55,9 +54,7 @@ pub fn main<S: Service + 'static>(
 /// Puts a push server through hours of traffic on virtual time, and judges every frame
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Unless told otherwise: day with 100 clients for 2h, a push every 5m; a file has its own values\n\n\
-        Exit codes: 0 all held, 1 could not run, 2 wrong options, 100 a guarantee was violated, 104 a scenario file\n\
-        with a mistake"
+    after_help = exit::help("Unless told otherwise: day with 100 clients for 2h, a push every 5m; a file has its own values")
 )]
 struct Options {
     /// What the clients do: a name of `carillon-sim list`, or a TOML file (with a / in its name, or .toml at its end)
@@ -83,7 +80,7 @@ struct Options {
 
 /// Why there is no verdict.
 struct Refusal {
-    code: u8,
+    exit: Exit,
     sentence: String,
 }
 
@@ -107,10 +104,11 @@ impl Options {
     fn scenario(&self) -> Result<Scenario, Refusal> {
         let wishes = Wishes { clients: self.clients, duration: self.duration, period: self.period };
         let recipe = Recipe::new(self.scenario.as_ref(), wishes, DEFAULTS).map_err(|error| {
-            let code = if matches!(error, LoadError::Mistake(..)) { UNREADABLE } else { 1 };
-            Refusal { code, sentence: error.to_string() }
+            let exit =
+                if matches!(error, LoadError::Mistake(..)) { Exit::Unreadable } else { Exit::Impossible };
+            Refusal { exit, sentence: error.to_string() }
         })?;
-        recipe.scenario(self.seed).map_err(|sentence| Refusal { code: 2, sentence })
+        recipe.scenario(self.seed).map_err(|sentence| Refusal { exit: Exit::Usage, sentence })
     }
 }
 
@@ -142,7 +140,7 @@ fn print(report: &str) -> Result<(), Refusal> {
 
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
-        Self { code: 1, sentence: error.to_string() }
+        Self { exit: Exit::Impossible, sentence: error.to_string() }
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use carillon_simulator::connect::{self, ConnectError};
+use carillon_simulator::exit::Exit;
 use carillon_simulator::units::parse_span;
 use clap::Args;
 use tokio::io::{AsyncWrite, AsyncWriteExt, copy, duplex, stdin};
@@ -13,7 +14,6 @@ use tokio::signal::ctrl_c;
 use tokio::time::sleep;
 
 use super::Failure;
-use super::exit::Exit;
 
 /// How many typed bytes wait for the client.
 const KEYBOARD: usize = 4096;

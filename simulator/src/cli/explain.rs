@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use carillon_simulator::Script;
+use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::explain::Explanation;
 use carillon_simulator::units::parse_seed;
 use clap::Args;
 
 use super::choice::Choice;
-use super::exit::{self, Exit};
 use super::{Failure, replay, shrink, terminal};
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! `carillon-sim list`: what can be run.
 
 use carillon_simulator::Scenario;
+use carillon_simulator::exit::Exit;
 
-use super::exit::Exit;
 use super::{Failure, terminal};
 
 /// Prints name and subject of each built-in scenario.

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{Summary, SummaryReport};
 use clap::Args;
 
-use super::exit::{self, Exit};
 use super::output::JsonOutput;
 use super::{Failure, report, terminal};
 

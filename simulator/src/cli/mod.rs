@@ -4,7 +4,6 @@ mod choice;
 mod compare;
 mod conform;
 mod connect;
-mod exit;
 mod explain;
 mod list;
 mod merge;
@@ -20,10 +19,9 @@ mod terminal;
 
 use std::process::ExitCode;
 
+use carillon_simulator::exit::{self, Exit};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-
-use self::exit::Exit;
 
 /// Puts a push server through days of traffic in seconds, and judges every frame
 #[derive(Debug, Parser)]

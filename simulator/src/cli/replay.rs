@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{Run, Summary, TextReport, Verdict};
 use carillon_simulator::scenario_file::LoadError;
 use carillon_simulator::{Outcome, Script, Trace};
 use clap::Args;
 
-use super::exit::{self, Exit};
 use super::output::{JsonOutput, TraceFile};
 use super::{Failure, story, terminal};
 

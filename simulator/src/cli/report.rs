@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::page;
 use carillon_simulator::report::{Document, ReadError, Summary};
 use clap::Args;
 
-use super::exit::{self, Exit};
 use super::{Failure, terminal};
 
 /// The endings of what can be written.

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{self, Run, Summary, TextReport, Verdict};
 use carillon_simulator::run::How;
 use carillon_simulator::units::parse_seed;
@@ -11,7 +12,6 @@ use carillon_simulator::{Outcome, Scenario, scenario_file};
 use clap::Args;
 
 use super::choice::{Choice, Defaults};
-use super::exit::{self, Exit};
 use super::output::{JsonOutput, TraceFile};
 use super::progress::simulate;
 use super::{Failure, story, terminal};

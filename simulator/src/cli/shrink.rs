@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::explain::promise;
 use carillon_simulator::report::Run;
 use carillon_simulator::run::How;
@@ -14,7 +15,6 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::choice::Choice;
-use super::exit::{self, Exit};
 use super::progress::simulate;
 use super::run::DEFAULTS;
 use super::{Failure, terminal};

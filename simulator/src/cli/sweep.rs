@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use carillon_simulator::Scenario;
 use carillon_simulator::choice::Recipe;
+use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{DEFAULT_PERIOD, Run, SweepReport, SweepSummary, describe_failure};
 use carillon_simulator::run::{Arm, How, run_arm};
 use carillon_simulator::sweep::{FailedSeed, SeedResult, Totals, sweep};
@@ -17,7 +18,6 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::choice::{Choice, Defaults};
-use super::exit::{self, Exit};
 use super::output::JsonOutput;
 use super::{Failure, terminal};
 
