@@ -2,11 +2,15 @@
 
 mod arms;
 mod catalogue;
+mod compare;
 mod convictions;
 mod corpus;
 mod determinism;
 mod hub;
+mod merge;
 mod readme;
+mod report;
+mod schema;
 mod shrink;
 mod support;
 mod tcp;

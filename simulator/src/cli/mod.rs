@@ -5,6 +5,8 @@ mod compare;
 mod connect;
 mod exit;
 mod explain;
+#[cfg(test)]
+mod files;
 mod list;
 mod merge;
 mod output;
