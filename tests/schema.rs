@@ -5,10 +5,12 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use carillon_simulator::compare::CompareSummary;
-use carillon_simulator::report::{Document, Palette, Run, Summary, SweepReport, SweepSummary};
+use carillon_simulator::report::{
+    Document, Palette, Run, ScenarioList, ScriptSummary, Summary, SweepReport, SweepSummary,
+};
 use carillon_simulator::run::{Arm, How, run_arm};
 use carillon_simulator::sweep::{Totals, sweep};
-use carillon_simulator::{Outcome, Scenario};
+use carillon_simulator::{Outcome, Scenario, Script};
 use serde_json::Value;
 
 use crate::support::soak;
@@ -38,6 +40,24 @@ fn every_field_of_a_comparison_is_documented_and_the_other_way_round() {
     let [base, new] = [1, 2].map(|seed| [(format!("{seed}.json"), soak::whole(seed, 100))]);
     let summary = CompareSummary::new(&base, &new, &[]).unwrap();
     assert_eq!(paths(&value(&summary)), documented("`compare`"));
+}
+
+#[test]
+fn every_field_of_a_script_is_documented_and_the_other_way_round() {
+    let (scenario, _) = late();
+    let how = How { records: true, ..How::default() };
+    let outcome = run_arm(Arm::Core, &scenario, 1, how, |_| ()).unwrap();
+    let script = Script::recorded(&scenario, 1, Arm::Core, &outcome).unwrap();
+    let (first, repeat) = (&outcome.score.violations[0], "cargo sim replay late.script");
+    let summary = ScriptSummary::broken("explain", &script, first, Some("it was late".into()), repeat.into());
+    assert_eq!(paths(&value(&summary.unwrap())), documented("`shrink` and `explain`"));
+    let held = ScriptSummary::held("shrink", repeat.into());
+    assert_eq!(value(&held)["violation"], Value::Null);
+}
+
+#[test]
+fn every_field_of_the_list_is_documented_and_the_other_way_round() {
+    assert_eq!(paths(&value(&ScenarioList::built_in())), documented("`list`"));
 }
 
 #[test]
