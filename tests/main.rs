@@ -2,13 +2,17 @@
 
 mod arms;
 mod catalogue;
+mod compare;
 mod conform;
 mod convictions;
 mod corpus;
 mod determinism;
 mod hub;
+mod merge;
 mod paused;
 mod readme;
+mod report;
+mod schema;
 mod shrink;
 mod support;
 mod tcp;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use carillon_simulator::exit::{self, Exit};
-use carillon_simulator::report::Run;
+use carillon_simulator::report::{Run, ScriptSummary};
 use carillon_simulator::run::How;
 use carillon_simulator::shrink::{NextSteps, PATIENCE, Shrunk, shrink};
 use carillon_simulator::units::{format_span, parse_seed};
@@ -14,6 +14,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::choice::Choice;
+use super::output::JsonOutput;
 use super::progress::simulate;
 use super::run::DEFAULTS;
 use super::{Failure, terminal};
@@ -33,25 +34,38 @@ pub(crate) struct Options {
     /// Write the script to this file instead of printing it
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Write the outcome to this file as JSON; - prints it in the place of the text
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 /// Runs, shrinks, and writes the script.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let scenario = scenario(&options.choice, options.seed)?;
+    let json = JsonOutput::open(options.json.as_deref())?;
+    let repeat = run(&options.choice, &scenario, options.seed).repeat_line();
     let Some(shrunk) = shrink_seed(&options.choice, &scenario, options.seed)? else {
-        terminal::print("nothing to shrink: no guarantee was violated\n")?;
+        if json.leaves_stdout() {
+            terminal::print("nothing to shrink: no guarantee was violated\n")?;
+        }
+        json.write(&ScriptSummary::held("shrink", repeat))?;
         return Ok(Exit::Held);
     };
-    let repeat = run(&options.choice, &scenario, options.seed).repeat_line();
-    match &options.output {
-        None => terminal::print(&text(&shrunk, &next_steps(Path::new("FILE"), repeat))?)?,
+    let told = match &options.output {
+        None => text(&shrunk, &next_steps(Path::new("FILE"), repeat.clone()))?,
         Some(path) => {
-            let next = next_steps(path, repeat);
+            let next = next_steps(path, repeat.clone());
             fs::write(path, text(&shrunk, &next)?)
                 .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
-            terminal::print(&shrunk.summary(&scenario, &next))?;
+            shrunk.summary(&scenario, &next)
         }
+    };
+    if json.leaves_stdout() {
+        terminal::print(&told)?;
     }
+    let summary = ScriptSummary::broken("shrink", &shrunk.script, &shrunk.violation, None, repeat);
+    json.write(&summary.map_err(|error| Failure::Impossible(error.to_string()))?)?;
     Ok(Exit::Violated)
 }
 
