@@ -70,7 +70,7 @@ fn draw(results: &[Figures]) -> String {
 fn draw_panel(svg: &mut String, panel: &Panel, top: f64, results: &[Figures]) {
     let ranges = || results.iter().flat_map(|result| &result.rows).map(panel.range);
     let axis = Axis::over(ranges());
-    text(svg, 10.0, top + 34.0, "title", panel.title);
+    text(svg, 10.0, top + 20.0, "title", panel.title);
     let bottom = top + HEAD + LINE * Contender::ALL.len() as f64 - LINE / 2.0;
     for mark in axis.marks() {
         let (x, from) = (axis.place(mark), top + HEAD - LINE / 2.0);
