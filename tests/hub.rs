@@ -7,14 +7,14 @@
 //! | `hub/recorder.rs` | the hub's wire, which writes everything down |
 //! | `hub/model.rs` | the naive hub that it is compared with |
 //! | `hub/edges.rs` | single scripts: both sides of each limit |
-//! | `hub/rotation.rs` | who comes first in a fan-out |
+//! | `hub/turns.rs` | who comes first in a fan-out, and that pings come in no herds |
 
 mod edges;
 mod model;
 mod play;
 mod recorder;
-mod rotation;
 mod script;
+mod turns;
 
 use carillon_server::Census;
 use carillon_server::protocol::{ECHO_PREFIX, PUSH_PREFIX};

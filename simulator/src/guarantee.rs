@@ -1,6 +1,7 @@
 //! The numbered promises of `PROTOCOL.md`, as the oracle refers to them.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// One numbered promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +82,19 @@ impl Guarantee {
             Self::G14 => "Clean shutdown",
             Self::G15 => "Logged",
         }
+    }
+}
+
+impl FromStr for Guarantee {
+    type Err = String;
+
+    /// Reads `G1` to `G15`, in either case.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let is_meant = |guarantee: &Self| guarantee.to_string().eq_ignore_ascii_case(name);
+        Self::ALL
+            .into_iter()
+            .find(is_meant)
+            .ok_or_else(|| format!("{name:?} is no guarantee; allowed: G1 to G15"))
     }
 }
 

@@ -47,6 +47,14 @@ impl Script {
         Some(Self { scenario: Scenario { file: None, ..scenario.clone() }, seed, arm, breaks, lines })
     }
 
+    /// The same, of which another promise is the one that matters: `guarantee`, in the way in which it broke first.
+    ///
+    /// `None` if it did not break in `outcome`.
+    pub fn about(self, guarantee: Guarantee, outcome: &Outcome) -> Option<Self> {
+        let first = outcome.score.violations.iter().find(|violation| violation.guarantee == guarantee)?;
+        Some(Self { breaks: Some((guarantee, first.fault)), ..self })
+    }
+
     /// Plays it on this server.
     pub fn play_on<T: Target>(&self, target: T, trace: Trace) -> Outcome {
         let rng = Rng::new(self.seed);
@@ -231,8 +239,7 @@ fn parse_arm(word: &str) -> Result<Arm, String> {
 /// Reads `G2 unexpected`.
 fn parse_breaks(words: &str) -> Result<(Guarantee, Fault), String> {
     let (name, fault) = words.split_once(' ').unwrap_or((words, ""));
-    let guarantee = Guarantee::ALL.into_iter().find(|guarantee| guarantee.to_string() == name);
-    let guarantee = guarantee.ok_or_else(|| format!("{name:?} is no guarantee; allowed: G1 to G15"))?;
+    let guarantee = name.parse()?;
     let found = Fault::ALL.into_iter().find(|known| known.name() == fault.trim());
     let found = found.ok_or_else(|| {
         let allowed = Fault::ALL.map(Fault::name).join(", ");

@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Files that are no connections of clients: standard streams, listener, epoll instances, wakers.
+/// Files that are no connections of clients: standard streams, listener, and for each shard epoll, waker and io_uring.
 const OWN_FILES: u64 = 64;
 
 /// How many clients beyond the largest number are told that the server is full; others are dropped unheard.

@@ -24,9 +24,9 @@ use crate::time::{Now, Timestamp};
 /// refused holds at most this much of its input.
 const READ_BUFFER: usize = 16 << 10;
 
-/// How late, at most, something due is begun or goes on while other tasks of the thread want their turn: whoever comes
-/// next then does a slice of it first. In a storm of handshakes thousands of tasks may wait before [`Shard::run`] does.
-const LATENESS: Duration = Duration::from_millis(5);
+/// How long something due waits at most while other tasks of the thread are served: whoever comes next then does a slice
+/// of it first. In a storm of handshakes thousands of tasks may stand in line before [`Shard::run`].
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// One single-threaded part of a server: a hub and its streams. A clone is another handle to the same shard.
 ///
@@ -54,15 +54,16 @@ pub(super) struct State<S> {
     next_cycle: Timestamp,
     /// What [`Shard::run`] sleeps until.
     alarm: Timestamp,
-    /// When the last slice of what was due was done.
-    last_slice: Timestamp,
+    /// When a connection's task first saw that something is due; `None` if a slice of it was done since.
+    overdue_since: Option<Timestamp>,
 }
 
 impl<S: Socket> State<S> {
-    /// Whether the hub has waited too long for its next slice.
-    fn is_late(&self, now: Now) -> bool {
+    /// Whether something due has waited long enough. That counts from when somebody saw it, not from when it fell due:
+    /// after a pause of the whole process nobody has been served in the meantime.
+    fn is_overdue(&mut self, now: Now) -> bool {
         let due = self.hub.poll_timeout().unwrap_or(Timestamp::MAX).min(self.next_cycle);
-        now.at.since(due.max(self.last_slice)) > LATENESS
+        due <= now.at && now.at.since(*self.overdue_since.get_or_insert(now.at)) > PATIENCE
     }
 }
 
@@ -97,7 +98,7 @@ impl<S: Socket> Shard<S> {
             cycle: 0,
             next_cycle: Timestamp::ZERO,
             alarm: Timestamp::ZERO,
-            last_slice: Timestamp::ZERO,
+            overdue_since: None,
         };
         Ok(Self(Rc::new(Inner {
             state: RefCell::new(state),
@@ -206,7 +207,7 @@ impl<S: Socket> Shard<S> {
     /// The turn of one connection's task.
     pub(super) fn turn<R>(&self, act: impl FnOnce(&mut State<S>, Now) -> R) -> R {
         self.with(|state, now| {
-            if state.is_late(now) {
+            if state.is_overdue(now) {
                 self.slice(state, now);
             }
             act(state, now)
@@ -220,7 +221,7 @@ impl<S: Socket> Shard<S> {
         state.hub.handle_timeout(now, &mut state.streams);
         let next = state.hub.poll_timeout().unwrap_or(Timestamp::MAX);
         state.alarm = next.min(state.next_cycle);
-        state.last_slice = now.at;
+        state.overdue_since = None;
     }
 
     /// Hands new pushes to the hub. The announcer is held for the question alone.

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 use crate::protocol::PUSH_PREFIX;
+use crate::shell::fanout::FanoutChoice;
 use crate::shell::log::{Journal, LogFormat};
 use crate::shell::options::Options;
 use crate::shell::serve::{ServeError, Server};
@@ -118,6 +119,21 @@ async fn a_drain_closes_with_1001_and_the_server_ends() {
     assert!(client.next().await.is_none());
     drop(client);
     server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_log_says_once_how_pushes_are_written() {
+    let shards = NonZeroUsize::new(2);
+    let mut server = Running::start(Options { fanout: FanoutChoice::Portable, shards, ..Options::default() });
+    echo(&mut server.connect().await, "here").await;
+    server.shut_down.send(()).unwrap();
+    server.task.await.unwrap().unwrap();
+    let mut lines = Vec::new();
+    while let Some(line) = server.log.recv().await {
+        lines.push(line);
+    }
+    lines.retain(|line| line.starts_with("Fan-out"));
+    assert_eq!(lines, ["Fan-out by plain writes"]);
 }
 
 #[tokio::test]

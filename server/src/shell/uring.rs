@@ -45,6 +45,9 @@ impl Ring {
     ///
     /// The kernel is too old (`ENOSYS`), a policy forbids it (`EPERM`), or memory or files are short.
     pub(super) fn open() -> io::Result<Self> {
+        // The sends are complete once the kernel has taken them, so that flags about who completes them later change
+        // nothing. Measured without a difference: coop_taskrun, single_issuer with defer_taskrun, no_sqarray, registered
+        // sockets, and writes instead of sends.
         let queues = IoUring::new(BATCH as u32)?;
         let mut probe = Probe::new();
         queues.submitter().register_probe(&mut probe)?;
@@ -79,10 +82,7 @@ impl Ring {
                 self.retire();
             }
         }
-        self.results.iter().map(|&result| match result {
-            UNKNOWN => None,
-            result => Some(usize::try_from(result).unwrap_or(0)),
-        })
+        self.results.iter().map(|&result| taken(result))
     }
 
     /// Sends may still be queued or in flight.
@@ -91,6 +91,11 @@ impl Ring {
         // The kernel may read the buffer for as long as it likes, also after the ring was closed.
         std::mem::forget(std::mem::take(&mut self.frame));
     }
+}
+
+/// How many bytes a send took, if anybody knows. One that failed took none.
+fn taken(result: i32) -> Option<usize> {
+    (result != UNKNOWN).then(|| usize::try_from(result).unwrap_or(0))
 }
 
 /// Queues one send for each socket, and marks it as [`UNKNOWN`] until it is reported. Returns their number.
@@ -259,6 +264,12 @@ mod tests {
         assert_eq!(four([Turn(0, 0, Some(libc::EAGAIN))]), (false, [UNTRIED; 4]));
         let [one, more] = [Turn(1, 1, None), Turn(2, 0, Some(libc::EBADR))];
         assert_eq!(four([one, more]), (false, [WHOLE, UNKNOWN, UNKNOWN, UNTRIED]));
+    }
+
+    #[test]
+    fn only_what_is_unknown_is_not_known() {
+        let results = [44, 0, -libc::EPIPE, UNTRIED, UNKNOWN];
+        assert_eq!(results.map(taken), [Some(44), Some(0), Some(0), Some(0), None]);
     }
 
     /// A ring, if this system has any.

@@ -19,6 +19,9 @@ use crate::score::{Bounds, Fault, Race, Score, Violation};
 /// Violations that are kept with their story; all are counted.
 pub(crate) const KEPT: usize = 64;
 
+/// Of each guarantee so many are kept, however many of others came first.
+const KEPT_OF_EACH: u64 = 4;
+
 /// The judge of one run.
 #[derive(Debug)]
 pub(crate) struct Checker {
@@ -159,8 +162,9 @@ impl Checker {
         client: Option<u32>,
         detail: impl FnOnce() -> String,
     ) {
-        self.score.tallies[guarantee.index()].violations += 1;
-        if self.score.violations.len() < KEPT {
+        let tally = &mut self.score.tallies[guarantee.index()];
+        tally.violations += 1;
+        if tally.violations <= KEPT_OF_EACH || self.score.violations.len() < KEPT {
             self.score.violations.push(Violation { guarantee, fault, at, client, detail: detail() });
         }
     }

@@ -30,7 +30,7 @@ pub(crate) struct Options {
     url: Address,
 
     /// The guarantees to try, such as G2 G4 [default: all]
-    #[arg(value_name = "ID", value_parser = parse_guarantee)]
+    #[arg(value_name = "ID")]
     guarantees: Vec<Guarantee>,
 
     /// Time between two pushes of this server
@@ -137,11 +137,6 @@ fn parse_period(text: &str) -> Result<Duration, String> {
         return Err("below 500ms the scheduler of this machine would be on trial".to_owned());
     }
     Ok(period)
-}
-
-fn parse_guarantee(text: &str) -> Result<Guarantee, String> {
-    let is_meant = |guarantee: &Guarantee| guarantee.to_string().eq_ignore_ascii_case(text);
-    Guarantee::ALL.into_iter().find(is_meant).ok_or_else(|| "write G1 to G15".to_owned())
 }
 
 #[cfg(test)]

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use carillon_simulator::exit::{self, Exit};
-use carillon_simulator::explain::promise;
 use carillon_simulator::report::Run;
 use carillon_simulator::run::How;
-use carillon_simulator::shrink::{Shrunk, shrink};
-use carillon_simulator::units::{format_instant, format_span, parse_seed};
+use carillon_simulator::shrink::{NextSteps, PATIENCE, Shrunk, shrink};
+use carillon_simulator::units::{format_span, parse_seed};
 use carillon_simulator::{Fault, Guarantee, Outcome, Scenario, Script, Trace};
 use clap::Args;
 use indicatif::ProgressBar;
@@ -18,9 +17,6 @@ use super::choice::Choice;
 use super::progress::simulate;
 use super::run::DEFAULTS;
 use super::{Failure, terminal};
-
-/// How long it may take; most of what can be gained is gained in the first second.
-const BUDGET: Duration = Duration::from_secs(30);
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(
@@ -48,12 +44,12 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     };
     let repeat = run(&options.choice, &scenario, options.seed).repeat_line();
     match &options.output {
-        None => terminal::print(&text(&shrunk, &repeat, Path::new("FILE"))?)?,
+        None => terminal::print(&text(&shrunk, &next_steps(Path::new("FILE"), repeat))?)?,
         Some(path) => {
-            let text = text(&shrunk, &repeat, path)?;
-            fs::write(path, text)
+            let next = next_steps(path, repeat);
+            fs::write(path, text(&shrunk, &next)?)
                 .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
-            terminal::print(&summary(&shrunk, &scenario, path))?;
+            terminal::print(&shrunk.summary(&scenario, &next))?;
         }
     }
     Ok(Exit::Violated)
@@ -95,7 +91,7 @@ pub(super) fn shrink_seed(
 fn within_budget(script: Script, wanted: (Guarantee, Fault)) -> Option<Shrunk> {
     let start = Instant::now();
     let bar = ProgressBar::new_spinner().with_message("making it small");
-    let should_stop = || start.elapsed() >= BUDGET;
+    let should_stop = || start.elapsed() >= PATIENCE;
     let shrunk = shrink(script, wanted, should_stop, |script| {
         bar.set_message(format!(
             "making it small: {} clients, {} lines, {}",
@@ -114,45 +110,18 @@ fn play(script: &Script) -> Outcome {
     script.play(Trace::default()).expect("what ran with the limits of a server runs with easier ones")
 }
 
-/// The script, with a head that says what it is.
-fn text(shrunk: &Shrunk, repeat: &str, file: &Path) -> Result<String, Failure> {
-    let violation = &shrunk.violation;
-    let (guarantee, file) = (violation.guarantee, file.display());
-    let who =
-        violation.client.map_or("the server as a whole".to_owned(), |client| format!("client {client}"));
-    let script = shrunk.script.to_text().map_err(|error| Failure::Impossible(error.to_string()))?;
-    let hurry = if shrunk.is_smallest { "" } else { "# There was no time to make it smaller still.\n" };
-    Ok(format!(
-        "# {guarantee} · {}: {}\n\
-         # It breaks here, to {who} at {}: {}.\n\
-         # {}\n\
-         {hurry}#\n\
-         # Play it:  cargo sim replay {file}\n\
-         # See why:  cargo sim explain {file}\n\
-         # Made of:  {repeat}\n\
-         {script}",
-        guarantee.name(),
-        promise(guarantee),
-        format_instant(violation.at),
-        violation.fault.name(),
-        violation.detail.replace(char::is_control, " "),
-    ))
+/// How to go on with the script in this file.
+fn next_steps(path: &Path, repeat: String) -> NextSteps {
+    let file = path.display();
+    NextSteps {
+        play: format!("cargo sim replay {file}"),
+        explain: format!("cargo sim explain {file}"),
+        made_of: repeat,
+    }
 }
 
-fn summary(shrunk: &Shrunk, scenario: &Scenario, path: &Path) -> String {
-    let (script, path) = (&shrunk.script, path.display());
-    format!(
-        "{} {}: {} clients × {} became {} × {}, {} commands, after {} runs\n\
-         Play it:  cargo sim replay {path}\nSee why:  cargo sim explain {path}\n",
-        shrunk.violation.guarantee,
-        shrunk.violation.fault.name(),
-        scenario.clients,
-        format_span(scenario.duration),
-        script.acting_clients(),
-        format_span(script.scenario.duration),
-        script.commands(),
-        shrunk.runs,
-    )
+fn text(shrunk: &Shrunk, next: &NextSteps) -> Result<String, Failure> {
+    shrunk.to_text(next).map_err(|error| Failure::Impossible(error.to_string()))
 }
 
 #[cfg(test)]
@@ -189,20 +158,5 @@ mod tests {
     #[test]
     fn without_a_seed_there_is_nothing_to_repeat() {
         assert_eq!(parse(&["--scenario", "day"]).unwrap_err().exit_code(), 2);
-    }
-
-    #[test]
-    fn the_head_of_a_script_is_a_comment() {
-        let mut scenario = Scenario::day(4, Duration::from_secs(900), Duration::from_secs(300));
-        scenario.bounds.push = Duration::ZERO;
-        let how = How { records: true, ..How::default() };
-        let outcome = carillon_simulator::run::run_arm(Arm::Core, &scenario, 1, how, |_| ()).unwrap();
-        let script = Script::recorded(&scenario, 1, Arm::Core, &outcome).unwrap();
-        let shrunk = shrink(script.clone(), script.breaks.unwrap(), || false, play).unwrap();
-        let text = text(&shrunk, "cargo sim run", Path::new("late.script")).unwrap();
-        assert!(text.starts_with("# G7 · On the grid: "), "{text}");
-        assert!(text.contains("# Play it:  cargo sim replay late.script"), "{text}");
-        let read: Script = text.parse().unwrap();
-        assert_eq!(read.lines, shrunk.script.lines);
     }
 }

@@ -6,11 +6,13 @@
 //! | `parts.rs` | delta debugging over clients, connections, lines and utterances |
 //! | `time.rs` | empty hours cut out, an earlier shutdown |
 //! | `plain.rs` | values that a person would have chosen |
+//! | `words.rs` | the file that holds it |
 
 mod parts;
 mod plain;
 mod search;
 mod time;
+mod words;
 
 use std::time::Duration;
 
@@ -22,6 +24,11 @@ use crate::verb::Verb;
 use crate::world::Outcome;
 
 use search::Search;
+
+pub use words::NextSteps;
+
+/// How long a person waits for it; most of what can be gained is gained in the first second.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Up to how many clients a script is easy to read.
 const FEW_CLIENTS: usize = 5;

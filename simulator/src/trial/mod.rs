@@ -1,6 +1,9 @@
 //! A server of one's own on trial: a command line, a report, an exit code.
 
+mod hunt;
+
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -9,6 +12,7 @@ use clap::Parser;
 
 use crate::choice::{Defaults, Recipe, Source, Wishes, parse_clients};
 use crate::exit::{self, Exit};
+use crate::guarantee::Guarantee;
 use crate::paused::{PausedTarget, Service, VirtualClock};
 use crate::report::{
     DEFAULT_PERIOD, DEFAULT_SCENARIO, Palette, Run, Story, TextReport, Verdict, ViolationReport,
@@ -17,6 +21,8 @@ use crate::rng::Rng;
 use crate::run::{Arm, How, run_target};
 use crate::scenario::Scenario;
 use crate::scenario_file::LoadError;
+use crate::script_file::Script;
+use crate::trace::Trace;
 use crate::units::{parse_seed, parse_span};
 use crate::world::Outcome;
 
@@ -28,9 +34,6 @@ const DEFAULTS: Defaults = Defaults {
     period: DEFAULT_PERIOD,
 };
 
-/// Starts a server that is to keep its promises under a scenario, whose limits, times and zone it is to have.
-type Start<S> = dyn Fn(&Scenario, VirtualClock) -> S;
-
 /// The `main` of a program that puts a server on trial: runs what its command line asks for, and reports.
 ///
 /// `start` is called inside a paused runtime, may spawn tasks, and returns what serves each connection. `command` is how
@@ -41,7 +44,12 @@ pub fn main<S: Service + 'static>(
     command: &str,
     start: impl Fn(&Scenario, VirtualClock) -> S + 'static,
 ) -> ExitCode {
-    match Options::parse().execute(command, &(Rc::new(start) as Rc<Start<S>>)) {
+    let start = Rc::new(start);
+    let build = |scenario: &Scenario| {
+        let (terms, start) = (scenario.clone(), Rc::clone(&start));
+        PausedTarget::new(scenario.wall_origin, move |clock| start(&terms, clock))
+    };
+    match Options::parse().execute(&Suspect { command, build: &build }) {
         Ok(verdict) => Exit::of(verdict).into(),
         Err(refusal) => {
             // There is no place left to report a failure to.
@@ -76,29 +84,89 @@ struct Options {
     /// What decides the run: a number, or a commit hash
     #[arg(long, value_name = "SEED", value_parser = parse_seed, default_value = "1")]
     seed: u64,
+
+    /// If a guarantee breaks, make the run small and write it to this file as a script
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    shrink: Option<PathBuf>,
+
+    /// Make that guarantee's violation small, such as G3, and not the first of all
+    #[arg(long, value_name = "GUARANTEE", requires = "shrink")]
+    guarantee: Option<Guarantee>,
+
+    /// Play this script instead of a scenario
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "clients", "duration", "period", "seed"])]
+    replay: Option<PathBuf>,
+
+    /// Tell why what breaks in the script does, side by side for client and server
+    #[arg(long, requires = "replay")]
+    explain: bool,
+}
+
+/// The server on trial.
+struct Suspect<'a> {
+    /// How the program is started that puts it there.
+    command: &'a str,
+    /// Starts one that is to keep its promises under a scenario, whose limits, times and zone it is to have.
+    build: &'a dyn Fn(&Scenario) -> io::Result<PausedTarget>,
+}
+
+impl Suspect<'_> {
+    /// One run, with a server that is started for it.
+    fn run(&self, scenario: &Scenario, seed: u64, how: How) -> Result<Outcome, Refusal> {
+        Ok(run_target(scenario, (self.build)(scenario)?, &Rng::new(seed), how, |_| ()))
+    }
+
+    /// One run of a script, with a server that is started for it.
+    fn play(&self, script: &Script, trace: Trace) -> Result<Outcome, Refusal> {
+        Ok(script.play_on((self.build)(&script.scenario)?, trace))
+    }
 }
 
 /// Why there is no verdict.
+#[derive(Debug)]
 struct Refusal {
     exit: Exit,
     sentence: String,
 }
 
+impl Refusal {
+    fn impossible(sentence: &str) -> Self {
+        Self { exit: Exit::Impossible, sentence: sentence.to_owned() }
+    }
+}
+
 impl Options {
-    fn execute<S: Service + 'static>(&self, command: &str, start: &Rc<Start<S>>) -> Result<Verdict, Refusal> {
+    fn execute(&self, suspect: &Suspect<'_>) -> Result<Verdict, Refusal> {
+        match &self.replay {
+            Some(file) if self.explain => hunt::explain(suspect, file),
+            Some(file) => hunt::replay(suspect, file),
+            None => self.judge(suspect),
+        }
+    }
+
+    fn judge(&self, suspect: &Suspect<'_>) -> Result<Verdict, Refusal> {
         let scenario = self.scenario()?;
-        let (outcome, wall) = clocked(|| judge(&scenario, self.seed, start, How::default()))?;
+        let (outcome, wall) = clocked(|| suspect.run(&scenario, self.seed, How::default()))?;
         let run = Run { arm: Arm::Paused, scenario: &scenario, seed: self.seed, wall };
-        let repeat = run.repeat_as(command, &DEFAULTS, None);
+        let repeat = run.repeat_as(suspect.command, &DEFAULTS, None);
         let mut report =
             TextReport { run, outcome: &outcome, palette: Palette::Plain }.repeated_by(&repeat).to_string();
         if let Some(first) = outcome.score.violations.first() {
             let violations = ViolationReport { outcome: &outcome, palette: Palette::Plain };
-            let story = Story::told(first, &scenario, |how| judge(&scenario, self.seed, start, how))?;
+            let story = Story::told(first, &scenario, |how| suspect.run(&scenario, self.seed, how))?;
             report.push_str(&format!("\n{violations}\n{story}\nTo see it again:  {repeat}\n"));
         }
         print(&report)?;
-        Ok(Verdict::of_run(&outcome))
+        let verdict = Verdict::of_run(&outcome);
+        match &self.shrink {
+            Some(file) if verdict == Verdict::Violated => {
+                let case =
+                    hunt::Case { scenario: &scenario, seed: self.seed, repeat, guarantee: self.guarantee };
+                hunt::make_small(suspect, case, file)?;
+            }
+            _ => {}
+        }
+        Ok(verdict)
     }
 
     fn scenario(&self) -> Result<Scenario, Refusal> {
@@ -110,18 +178,6 @@ impl Options {
         })?;
         recipe.scenario(self.seed).map_err(|sentence| Refusal { exit: Exit::Usage, sentence })
     }
-}
-
-/// One run, with a server that is started for it.
-fn judge<S: Service + 'static>(
-    scenario: &Scenario,
-    seed: u64,
-    start: &Rc<Start<S>>,
-    how: How,
-) -> Result<Outcome, Refusal> {
-    let (terms, start) = (scenario.clone(), Rc::clone(start));
-    let target = PausedTarget::new(scenario.wall_origin, move |clock| start(&terms, clock))?;
-    Ok(run_target(scenario, target, &Rng::new(seed), how, |_| ()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the speeds of the report are figures of the wall clock")]

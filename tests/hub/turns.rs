@@ -1,11 +1,11 @@
-//! Who comes first in a fan-out, and who last.
+//! Whose turn it is: who comes first in a fan-out and who last, and when each client is pinged.
 
 use std::time::Duration;
 
 use carillon_server::hub::SLICE;
 use carillon_server::{Announcer, Config, ConnectionId, Hub, LogLine, Now, Timestamp, Wire, Zone};
 
-use crate::support::frames::REQUEST;
+use crate::support::frames::{PING, REQUEST};
 
 const SUBSCRIBERS: usize = 1000;
 
@@ -13,18 +13,22 @@ const CYCLES: u32 = 100;
 
 const PERIOD: Duration = Duration::from_secs(300);
 
-/// A wire that takes everything, and remembers in which order a fan-out went.
+/// A wire that takes everything, and remembers in which order a fan-out went, and how many pings were sent.
 #[derive(Default)]
-struct Order(Vec<usize>);
+struct Order {
+    pushed: Vec<usize>,
+    pings: usize,
+}
 
 impl Wire for Order {
     fn send(&mut self, _to: ConnectionId, bytes: &[u8]) -> usize {
+        self.pings += usize::from(bytes == [PING, 0]);
         bytes.len()
     }
 
     fn send_all(&mut self, to: &[ConnectionId], frame: &[u8], taken: &mut [usize]) {
         assert!(to.len() <= SLICE, "a slice of {}", to.len());
-        self.0.extend(to.iter().map(|connection| connection.index()));
+        self.pushed.extend(to.iter().map(|connection| connection.index()));
         taken.fill(frame.len());
     }
 
@@ -37,17 +41,23 @@ impl Wire for Order {
     fn log(&mut self, _line: LogLine<'_>) {}
 }
 
+/// A hub to which all have come at the same instant, as they do when a server is started again.
+fn crowded_hub(ping_interval: Duration) -> Hub {
+    let config = Config { ping_interval, period: PERIOD, ..Config::default() };
+    let mut hub = Hub::new(config, 1).expect("the configuration is valid");
+    for _ in 0..SUBSCRIBERS {
+        let connection = hub.handle_connect(Now::default(), true);
+        hub.handle_input(connection, REQUEST, Now::default(), &mut Order::default());
+    }
+    hub
+}
+
 /// The order of each of many cycles.
 fn orders() -> Vec<Vec<usize>> {
     // Nobody is pinged meanwhile.
-    let config = Config { ping_interval: CYCLES * 2 * PERIOD, period: PERIOD, ..Config::default() };
-    let mut hub = Hub::new(config, 1).expect("the configuration is valid");
+    let mut hub = crowded_hub(CYCLES * 2 * PERIOD);
     let mut announcer = Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC);
     let mut now = Now::default();
-    for _ in 0..SUBSCRIBERS {
-        let connection = hub.handle_connect(now, true);
-        hub.handle_input(connection, REQUEST, now, &mut Order::default());
-    }
     let mut cycle = |index: u32| {
         now.at = Timestamp::ZERO + PERIOD * (index + 1);
         announcer.handle_timeout(now);
@@ -58,7 +68,7 @@ fn orders() -> Vec<Vec<usize>> {
         while hub.poll_timeout() == Some(Timestamp::ZERO) {
             hub.handle_timeout(now, &mut order);
         }
-        order.0
+        order.pushed
     };
     (0..CYCLES).map(&mut cycle).collect()
 }
@@ -78,4 +88,24 @@ fn nobody_is_always_last() {
         let mean = sum / orders.len();
         assert!((450..550).contains(&mean), "subscriber {subscriber} comes {mean}th of 1000 on the average");
     }
+}
+
+#[test]
+fn pings_come_in_no_herds() {
+    const INTERVAL: Duration = Duration::from_secs(60);
+    let mut hub = crowded_hub(INTERVAL);
+    let mut pings = Vec::new();
+    while pings.iter().sum::<usize>() < SUBSCRIBERS {
+        let at = hub.poll_timeout().expect("somebody is to be pinged");
+        let mut order = Order::default();
+        hub.handle_timeout(Now { at, ..Now::default() }, &mut order);
+        if order.pings > 0 {
+            let early = Timestamp::ZERO + INTERVAL * 7 / 8;
+            assert!(at > early, "a ping at {at:?} is more than an eighth of the interval early");
+            pings.push(order.pings);
+        }
+    }
+    // They are spread over 7.5 s, and timers share ticks of 5 s / 64: 96 ticks, 10 pings each on the average.
+    assert!(pings.len() > 80, "pings at {} instants", pings.len());
+    assert!(pings.iter().all(|pings| *pings < 40), "{pings:?}");
 }
