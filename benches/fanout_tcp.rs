@@ -13,21 +13,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use carillon_server::shell::{Clock, Fanout, Journal, LogFormat, Shard, SystemClock};
+use carillon_server::shell::{Clock, Fanout, Journal, LogFormat, Shard};
 use carillon_server::{Announcer, Config, Now, Timestamp, Zone};
 use carillon_simulator::Scenario;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
-use tokio::time::Instant;
 
 use support::bare::{self, BareRing};
 use support::clients::Listeners;
+use support::leaping::LeapingClock;
 use support::spread::Spread;
 use support::{child, machine};
 
@@ -195,9 +194,9 @@ impl Arena {
     }
 
     fn cost(&mut self, path: Path) -> Cost {
-        let before = machine::softirq_time();
+        let before = machine::softirq_time(0);
         let own = self.round(path);
-        let helper = machine::softirq_time() - before;
+        let helper = machine::softirq_time(0) - before;
         let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(self.connections);
         Cost { own: each(own), helper: each(helper) }
     }
@@ -278,31 +277,4 @@ fn listen() -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     socket.listen(4096)
-}
-
-/// The machine's clock, but that it can be put forward.
-#[derive(Default)]
-struct LeapingClock {
-    system: SystemClock,
-    ahead: AtomicU64,
-}
-
-impl LeapingClock {
-    /// Makes it `at` now.
-    fn leap(&self, at: Timestamp) {
-        let span = at.since(self.now().at).as_nanos() as u64;
-        self.ahead.fetch_add(span, Ordering::Relaxed);
-    }
-}
-
-impl Clock for LeapingClock {
-    fn now(&self) -> Now {
-        let now = self.system.now();
-        Now { at: now.at + Duration::from_nanos(self.ahead.load(Ordering::Relaxed)), ..now }
-    }
-
-    fn instant(&self, at: Timestamp) -> Instant {
-        let ahead = Timestamp::from_nanos(self.ahead.load(Ordering::Relaxed));
-        self.system.instant(Timestamp::ZERO + at.since(ahead))
-    }
 }

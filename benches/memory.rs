@@ -9,7 +9,6 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use carillon_server::Hub;
@@ -22,12 +21,6 @@ use support::{clients, machine, requests};
 const CONNECTIONS: usize = 10_000;
 
 const MESSAGE: usize = 60_000;
-
-/// Memory is read when it has not changed for this long.
-const SETTLED: Duration = Duration::from_millis(500);
-
-/// Changes below this are none, in bytes.
-const UNCHANGED: u64 = 64 << 10;
 
 fn main() -> ExitCode {
     match child::role().as_deref() {
@@ -47,12 +40,12 @@ fn print_table() {
     let mut first = start_talkers(&address, 1);
     first.order("talk");
     first.await_report("silent");
-    let before = settled_memory(server.id());
+    let before = machine::settled_resident(server.id());
     let mut talkers = start_talkers(&address, CONNECTIONS);
-    let idle = settled_memory(server.id());
+    let idle = machine::settled_resident(server.id());
     talkers.order("talk");
     talkers.await_report("silent");
-    let again = settled_memory(server.id());
+    let again = machine::settled_resident(server.id());
     println!("Resident memory of the server's process, {CONNECTIONS} connections on one shard:\n");
     println!("| | MiB | KiB per connection |\n|---|---|---|");
     println!("| one connection | {:.1} | |", before as f64 / MEBI);
@@ -125,17 +118,5 @@ fn read_from_all(sockets: &mut [TcpStream], length: usize) {
     let mut reply = vec![0; length];
     for socket in sockets {
         socket.read_exact(&mut reply).expect("the server answers");
-    }
-}
-
-/// What the process has resident once that stays as it is.
-fn settled_memory(process: u32) -> u64 {
-    let mut memory = machine::resident(process);
-    loop {
-        thread::sleep(SETTLED);
-        let before = std::mem::replace(&mut memory, machine::resident(process));
-        if memory.abs_diff(before) < UNCHANGED {
-            return memory;
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::child::{self, Child};
-use super::{machine, requests};
+use super::{arrivals, machine, requests};
 
 /// How long a client waits for what it was promised.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,17 +32,38 @@ impl Listeners {
 
     /// Lets each of them read so many bytes, and makes sure that there are no more.
     pub(crate) fn read(&mut self, bytes: usize) {
-        self.0.order(&bytes.to_string());
+        self.0.order(&format!("read {bytes}"));
         self.0.await_report("read");
+    }
+
+    /// Lets them wait for so many bytes each, until [`Listeners::await_arrivals`].
+    pub(crate) fn watch(&mut self, bytes: usize) {
+        self.0.order(&format!("watch {bytes}"));
+        self.0.await_report("watching");
+    }
+
+    /// When the first of them had all its bytes, and when the last.
+    pub(crate) fn await_arrivals(&mut self) -> (Duration, Duration) {
+        let report = self.0.hear();
+        let moment = |nanos: &str| Duration::from_nanos(nanos.parse().expect("the child says a number"));
+        let (first, last) = report.split_once(' ').expect("the child says two numbers");
+        (moment(first), moment(last))
     }
 
     /// The life of their process.
     pub(crate) fn live(server: &str, count: &str) {
         let mut sockets = open(server, count);
         for order in child::orders() {
-            let bytes = order.parse().expect("the parent says a number");
-            sockets.iter_mut().for_each(|socket| read(socket, bytes));
-            child::report("read");
+            let (verb, bytes) = order.split_once(' ').expect("the parent says a verb and a number");
+            let bytes = bytes.parse().expect("the parent says a number");
+            match verb {
+                "read" => {
+                    sockets.iter_mut().for_each(|socket| read(socket, bytes));
+                    child::report("read");
+                }
+                "watch" => arrivals::watch(&mut sockets, bytes),
+                other => panic!("{other:?}"),
+            }
         }
     }
 }
@@ -55,6 +76,13 @@ pub(crate) fn open(server: &str, count: &str) -> Vec<TcpStream> {
     sockets.iter_mut().for_each(read_response);
     child::report("open");
     sockets
+}
+
+/// One of them, for this process.
+pub(crate) fn open_one(server: SocketAddr) -> TcpStream {
+    let mut socket = connect(&server.to_string());
+    read_response(&mut socket);
+    socket
 }
 
 fn connect(server: &str) -> TcpStream {

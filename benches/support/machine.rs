@@ -1,8 +1,9 @@
 //! What the operating system knows: time, processors, memory.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::thread;
 use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -20,20 +21,68 @@ fn processor_time() -> Duration {
     time.try_into().expect("a thread does not spend negative time")
 }
 
-/// Processor time so far of the kernel's thread that takes over when there is much to receive on the first core; zero
-/// where it cannot be seen.
+/// Processor time so far of the kernel's thread that takes over when there is much to receive on this core; zero where it
+/// cannot be seen.
 ///
 /// A loopback send is received at once, by whoever sends, unless that thread has been woken: then its time is missing
 /// from the sender's, though nothing was saved.
-pub(crate) fn softirq_time() -> Duration {
-    static STATISTICS: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
-        let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok).map(|entry| entry.path());
-        let is_it = |path: &PathBuf| fs::read(path.join("comm")).is_ok_and(|name| name == b"ksoftirqd/0\n");
-        processes.into_iter().find(is_it).map(|path| path.join("schedstat"))
+pub(crate) fn softirq_time(core: usize) -> Duration {
+    static HELPERS: LazyLock<Vec<(String, PathBuf)>> = LazyLock::new(|| {
+        let processes = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+        let named = |path: PathBuf| Some((fs::read_to_string(path.join("comm")).ok()?, path));
+        processes
+            .filter_map(|entry| named(entry.path()))
+            .filter(|(name, _)| name.starts_with("ksoftirqd"))
+            .collect()
     });
-    let text = STATISTICS.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-    let nanos = text.split(' ').next().and_then(|field| field.parse().ok());
+    let name = format!("ksoftirqd/{core}\n");
+    let helper = HELPERS.iter().find(|(helper, _)| *helper == name);
+    let text = helper.and_then(|(_, path)| fs::read_to_string(path.join("schedstat")).ok());
+    processor_time_in(&text.unwrap_or_default())
+}
+
+/// The monotonic clock, which all processes share.
+pub(crate) fn moment() -> Duration {
+    clock_gettime(ClockId::Monotonic).try_into().expect("it counts from the start of the machine")
+}
+
+/// Processor time that all threads of a process have spent so far, by the kernel's own accounting, once none of them has
+/// anything left to do.
+pub(crate) fn settled_processor_time(process: u32) -> Duration {
+    let (mut spent, mut same) = (Duration::MAX, 0);
+    while same < CALM {
+        thread::sleep(GLANCE);
+        let before = std::mem::replace(&mut spent, processor_time_of(process));
+        same = if spent == before && !is_running(process) { same + 1 } else { 0 };
+    }
+    spent
+}
+
+/// So many glances must agree before a process is taken to be idle.
+const CALM: usize = 3;
+
+const GLANCE: Duration = Duration::from_millis(4);
+
+fn processor_time_of(process: u32) -> Duration {
+    of_threads(process, "schedstat").map(|stat| processor_time_in(&stat)).sum()
+}
+
+/// The first of a thread's scheduling statistics: time on the processor in nanoseconds, time in the queue, turns.
+fn processor_time_in(schedstat: &str) -> Duration {
+    let nanos = schedstat.split(' ').next().and_then(|nanos| nanos.parse().ok());
     Duration::from_nanos(nanos.unwrap_or(0))
+}
+
+fn is_running(process: u32) -> bool {
+    // The state stands behind the name, which is in brackets.
+    of_threads(process, "stat").any(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" R")))
+}
+
+/// What the kernel says in this file about each thread of a process; one that ends meanwhile is left out.
+fn of_threads(process: u32, file: &str) -> impl Iterator<Item = String> {
+    let tasks = fs::read_dir(Path::new("/proc").join(process.to_string()).join("task"));
+    let tasks = tasks.expect("the process is there").filter_map(Result::ok);
+    tasks.filter_map(move |task| fs::read_to_string(task.path().join(file)).ok())
 }
 
 /// Keeps this thread on one core; where the machine has too few or forbids it, results are merely less even.
@@ -49,6 +98,24 @@ pub(crate) fn pin(core: usize) {
 pub(crate) fn resident(process: u32) -> u64 {
     status(process, "VmRSS:")
 }
+
+/// Resident memory of a process once that stays as it is, in bytes.
+pub(crate) fn settled_resident(process: u32) -> u64 {
+    let mut memory = resident(process);
+    loop {
+        thread::sleep(SETTLED);
+        let before = std::mem::replace(&mut memory, resident(process));
+        if memory.abs_diff(before) < UNCHANGED {
+            return memory;
+        }
+    }
+}
+
+/// Memory is settled when it has not changed for this long.
+const SETTLED: Duration = Duration::from_millis(500);
+
+/// Changes below this are none, in bytes.
+const UNCHANGED: u64 = 64 << 10;
 
 /// The most that this process ever had resident, in bytes.
 pub(crate) fn peak_resident() -> u64 {

@@ -2,10 +2,14 @@
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
+pub(crate) mod arrivals;
 pub(crate) mod bare;
 pub(crate) mod child;
 pub(crate) mod clients;
+pub(crate) mod leaping;
 pub(crate) mod machine;
+pub(crate) mod ours;
 pub(crate) mod quiet;
 pub(crate) mod requests;
+pub(crate) mod server;
 pub(crate) mod spread;

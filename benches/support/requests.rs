@@ -8,6 +8,12 @@ pub(crate) const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\n\
     Sec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+/// The answer to it.
+pub(crate) const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
+    Connection: Upgrade\r\n\
+    Upgrade: websocket\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
 /// Any key will do where nobody listens in.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 

@@ -1,0 +1,113 @@
+//! How long an echo takes while a push to 19,000 clients is under way: the walk is cut into slices, so that commands are
+//! served in between.
+//!
+//! The subscribers rest meanwhile. An echo counts as one during a push if it was asked for before the server can have
+//! ended its walk: within the processor time that a walk takes at least.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use carillon_server::Config;
+use carillon_server::protocol::ECHO_PREFIX;
+
+use support::child;
+use support::clients::{self, Listeners};
+use support::server::{PUSH, Server};
+use support::{machine, ours, requests};
+
+const SUBSCRIBERS: usize = 19_000;
+
+const PUSHES: usize = 15;
+
+/// Echoes that nothing competes with.
+const IDLE_ECHOES: usize = 5000;
+
+const TEXT: &str = "Heartbeat";
+
+fn main() {
+    match child::role().as_deref() {
+        None => print_table(),
+        Some([role, server, count]) if role == Listeners::ROLE => Listeners::live(server, count),
+        Some([role, words @ ..]) if role == ours::ROLE => ours::live(words),
+        Some(other) => panic!("{other:?}"),
+    }
+}
+
+fn print_table() {
+    println!("Time of an echo in µs, {SUBSCRIBERS} subscribers on one shard, {PUSHES} pushes:\n");
+    println!("| fan-out | idle: median | p99 | max | during a push: median | p99 | max | a push takes, ms |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for fanout in ["portable", "batched"] {
+        println!("{}", row(fanout));
+    }
+    println!();
+}
+
+fn row(fanout: &str) -> String {
+    let mut server = Server::start(&ours::role(fanout, 1, &Config::default()));
+    let mut subscribers = Listeners::start(server.address, SUBSCRIBERS);
+    subscribers.await_open();
+    machine::pin(1);
+    let mut talker = Talker::connect(server.address);
+    let idle: Vec<_> = (0..IDLE_ECHOES).map(|_| talker.echo()).collect();
+    let mut busy = Vec::new();
+    let walk = cost_of_a_push(&mut server, &mut subscribers);
+    for _ in 0..PUSHES {
+        let began = server.push();
+        while machine::moment() - began < walk {
+            busy.push(talker.echo());
+        }
+        server.settled_processor_time();
+        subscribers.read(PUSH);
+    }
+    let walk = walk.as_secs_f64() * 1e3;
+    format!("| {fanout} | {} | {} | {walk:.0} |", quantiles(idle), quantiles(busy))
+}
+
+/// The processor time of one push, which is the least that it takes.
+fn cost_of_a_push(server: &mut Server, subscribers: &mut Listeners) -> Duration {
+    let mut once = || {
+        let before = server.settled_processor_time();
+        server.push();
+        let spent = server.settled_processor_time() - before;
+        subscribers.read(PUSH);
+        spent
+    };
+    (0..3).map(|_| once()).min().expect("there were three")
+}
+
+fn quantiles(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e6;
+    format!("{:.0} | {:.0} | {:.0}", at(0.5), at(0.99), at(1.0))
+}
+
+/// A client that talks and wants no pushes.
+struct Talker {
+    socket: TcpStream,
+    request: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+impl Talker {
+    fn connect(server: SocketAddr) -> Self {
+        let mut socket = clients::open_one(server);
+        socket.write_all(&requests::text("unsubscribe")).expect("the kernel has room for so little");
+        let reply = vec![0; requests::length_of_reply(ECHO_PREFIX.len() + TEXT.len())];
+        let mut talker = Self { socket, request: requests::text(TEXT), reply };
+        // The fence: the unsubscribe has taken effect.
+        talker.echo();
+        talker
+    }
+
+    /// The time until the answer is there.
+    fn echo(&mut self) -> Duration {
+        let asked = machine::moment();
+        self.socket.write_all(&self.request).expect("the server reads");
+        self.socket.read_exact(&mut self.reply).expect("the server answers");
+        machine::moment() - asked
+    }
+}

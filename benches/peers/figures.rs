@@ -1,0 +1,85 @@
+//! What the rounds came to, as a table.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::ROUNDS;
+use super::contender::Contender;
+use super::support::spread::Spread;
+
+/// One round of each kind with one server.
+#[derive(Clone, Copy)]
+pub(crate) struct Round {
+    /// Processor time in µs per delivery, while the clients rest.
+    pub(crate) spent: f64,
+    /// From the beginning of the push to its first arrival, in ms, while the clients wait.
+    pub(crate) first: f64,
+    /// The same to its last arrival.
+    pub(crate) last: f64,
+}
+
+/// All rounds of one size.
+pub(crate) struct Figures {
+    pub(crate) connections: usize,
+    /// The plain loop of a round to that of the round before.
+    noise: Spread,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One server.
+pub(crate) struct Row {
+    pub(crate) contender: Contender,
+    /// Processor time in µs per delivery.
+    pub(crate) spent: Spread,
+    /// The same to that of the plain loop in the same round.
+    ratio: Spread,
+    /// ms to the last arrival.
+    pub(crate) last: Spread,
+    /// ms from the first arrival to the last.
+    between: Spread,
+    /// Resident KiB per idle connection.
+    pub(crate) memory: f64,
+}
+
+const PLAIN: usize = 0;
+
+impl Figures {
+    /// Of rounds in each of which every contender had its turn; memory is in bytes.
+    pub(crate) fn of(connections: usize, memory: [f64; Contender::ALL.len()], rounds: &[Vec<Round>]) -> Self {
+        let row = |(index, contender): (usize, Contender)| {
+            let spread =
+                |figure: &dyn Fn(&[Round]) -> f64| Spread::of(rounds.iter().map(|round| figure(round)));
+            Row {
+                contender,
+                spent: spread(&|round| round[index].spent),
+                ratio: spread(&|round| round[index].spent / round[PLAIN].spent),
+                last: spread(&|round| round[index].last),
+                between: spread(&|round| round[index].last - round[index].first),
+                memory: memory[index] / 1024.0,
+            }
+        };
+        let noise = Spread::of(rounds.windows(2).map(|two| two[1][PLAIN].spent / two[0][PLAIN].spent));
+        Self { connections, noise, rows: Contender::ALL.into_iter().enumerate().map(row).collect() }
+    }
+}
+
+impl Display for Figures {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} connections: medians of {ROUNDS} interleaved rounds (least … most); the plain loop to itself, a \
+             round later: {}\n",
+            self.connections, self.noise
+        )?;
+        writeln!(
+            f,
+            "| server | processor time per delivery, µs | to the plain loop | to the last subscriber, ms \
+             | from the first to the last, ms | KiB per idle connection |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|")?;
+        for Row { contender, spent, ratio, last, between, memory } in &self.rows {
+            let name = contender.name();
+            writeln!(f, "| {name} | {spent} | {ratio} | {last} | {between} | {memory:.2} |")?;
+        }
+        Ok(())
+    }
+}

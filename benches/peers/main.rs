@@ -1,0 +1,81 @@
+//! What a push costs, here and elsewhere: this server on both of its paths beside a plain loop of `write`, and beside
+//! what its users could write in an afternoon instead.
+//!
+//! Every server is a process of its own on the first core (with two shards, on both), its clients are another one on the
+//! second. All servers of a size are open at the same time, and take turns. There are two kinds of rounds:
+//!
+//! * The clients rest until the server has nothing left to do: the processor time that its process has spent by then, as
+//!   the kernel accounts for it, is the price of the deliveries, together with that of the kernel's threads that take
+//!   over when there is much to receive. (A client that waits is woken at the expense of whoever writes to it.)
+//! * The clients wait: when did the first and when did the last of them have the push?
+//!
+//! Nothing here is an absolute figure: compare within one run. `CARILLON_BENCH_QUICK=1` does the smallest size only.
+
+mod contender;
+mod figures;
+mod frameworks;
+mod plain;
+mod plot;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use contender::{Arena, Contender};
+use figures::{Figures, Round};
+use support::child;
+use support::clients::Listeners;
+
+/// Below the 20,000 files that a process may open on many systems.
+const SIZES: [usize; 3] = [1_000, 10_000, 19_000];
+
+/// Rounds of each kind that are thrown away, and that count.
+const WARM_UP: usize = 1;
+const ROUNDS: usize = 9;
+
+fn main() {
+    if let Some(role) = child::role() {
+        return match &role[0][..] {
+            Listeners::ROLE => Listeners::live(&role[1], &role[2]),
+            _ => contender::live(&role),
+        };
+    }
+    let is_quick = env::var_os("CARILLON_BENCH_QUICK").is_some();
+    let sizes = if is_quick { &SIZES[..1] } else { &SIZES[..] };
+    let results: Vec<_> = sizes.iter().map(|&size| measure(size)).collect();
+    let path = plot_path();
+    match plot::write(&path, &results) {
+        Ok(()) => println!("The same as a plot: {}", path.display()),
+        Err(error) => eprintln!("cannot write {}: {error}", path.display()),
+    }
+}
+
+/// All contenders at one size, and their table.
+fn measure(connections: usize) -> Figures {
+    let mut arenas = Contender::ALL.map(|contender| Arena::open(contender, connections));
+    let mut rounds: Vec<Vec<Round>> = Vec::new();
+    for turn in 0..WARM_UP + ROUNDS {
+        rounds.push(round(&mut arenas, turn));
+    }
+    let memory = arenas.each_ref().map(|arena| arena.idle_memory);
+    let figures = Figures::of(connections, memory, &rounds[WARM_UP..]);
+    println!("{figures}");
+    figures
+}
+
+/// A round for each. Each turn begins with another one, as a round leaves its traces in the caches.
+fn round(arenas: &mut [Arena], turn: usize) -> Vec<Round> {
+    let first = turn % arenas.len();
+    arenas.rotate_left(first);
+    let mut rounds: Vec<_> = arenas.iter_mut().map(Arena::round).collect();
+    arenas.rotate_right(first);
+    rounds.rotate_right(first);
+    rounds
+}
+
+/// In the folder where cargo builds.
+fn plot_path() -> PathBuf {
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    scratch.parent().unwrap_or(scratch).join("peers").join("peers.svg")
+}

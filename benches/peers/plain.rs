@@ -1,0 +1,45 @@
+//! The floor: one prepared frame, and a loop of `write`.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use super::support::{requests, server};
+
+pub(crate) const ROLE: &str = "plain";
+
+/// A push as it stands on the wire: all are of the same length.
+const FRAME: &[u8; server::PUSH] = b"\x81\x2aServer push message at 2026-11-22 12:00:00";
+
+type Sockets = Arc<Mutex<Vec<TcpStream>>>;
+
+/// The life of its process.
+pub(crate) fn live() {
+    let listener = server::listen();
+    let address = listener.local_addr().expect("it is bound");
+    let sockets = Sockets::default();
+    let accepted = Arc::clone(&sockets);
+    thread::spawn(move || accept(&listener, &accepted));
+    server::obey(address, || {
+        let mut sockets = sockets.lock().expect("no thread panicked");
+        // Who has left is forgotten.
+        sockets.retain_mut(|socket| socket.write(FRAME).is_ok());
+    });
+}
+
+fn accept(listener: &TcpListener, sockets: &Sockets) {
+    for stream in listener.incoming() {
+        let mut stream = stream.expect("nobody leaves before");
+        upgrade(&mut stream).expect("the client asks for an upgrade");
+        sockets.lock().expect("no thread panicked").push(stream);
+    }
+}
+
+fn upgrade(stream: &mut TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut request = [0; requests::UPGRADE.len()];
+    stream.read_exact(&mut request)?;
+    stream.write_all(requests::SWITCHING_PROTOCOLS)?;
+    stream.set_nonblocking(true)
+}

@@ -1,0 +1,37 @@
+//! A clock that need not be waited for.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use carillon_server::shell::{Clock, SystemClock};
+use carillon_server::{Now, Timestamp};
+use tokio::time::Instant;
+
+/// The machine's clock, but that it can be put forward. A shard notices when its [`run`] is called anew.
+///
+/// [`run`]: carillon_server::shell::Shard::run
+#[derive(Default)]
+pub(crate) struct LeapingClock {
+    system: SystemClock,
+    ahead: AtomicU64,
+}
+
+impl LeapingClock {
+    /// Makes it `at` now.
+    pub(crate) fn leap(&self, at: Timestamp) {
+        let span = at.since(self.now().at).as_nanos() as u64;
+        self.ahead.fetch_add(span, Ordering::Relaxed);
+    }
+}
+
+impl Clock for LeapingClock {
+    fn now(&self) -> Now {
+        let now = self.system.now();
+        Now { at: now.at + Duration::from_nanos(self.ahead.load(Ordering::Relaxed)), ..now }
+    }
+
+    fn instant(&self, at: Timestamp) -> Instant {
+        let ahead = Timestamp::from_nanos(self.ahead.load(Ordering::Relaxed));
+        self.system.instant(Timestamp::ZERO + at.since(ahead))
+    }
+}

@@ -1,0 +1,69 @@
+//! A server in a process of its own, on the first core, that pushes when it is told to.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use super::child::{self, Child};
+use super::machine;
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// The bytes of a push, with the header of its frame.
+pub(crate) const PUSH: usize = 44;
+
+/// The server, seen from the process that judges it.
+pub(crate) struct Server {
+    process: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// Starts this binary once more, with a role whose life ends in [`obey`].
+    pub(crate) fn start(role: &str) -> Self {
+        let mut process = Child::start(role);
+        let address = process.hear().parse().expect("the child says where it listens");
+        Self { process, address }
+    }
+
+    /// Lets it push to everybody, and says when it began.
+    pub(crate) fn push(&mut self) -> Duration {
+        self.process.order("push");
+        let nanos = self.process.hear().parse().expect("the child says a number");
+        Duration::from_nanos(nanos)
+    }
+
+    /// Processor time that it has spent so far, and that the kernel has spent on both cores on what it had sent; waits
+    /// until it is idle.
+    pub(crate) fn settled_processor_time(&self) -> Duration {
+        let own = machine::settled_processor_time(self.process.id());
+        own + machine::softirq_time(0) + machine::softirq_time(1)
+    }
+
+    /// Its resident memory at the moment, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        machine::resident(self.process.id())
+    }
+
+    /// Its resident memory in bytes; waits until that stays as it is.
+    pub(crate) fn settled_resident(&self) -> u64 {
+        machine::settled_resident(self.process.id())
+    }
+}
+
+/// A socket on a free port of the loopback.
+pub(crate) fn listen() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    rustix::net::listen(&listener, BACKLOG).expect("it listens already, with a shorter queue");
+    listener
+}
+
+/// The rest of a server's life: says where it listens, and pushes whenever it is told to.
+pub(crate) fn obey(address: SocketAddr, mut push: impl FnMut()) {
+    child::report(&address.to_string());
+    for _order in child::orders() {
+        let began = machine::moment();
+        push();
+        child::report(&began.as_nanos().to_string());
+    }
+}
