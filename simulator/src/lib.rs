@@ -3,6 +3,7 @@
 mod checker;
 mod client;
 mod codec;
+pub mod compare;
 pub mod connect;
 mod core_arm;
 mod coverage;
@@ -15,6 +16,7 @@ pub mod live;
 pub mod metrics;
 mod model;
 mod network;
+pub mod page;
 pub mod paused;
 mod payloads;
 mod peer;

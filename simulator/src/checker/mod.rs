@@ -17,7 +17,7 @@ use crate::peer::Peer;
 use crate::score::{Bounds, Fault, Race, Score, Violation};
 
 /// Violations that are kept with their story; all are counted.
-const KEPT: usize = 64;
+pub(crate) const KEPT: usize = 64;
 
 /// The judge of one run.
 #[derive(Debug)]

@@ -65,7 +65,8 @@ impl Choice {
     }
 }
 
-fn load(path: &std::path::Path) -> Result<Scenario, Failure> {
+/// The scenario of a file.
+pub(super) fn load(path: &std::path::Path) -> Result<Scenario, Failure> {
     scenario_file::load(path).map_err(|error| match error {
         LoadError::Io(..) => Failure::Impossible(error.to_string()),
         LoadError::Mistake(..) => Failure::Unreadable(error.to_string()),
@@ -122,7 +123,8 @@ fn as_option(misfit: &Misfit) -> String {
     format!("{subject} {}", misfit.sentence)
 }
 
-fn parse_source(text: &str) -> Result<Source, String> {
+/// A name, or the path of a file.
+pub(super) fn parse_source(text: &str) -> Result<Source, String> {
     let is_file = text.contains(['/', '\\']) || text.ends_with(".toml");
     if is_file {
         return Ok(Source::File(PathBuf::from(text)));
@@ -134,7 +136,8 @@ fn parse_source(text: &str) -> Result<Source, String> {
     Err(format!("expected one of {}, or a file with a / in its name or .toml at its end", names.join(", ")))
 }
 
-fn parse_clients(text: &str) -> Result<u32, String> {
+/// A number of clients within what can be run.
+pub(super) fn parse_clients(text: &str) -> Result<u32, String> {
     let clients = parse_count(text)?;
     if (1..=MOST_CLIENTS).contains(&clients) {
         Ok(clients)

@@ -1,22 +1,29 @@
 //! The command line: one file, one subcommand.
 
 mod choice;
+mod compare;
 mod conform;
 mod connect;
 mod exit;
 mod explain;
 mod list;
+mod merge;
 mod output;
 mod progress;
 mod replay;
+mod report;
 mod run;
 mod shrink;
+mod soak;
 mod story;
 mod sweep;
 mod terminal;
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use carillon_simulator::live::Dialect;
+use carillon_simulator::scenario_file::LoadError;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -33,6 +40,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say whether a server has become worse: reports of runs before against those of runs after
+    Compare(compare::Options),
     /// Put a server on a real socket on trial: a verdict on each of its guarantees
     Conform(conform::Options),
     /// Talk to a real server as the app would: `on` and `off` flip the switch, other lines are sent, `quit` leaves
@@ -41,12 +50,18 @@ enum Command {
     Explain(explain::Options),
     /// List the built-in scenarios
     List,
+    /// Add up the reports of the parts of a load that several machines made
+    Merge(merge::Options),
+    /// Make a page of a report, for people
+    Report(report::Options),
     /// Run a script again: a file that `shrink` or a person has written
     Replay(replay::Options),
     /// Run a scenario on virtual time, and hold the server to its guarantees
     Run(run::Options),
     /// Make a run small in which a guarantee is violated, and write it down as a script
     Shrink(shrink::Options),
+    /// Put a load of clients on a real server for a while, and judge every frame
+    Soak(Box<soak::Options>),
     /// Run a scenario with many seeds on all cores, and say what was tested and what broke
     Sweep(sweep::Options),
 }
@@ -65,13 +80,17 @@ enum Failure {
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
     let (name, result) = match Cli::parse().command {
+        Command::Compare(options) => ("compare", compare::execute(&options)),
         Command::Conform(options) => ("conform", conform::execute(&options)),
         Command::Connect(options) => ("connect", connect::execute(&options)),
         Command::Explain(options) => ("explain", explain::execute(&options)),
         Command::List => ("list", list::execute()),
+        Command::Merge(options) => ("merge", merge::execute(&options)),
+        Command::Report(options) => ("report", report::execute(&options)),
         Command::Replay(options) => ("replay", replay::execute(&options)),
         Command::Run(options) => ("run", run::execute(&options)),
         Command::Shrink(options) => ("shrink", shrink::execute(&options)),
+        Command::Soak(options) => ("soak", soak::execute(&options)),
         Command::Sweep(options) => ("sweep", sweep::execute(&options)),
     };
     match result {
@@ -85,6 +104,15 @@ pub(crate) fn main() -> ExitCode {
 fn end(exit: Exit, sentence: &str) -> ExitCode {
     terminal::complain(&format!("error: {sentence}"));
     exit.into()
+}
+
+/// How a server words things: what a file says, or the protocol.
+fn dialect(path: Option<&Path>) -> Result<Dialect, Failure> {
+    let dialect = path.map(Dialect::load).transpose().map_err(|error| match error {
+        LoadError::Io(..) => Failure::Impossible(error.to_string()),
+        LoadError::Mistake(..) => Failure::Unreadable(error.to_string()),
+    })?;
+    Ok(dialect.unwrap_or_default())
 }
 
 /// The error that clap would give, had it known that these values do not go together.

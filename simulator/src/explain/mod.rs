@@ -23,6 +23,7 @@ use crate::script_file::Script;
 use crate::trace::Trace;
 use crate::world::Outcome;
 
+pub(crate) use picture::escaped;
 pub use promise::promise;
 
 use seen::Recorder;

@@ -239,7 +239,8 @@ fn instants(story: &Explanation) -> BTreeMap<Timestamp, usize> {
     lines.into_iter().map(|(at, [left, right])| (at, left.max(right))).collect()
 }
 
-fn escaped(text: &str) -> String {
+/// Text as it stands in SVG and HTML.
+pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

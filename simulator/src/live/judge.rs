@@ -93,7 +93,22 @@ pub(crate) struct Judge {
     /// The server rendered different texts for one cycle.
     pub(crate) has_other_texts: bool,
     texts: (u64, String),
+    /// The instant that this text states, in seconds since the epoch, once it was found right.
+    good_text: i64,
     pub(crate) is_strict: bool,
+    /// Pushes that never came, and pushes that came twice.
+    pub(crate) lost: u64,
+    pub(crate) duplicates: u64,
+    /// Connections that ended without a cause, where somebody else says what that means; else it is a violation.
+    pub(crate) drops: Option<Vec<Dropped>>,
+}
+
+/// A connection that the server ended without a cause that the protocol names.
+#[derive(Debug)]
+pub(crate) struct Dropped {
+    pub(crate) at: Timestamp,
+    pub(crate) client: u32,
+    pub(crate) detail: String,
 }
 
 impl Judge {
@@ -115,12 +130,26 @@ impl Judge {
             drained_at: None,
             has_other_texts: false,
             texts: (0, String::new()),
+            good_text: i64::MIN,
             is_strict,
+            lost: 0,
+            duplicates: 0,
+            drops: None,
         }
     }
 
     pub(crate) fn tally(&self, guarantee: Guarantee) -> Tally {
         self.checker.score.tallies[guarantee.index()]
+    }
+
+    /// How many promises were broken.
+    pub(crate) fn violation_count(&self) -> u64 {
+        self.checker.score.violation_count()
+    }
+
+    /// How many sentences say that something could not be decided.
+    pub(crate) fn doubt_count(&self) -> u64 {
+        self.doubts.values().map(|doubts| doubts.len() as u64).sum()
     }
 
     pub(crate) fn deliveries(&self) -> u64 {
@@ -236,6 +265,7 @@ impl Judge {
     }
 
     fn on_second(&mut self, seat: &Seat, cycle: u64, arrival: Arrival) {
+        self.duplicates += 1;
         let gap = arrival.at.since(seat.peer.last_push_at);
         let was_stalled = self.rhythm.is_excused(cycle) && self.tally(Guarantee::G4).violations == 0;
         let (guarantee, cause) = if was_stalled {
@@ -368,6 +398,7 @@ impl Judge {
             );
             return self.doubt(Guarantee::G3, sentence);
         }
+        self.lost += audit.lost;
         let is_default_broken = audit.lost_untouched > 1 && audit.served_untouched == 0 && audit.served > 0;
         for kept in &audit.kept {
             let guarantee =
@@ -386,6 +417,18 @@ impl Judge {
             );
             self.violate(Guarantee::G10, Fault::Lost, at, None, detail);
         }
+    }
+
+    /// Whether this very text was found right already, for another client in the same cycle.
+    pub(crate) fn is_known_text(&mut self, seat: &mut Seat, cycle: u64, text: &[u8]) -> bool {
+        let (known, stated) = (&self.texts, self.good_text);
+        let is_known = known.0 == cycle && known.1.as_bytes() == text && stated >= seat.last_stated;
+        if is_known && stated > i64::MIN {
+            seat.last_stated = stated;
+            self.exercise(Guarantee::G6);
+            return true;
+        }
+        false
     }
 
     /// The instant that a push states; `arrival` and `due` on this machine's wall clock.
@@ -416,7 +459,12 @@ impl Judge {
         seat.last_stated = time.and_utc().timestamp();
         let slack = self.rhythm.period() / 3;
         match self.stamps.take(time, wall.0, wall.1, slack) {
-            Ok(()) => self.exercise(Guarantee::G6),
+            Ok(()) => {
+                if self.texts.1 == text {
+                    self.good_text = seat.last_stated;
+                }
+                self.exercise(Guarantee::G6);
+            }
             Err(why) => {
                 let detail = wrong(&format!(", {why}"));
                 self.violate(Guarantee::G6, Fault::WrongText, at, client, detail);
@@ -427,6 +475,7 @@ impl Judge {
     fn compare_texts(&mut self, cycle: u64, text: &str) {
         if self.texts.0 != cycle {
             self.texts = (cycle, text.to_owned());
+            self.good_text = i64::MIN;
         } else if self.texts.1 != text {
             self.has_other_texts = true;
         }
@@ -434,14 +483,17 @@ impl Judge {
 
     /// The server ended a connection without a cause that the protocol names.
     pub(crate) fn on_dropped(&mut self, seat: &Seat, at: Timestamp, how: &str) {
+        let detail = format!("{}: the server ended the connection {how}", seat.role);
+        if let Some(drops) = &mut self.drops {
+            return drops.push(Dropped { at, client: seat.peer.client, detail });
+        }
         let is_aftermath = self.last_offence.is_some_and(|offence| at.since(offence) < AFTERMATH);
         let (guarantee, cause) = match self.drained_at {
             Some(_) => (Guarantee::G14, ""),
             None if is_aftermath => (Guarantee::G12, ", right after another client had broken a rule"),
             None => (Guarantee::G3, ""),
         };
-        let detail = format!("{}: the server ended the connection {how}{cause}", seat.role);
-        self.violate(guarantee, Fault::Dropped, at, Some(seat.peer.client), detail);
+        self.violate(guarantee, Fault::Dropped, at, Some(seat.peer.client), detail + cause);
     }
 
     /// What the whole run says about the texts (G6).

@@ -50,6 +50,11 @@ impl Pulse {
         self.clock.now().at
     }
 
+    /// The clock itself, for another thread.
+    pub(crate) fn clock(&self) -> SystemClock {
+        self.clock.clone()
+    }
+
     /// What this machine's wall clock showed at an instant of the run, as it is set now.
     pub(crate) fn wall(&self, at: Timestamp) -> WallTime {
         let now = self.clock.now();
@@ -77,6 +82,11 @@ impl Pulse {
     /// How late the harness is woken, at this quantile.
     pub(crate) fn lateness(&self, quantile: f64) -> Duration {
         Duration::from_micros(self.lateness.borrow().value_at_quantile(quantile))
+    }
+
+    /// How late the ticks came, in microseconds.
+    pub(crate) fn histogram(&self) -> Histogram<u64> {
+        self.lateness.borrow().clone()
     }
 
     /// Ticks for ever.

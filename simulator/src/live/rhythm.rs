@@ -17,6 +17,8 @@ pub(crate) struct Rhythm {
     period: Duration,
     /// The best bound for the due instant of cycle 1.
     origin: Option<Timestamp>,
+    /// Cycles of the server before it was restarted.
+    base: u64,
     /// When the first push of all came.
     learned_at: Timestamp,
     /// A push for which the first one would have to be late by more than half a period.
@@ -63,6 +65,7 @@ impl Rhythm {
         Self {
             period,
             origin: None,
+            base: 0,
             learned_at: Timestamp::ZERO,
             torn_at: None,
             cycles: BTreeMap::new(),
@@ -74,6 +77,17 @@ impl Rhythm {
     pub(crate) fn assume(&mut self, due: Timestamp) {
         self.origin = Some(due);
         self.learned_at = due;
+    }
+
+    /// The server is gone: whatever grid the next one has, it is another. Its cycles are numbered on.
+    pub(crate) fn forget(&mut self) {
+        self.base = self.cycles.keys().next_back().copied().unwrap_or(self.base);
+        self.origin = None;
+    }
+
+    /// The best bound for the due instant of the first cycle of this server.
+    pub(crate) fn origin(&self) -> Option<Timestamp> {
+        self.origin
     }
 
     pub(crate) fn period(&self) -> Duration {
@@ -91,7 +105,8 @@ impl Rhythm {
             self.learned_at = arrival.at;
             arrival.at
         });
-        let cycle = 1 + ((arrival.at + half).since(origin).as_nanos() / self.period.as_nanos()) as u64;
+        let cycle =
+            self.base + 1 + ((arrival.at + half).since(origin).as_nanos() / self.period.as_nanos()) as u64;
         let bound =
             Timestamp::from_nanos(arrival.at.as_nanos() - self.offset(cycle).min(arrival.at.as_nanos()));
         if bound + half < self.learned_at {
@@ -131,6 +146,9 @@ impl Rhythm {
 
     /// Whether a cycle may be missing, or late, because the server stood still.
     pub(crate) fn is_excused(&self, cycle: u64) -> bool {
+        if cycle <= self.base {
+            return true;
+        }
         let due = self.due(cycle);
         self.stalls.iter().any(|(from, until)| due + self.period / 2 >= *from && due <= *until)
     }
@@ -149,7 +167,8 @@ impl Rhythm {
         if let Some(at) = self.torn_at {
             return Fit::Torn { at };
         }
-        let calm = self.cycles.iter().filter(|(cycle, _)| !self.is_excused(**cycle));
+        let current = self.cycles.range(self.base + 1..);
+        let calm = current.filter(|(cycle, _)| !self.is_excused(**cycle));
         // The bound of a due instant is an arrival itself, so none of the differences is negative by more than nothing.
         let late: Vec<(Duration, Duration)> = calm
             .map(|(cycle, seen)| {
@@ -179,7 +198,7 @@ impl Rhythm {
 
     /// Nanoseconds from cycle 1 to another.
     fn offset(&self, cycle: u64) -> u64 {
-        (self.period.as_nanos() as u64).saturating_mul(cycle.saturating_sub(1))
+        (self.period.as_nanos() as u64).saturating_mul(cycle.saturating_sub(self.base + 1))
     }
 }
 

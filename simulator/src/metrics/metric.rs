@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Metrics;
 use super::timing::Timing;
+use super::unit::Unit;
 
 /// Something that a soak measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,23 +70,6 @@ pub enum Aggregate {
     Percentile(f64),
     /// How many there were in a second.
     Rate,
-}
-
-/// What a number counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Memory.
-    Bytes,
-    /// Memory in an hour.
-    BytesPerHour,
-    /// Milliseconds.
-    Millis,
-    /// A mere number.
-    Number,
-    /// A hundredth of a core.
-    Percent,
-    /// So many in a second.
-    PerSecond,
 }
 
 /// What kind of metric it is.
@@ -304,61 +288,5 @@ impl fmt::Display for Aggregate {
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl Unit {
-    /// The ways to write a number of it, and what each is worth; the first is the one that goes without saying.
-    pub const fn suffixes(self) -> &'static [(&'static str, f64)] {
-        const KIB: f64 = 1024.0;
-        match self {
-            Self::Bytes => &[
-                ("B", 1.0),
-                ("KiB", KIB),
-                ("MiB", KIB * KIB),
-                ("GiB", KIB * KIB * KIB),
-                ("kB", 1e3),
-                ("MB", 1e6),
-                ("GB", 1e9),
-            ],
-            Self::BytesPerHour => {
-                &[("B/h", 1.0), ("KiB/h", KIB), ("MiB/h", KIB * KIB), ("GiB/h", KIB * KIB * KIB)]
-            }
-            Self::Millis => &[("ms", 1.0), ("us", 1e-3), ("s", 1e3), ("m", 60e3)],
-            Self::Number => &[("", 1.0)],
-            Self::Percent => &[("%", 1.0)],
-            Self::PerSecond => &[("/s", 1.0)],
-        }
-    }
-
-    /// The word for it in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Number => "",
-            _ => self.suffixes()[0].0,
-        }
-    }
-
-    /// A number of it as people read it.
-    pub fn format(self, number: f64) -> String {
-        let scaled = |units: &[&str], step: f64| {
-            let mut rest = number;
-            let mut unit = 0;
-            while rest.abs() >= step && unit + 1 < units.len() {
-                rest /= step;
-                unit += 1;
-            }
-            if unit == 0 { format!("{rest:.0} {}", units[0]) } else { format!("{rest:.1} {}", units[unit]) }
-        };
-        match self {
-            Self::Bytes => scaled(&["B", "KiB", "MiB", "GiB"], 1024.0),
-            Self::BytesPerHour => scaled(&["B/h", "KiB/h", "MiB/h", "GiB/h"], 1024.0),
-            Self::Millis if number.abs() < 10.0 => format!("{number:.3} ms"),
-            Self::Millis if number.abs() < 10_000.0 => format!("{number:.1} ms"),
-            Self::Millis => format!("{:.1} s", number / 1000.0),
-            Self::Number => format!("{number}"),
-            Self::Percent => format!("{number:.1} %"),
-            Self::PerSecond => format!("{number:.1}/s"),
-        }
     }
 }

@@ -6,22 +6,25 @@
 mod counts;
 mod metric;
 mod pushes;
+pub(crate) mod scanner;
 mod threshold;
 mod timeline;
 mod timing;
-mod trend;
+pub(crate) mod trend;
+mod unit;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use counts::Counts;
-pub use metric::{Aggregate, Metric, Unit};
+pub use metric::{Aggregate, Metric};
 pub use pushes::{PushEntry, Pushes};
 pub use threshold::{Comparison, Judgement, Threshold};
 pub use timeline::{Sample, Timeline};
 pub use timing::Timing;
 pub use trend::Trend;
+pub use unit::Unit;
 
 /// Connected clients, as a share of the most that there ever were, while a soak counts as being at its height.
 const HEIGHT: f64 = 0.9;

@@ -31,6 +31,11 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Seconds since the start.
+    pub fn seconds(&self) -> f64 {
+        self.at_millis as f64 / 1000.0
+    }
+
     /// Both at once. There is one server, which both look at; the clients and the load generators are different ones.
     fn plus(&self, other: &Self) -> Self {
         Self {
@@ -111,7 +116,7 @@ impl Timeline {
     }
 
     fn known(&self, figure: impl Fn(&Sample) -> Option<f64>) -> Vec<(f64, f64)> {
-        let point = |sample: &Sample| Some((sample.at_millis as f64 / 1000.0, figure(sample)?));
+        let point = |sample: &Sample| Some((sample.seconds(), figure(sample)?));
         self.0.iter().filter_map(point).collect()
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 const FEWEST: usize = 8;
 
 /// The two-sided 95 % point of the normal distribution.
-const NORMAL: f64 = 1.959_964;
+pub(crate) const NORMAL: f64 = 1.959_964;
 
 /// A line of ordinary least squares through samples (t, y).
 ///
@@ -69,7 +69,7 @@ fn sum(points: &[(f64, f64)], term: impl Fn((f64, f64)) -> f64) -> f64 {
 
 /// The two-sided 95 % point of Student's t: the expansion in Abramowitz and Stegun, 26.7.5, exact for 1 and 2 degrees of
 /// freedom and off by less than 1 % from 3 on. Less than one degree of freedom counts as one.
-fn student(freedom: f64) -> f64 {
+pub(crate) fn student(freedom: f64) -> f64 {
     let freedom = freedom.max(1.0);
     if freedom < 3.0 {
         // Between the exact values a line on the logarithm is near enough.

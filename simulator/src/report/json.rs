@@ -17,7 +17,7 @@ use crate::world::Outcome;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Sentences of evidence per guarantee.
-const EVIDENCE: usize = 3;
+pub(super) const EVIDENCE: usize = 3;
 
 /// What a run came to: the object that `--json` writes, and that `report`, `compare` and `merge` read.
 ///

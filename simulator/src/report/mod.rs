@@ -3,13 +3,16 @@
 //! Everything here is a pure function of a [`Run`] and its [`Outcome`]: no clock, no terminal, no file.
 
 mod coverage;
+mod file;
 mod json;
+mod merge;
 mod repeat;
 mod story;
+mod summary_text;
 mod sweep;
 mod text;
 mod violations;
-mod words;
+pub(crate) mod words;
 
 use std::time::Duration;
 
@@ -21,10 +24,12 @@ use crate::score::Tally;
 use crate::world::Outcome;
 
 pub use coverage::{CoverageEntry, CoverageTable};
+pub use file::{Document, ReadError};
 pub use json::{GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Shard, Summary, ViolationEntry};
 pub use repeat::{DEFAULT_CLIENTS, DEFAULT_DURATION, DEFAULT_PERIOD, DEFAULT_SCENARIO};
 pub use story::Story;
-pub use sweep::{SweepReport, SweepSummary, describe_failure};
+pub use summary_text::SummaryReport;
+pub use sweep::{FailureEntry, SweepEntry, SweepReport, SweepSummary, describe_failure};
 pub use text::{Palette, TextReport};
 pub use violations::ViolationReport;
 

@@ -1,9 +1,10 @@
 //! What a sweep came to, for people and for machines.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::coverage::{CoverageEntry, CoverageTable};
 use super::json::{Races, SCHEMA_VERSION, rounded};
@@ -172,14 +173,15 @@ fn cell_name((hazard, guarantee): (Hazard, Guarantee)) -> String {
 }
 
 /// What a sweep came to: the object that `--json` writes.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SweepSummary {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
     /// The subcommand, `sweep`.
-    pub command: &'static str,
+    pub command: Cow<'static, str>,
     /// Where it ran: `core` or `paused`.
-    pub arm: &'static str,
+    pub arm: Cow<'static, str>,
     /// The name of the scenario.
     pub scenario: String,
     /// How many clients each seed had.
@@ -219,7 +221,8 @@ pub struct SweepSummary {
 }
 
 /// The sum for one guarantee.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SweepEntry {
     /// `G1` to `G15`.
     pub id: String,
@@ -234,7 +237,8 @@ pub struct SweepEntry {
 }
 
 /// One seed that did not hold.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FailureEntry {
     /// The seed.
     pub seed: u64,
@@ -253,8 +257,8 @@ impl SweepSummary {
         let broken = report.broken_promises();
         Self {
             schema_version: SCHEMA_VERSION,
-            command: "sweep",
-            arm: run.arm.name(),
+            command: "sweep".into(),
+            arm: run.arm.name().into(),
             scenario: scenario.name.clone(),
             clients: scenario.clients,
             period_seconds: seconds(scenario.server.period),

@@ -3,7 +3,7 @@
 use carillon_server::Timestamp;
 
 /// 1234567 as `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -16,18 +16,18 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// `count` and the word, in the plural unless it is one.
-pub(super) fn counted(count: u64, word: &str) -> String {
+pub(crate) fn counted(count: u64, word: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {word}{plural}", grouped(count))
 }
 
 /// Microseconds as `141.4 ms`.
-pub(super) fn millis(micros: u64) -> String {
+pub(crate) fn millis(micros: u64) -> String {
     format!("{:.1} ms", micros as f64 / 1000.0)
 }
 
 /// A virtual time as `day 1 03:05:00.121`; the first day is day 1.
-pub(super) fn moment(at: Timestamp) -> String {
+pub(crate) fn moment(at: Timestamp) -> String {
     let millis = at.as_nanos() / 1_000_000;
     let seconds = millis / 1000;
     format!(
@@ -41,7 +41,7 @@ pub(super) fn moment(at: Timestamp) -> String {
 }
 
 /// To whom something happened.
-pub(super) fn who(client: Option<u32>) -> String {
+pub(crate) fn who(client: Option<u32>) -> String {
     client.map_or_else(|| "the server as a whole".to_owned(), |client| format!("client {client}"))
 }
 

@@ -1,0 +1,101 @@
+//! `carillon-sim compare`: whether a server has become worse.
+
+use std::path::PathBuf;
+
+use carillon_simulator::compare::{CompareSummary, ComparisonTable, Limit};
+use carillon_simulator::report::{Summary, Verdict};
+use clap::Args;
+
+use super::exit::{self, Exit};
+use super::output::JsonOutput;
+use super::{Failure, report, terminal};
+
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_help = exit::help(
+    "Runs of one side that differ by chance only say how large the noise is: the more, the smaller a regression that is\n\
+     found.\n\n    carillon-sim compare --base base-*.json --new new-*.json --fail-on 'push_latency:p(99)>+10%'"
+))]
+pub(crate) struct Options {
+    /// The report of a run before, as --json has written it
+    #[arg(value_name = "BASE", required_unless_present = "bases", requires = "new_file")]
+    base_file: Option<PathBuf>,
+
+    /// The report of a run after
+    #[arg(value_name = "NEW", required_unless_present = "news")]
+    new_file: Option<PathBuf>,
+
+    /// Reports of more runs before
+    #[arg(id = "bases", long = "base", value_name = "FILE", num_args = 1..)]
+    bases: Vec<PathBuf>,
+
+    /// Reports of more runs after
+    #[arg(id = "news", long = "new", value_name = "FILE", num_args = 1..)]
+    news: Vec<PathBuf>,
+
+    /// What would be a regression: a figure, and how much it changes, in percent or in its own unit, such as
+    /// push_latency:p(99)>+10%, spread:max>5ms, deliveries:rate<-5% or lost:count>0
+    #[arg(long, value_name = "LIMIT")]
+    fail_on: Vec<Limit>,
+
+    /// Write the outcome to this file as JSON; - prints it in the place of the text
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Compares and reports.
+pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
+    let base = load(options.base_file.iter().chain(&options.bases))?;
+    let new = load(options.new_file.iter().chain(&options.news))?;
+    let summary = CompareSummary::new(&base, &new, &options.fail_on).map_err(Failure::Unreadable)?;
+    let json = JsonOutput::open(options.json.as_deref())?;
+    if json.leaves_stdout() {
+        terminal::print(&ComparisonTable { summary: &summary, palette: terminal::palette() }.to_string())?;
+    }
+    json.write(&summary)?;
+    Ok(match (summary.verdict, summary.regressed) {
+        (Verdict::Violated, _) => Exit::Violated,
+        (_, true) => Exit::Crossed,
+        (_, false) => Exit::Held,
+    })
+}
+
+fn load<'a>(files: impl Iterator<Item = &'a PathBuf>) -> Result<Vec<(String, Summary)>, Failure> {
+    files.map(|file| report::load_run(file)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        let all = ["carillon-sim", "compare"].iter().chain(arguments);
+        Cli::try_parse_from(all).map(|cli| match cli.command {
+            Command::Compare(options) => options,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn sides_are_two_files_or_two_lists_of_them() {
+        let two =
+            parse(&["a.json", "b.json", "--fail-on", "echo:max>1ms", "--fail-on", "lost:count>0"]).unwrap();
+        assert_eq!((two.base_file, two.new_file), (Some("a.json".into()), Some("b.json".into())));
+        assert_eq!(two.fail_on.len(), 2);
+        let lists = parse(&["--base", "a1", "a2", "--new", "b1", "b2", "b3"]).unwrap();
+        assert_eq!((lists.bases.len(), lists.news.len(), lists.base_file), (2, 3, None));
+        let mixed = parse(&["a1", "b1", "--base", "a2"]).unwrap();
+        assert_eq!((mixed.bases.len(), mixed.new_file), (1, Some("b1".into())));
+    }
+
+    #[test]
+    fn half_a_comparison_is_a_usage_error() {
+        for arguments in [&[][..], &["a.json"], &["--base", "a.json"], &["--new", "b.json"]] {
+            assert_eq!(parse(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
+        }
+        let error = parse(&["a", "b", "--fail-on", "latency>1"]).unwrap_err();
+        assert!(error.to_string().contains("column 1: there is no metric \"latency\""), "{error}");
+    }
+}

@@ -1,0 +1,68 @@
+//! `carillon-sim report`: a page for people who were not there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use carillon_simulator::page;
+use carillon_simulator::report::{Document, ReadError, Summary};
+use clap::Args;
+
+use super::exit::{self, Exit};
+use super::{Failure, terminal};
+
+/// The endings of what can be written.
+const FORMATS: &str = "expected a name that ends in .html (a page) or .md (for a pull request)";
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(after_help = exit::help("It ends with 0 whatever the report says, if it could be written."))]
+pub(crate) struct Options {
+    /// A report, as --json of `run`, `replay`, `soak`, `conform`, `sweep` or `merge` has written it
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Write the page to this file: .html, which loads nothing, or .md
+    #[arg(long, short, value_name = "FILE", value_parser = parse_output)]
+    output: Output,
+}
+
+/// What is written, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Output {
+    Html(PathBuf),
+    Markdown(PathBuf),
+}
+
+/// Reads and writes.
+pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
+    let document = Document::load(&options.file).map_err(failure)?;
+    let (path, text) = match &options.output {
+        Output::Html(path) => (path, page::html(&document)),
+        Output::Markdown(path) => (path, page::markdown(&document)),
+    };
+    fs::write(path, text)
+        .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
+    terminal::print(&format!("the report is in {}\n", path.display()))?;
+    Ok(Exit::Held)
+}
+
+/// The report of one run in this file, and the name of the file.
+pub(super) fn load_run(path: &Path) -> Result<(String, Summary), Failure> {
+    let summary = Summary::load(path).map_err(failure)?;
+    Ok((path.display().to_string(), summary))
+}
+
+fn failure(error: ReadError) -> Failure {
+    match error {
+        ReadError::Io(..) => Failure::Impossible(error.to_string()),
+        ReadError::Mistake(..) => Failure::Unreadable(error.to_string()),
+    }
+}
+
+fn parse_output(text: &str) -> Result<Output, String> {
+    let path = PathBuf::from(text);
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("html") => Ok(Output::Html(path)),
+        Some("md") => Ok(Output::Markdown(path)),
+        _ => Err(FORMATS.to_owned()),
+    }
+}

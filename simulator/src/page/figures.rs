@@ -1,0 +1,198 @@
+//! What a run looked like over time, and how its latencies are spread: each figure with a sentence and a chart, or with
+//! the reason why there is none.
+
+use super::axis::Axis;
+use super::chart::{Chart, Mark};
+use crate::metrics::{Aggregate, Metric, Metrics, PushEntry, Sample, Timing, Unit};
+use crate::report::words::grouped;
+
+/// Columns of a histogram.
+const COLUMNS: u32 = 60;
+
+/// Strokes of a chart of pushes, at most.
+const STROKES: usize = 320;
+
+/// One figure of the page.
+pub(super) struct Figure {
+    pub(super) name: &'static str,
+    /// What can be seen in it, or why there is nothing to see.
+    pub(super) sentence: String,
+    /// The chart as an `svg` element; empty if there is none.
+    pub(super) svg: String,
+    /// The classes of its lines, and what they are.
+    pub(super) legend: Vec<(&'static str, &'static str)>,
+}
+
+impl Figure {
+    fn absent(name: &'static str, sentence: &str) -> Self {
+        Self { name, sentence: sentence.to_owned(), svg: String::new(), legend: Vec::new() }
+    }
+
+    fn new(name: &'static str, sentence: String, x: Axis, y: Axis, marks: Vec<Mark>) -> Self {
+        let svg = Chart { name, sentence: &sentence, x, y, marks }.draw();
+        Self { name, sentence, svg, legend: Vec::new() }
+    }
+
+    fn with_legend(self, legend: &[(&'static str, &'static str)]) -> Self {
+        Self { legend: legend.to_vec(), ..self }
+    }
+
+    /// All figures, in the order of the page.
+    pub(super) fn all(metrics: &Metrics) -> Vec<Self> {
+        vec![
+            histogram("Push latency", &metrics.push_latency),
+            deliveries(metrics),
+            connections(metrics),
+            pushes(metrics.pushes.entries()),
+            memory(metrics),
+            processor(metrics),
+        ]
+    }
+}
+
+/// How many took how long.
+fn histogram(name: &'static str, timing: &Timing) -> Figure {
+    let figures = [timing.quantile(0.5), timing.quantile(0.99), timing.min(), timing.max()];
+    let [Some(p50), Some(p99), Some(min), Some(max)] = figures else {
+        return Figure::absent(name, "No push reached a client.");
+    };
+    let x = Axis::log_millis(min.max(0.001), max.max(0.002));
+    let mut bars: Vec<_> = x.parts(COLUMNS).into_iter().map(|(from, to)| (from, to, 0.0)).collect();
+    for step in timing.histogram().iter_recorded() {
+        let millis = step.value_iterated_to() as f64 / 1000.0;
+        let place = bars.partition_point(|(_, to, _)| *to < millis).min(bars.len() - 1);
+        bars[place].2 += 100.0 * step.count_at_value() as f64 / timing.count() as f64;
+    }
+    let y = Axis::from_zero(bars.iter().map(|bar| bar.2).fold(0.0, f64::max), Unit::Percent);
+    let millis = |value| Unit::Millis.format(value);
+    let sentence = format!(
+        "From the due instant until a client had the push, {} times: half within {}, 99 of 100 within {}, the slowest {}.",
+        grouped(timing.count()),
+        millis(p50),
+        millis(p99),
+        millis(max),
+    );
+    let rules =
+        [(p50, "p50"), (p99, "p99")].map(|(at, name)| Mark::Rule(at, format!("{name} {}", millis(at))));
+    Figure::new(name, sentence, x, y, [Mark::Bars(bars)].into_iter().chain(rules).collect())
+}
+
+/// Why there are no figures over time.
+const NO_TIMELINE: &str = "No samples were taken over time; only a soak takes them.";
+
+fn deliveries(metrics: &Metrics) -> Figure {
+    let name = "Deliveries";
+    let samples = metrics.timeline.samples();
+    let rate = |pair: &[Sample]| {
+        let count = pair[1].deliveries.saturating_sub(pair[0].deliveries) as f64;
+        (pair[1].seconds(), count / (pair[1].seconds() - pair[0].seconds()))
+    };
+    let rates: Vec<_> = samples.windows(2).map(rate).collect();
+    let (Some(last), Some(most)) = (rates.last(), most(&rates)) else {
+        return Figure::absent(name, NO_TIMELINE);
+    };
+    let sentence = format!(
+        "Pushes that reached a client: {} in all, {} a second at most.",
+        grouped(metrics.counts.deliveries),
+        grouped(most.round() as u64)
+    );
+    let (x, y) = (Axis::seconds(last.0), Axis::from_zero(most, Unit::Number));
+    Figure::new(name, sentence, x, y, vec![Mark::Line("one", rates)])
+        .with_legend(&[("one", "deliveries a second")])
+}
+
+fn connections(metrics: &Metrics) -> Figure {
+    let name = "Connections";
+    let line = |count: fn(&Sample) -> u64| -> Vec<(f64, f64)> {
+        let point = |sample: &Sample| (sample.seconds(), count(sample) as f64);
+        metrics.timeline.samples().iter().map(point).collect()
+    };
+    let (connected, subscribed) = (line(|sample| sample.connected), line(|sample| sample.subscribed));
+    let (Some(last), Some(most)) = (connected.last(), most(&connected)) else {
+        return Figure::absent(name, NO_TIMELINE);
+    };
+    let counts = &metrics.counts;
+    let sentence = format!(
+        "{} at once at most; {} were made, {} of them by clients that had been connected before, and {} ended.",
+        grouped(most as u64),
+        grouped(counts.connects),
+        grouped(counts.reconnects),
+        grouped(counts.closes),
+    );
+    let (x, y) = (Axis::seconds(last.0), Axis::from_zero(most, Unit::Number));
+    let marks = vec![Mark::Line("one", connected.clone()), Mark::Line("two", subscribed)];
+    Figure::new(name, sentence, x, y, marks).with_legend(&[("one", "connected"), ("two", "subscribed")])
+}
+
+fn pushes(entries: &[PushEntry]) -> Figure {
+    let name = "Spread of each push";
+    let Some(last) = entries.last() else {
+        return Figure::absent(name, "The pushes were not noted one by one; only a soak does that.");
+    };
+    let millis = |micros: u64| micros as f64 / 1000.0;
+    let stroke = |group: &[PushEntry]| {
+        let first = group.iter().map(|entry| entry.first_micros).min().unwrap_or_default();
+        let last = group.iter().map(|entry| entry.last_micros).max().unwrap_or_default();
+        (group[0].due_micros as f64 / 1e6, millis(first), millis(last))
+    };
+    let strokes: Vec<_> = entries.chunks(entries.len().div_ceil(STROKES)).map(stroke).collect();
+    let most = strokes.iter().map(|(_, _, last)| *last).fold(0.0, f64::max);
+    let widest = entries.iter().map(PushEntry::spread).max().unwrap_or_default();
+    let sentence = format!(
+        "Of {} pushes: a stroke goes from the first client that had it to the last, in time since it was due. The widest spread \
+         is {}.",
+        grouped(entries.len() as u64),
+        Unit::Millis.format(widest.as_secs_f64() * 1000.0),
+    );
+    let (x, y) = (Axis::seconds(last.due_micros as f64 / 1e6), Axis::from_zero(most, Unit::Millis));
+    Figure::new(name, sentence, x, y, vec![Mark::Ranges(strokes)])
+}
+
+/// Why there are no figures of the server's process.
+const NO_PROCESS: &str =
+    "The server's process was not watched; it is where it runs on the same machine as the soak.";
+
+fn memory(metrics: &Metrics) -> Figure {
+    let name = "Memory of the server";
+    let points = metrics.timeline.server_memory();
+    let (Some(last), Some(most)) = (points.last(), most(&points)) else {
+        return Figure::absent(name, NO_PROCESS);
+    };
+    let trend = metrics.server_memory_trend().map_or_else(
+        || "There are too few samples to say whether it grows.".to_owned(),
+        |trend| {
+            let [slope, error] = [trend.per_hour, trend.error].map(|bytes| Unit::BytesPerHour.format(bytes));
+            let meaning = if trend.is_flat() { "cannot be told from zero" } else { "is not zero" };
+            format!(
+                "Its slope over the second half is {slope}, with a standard error of {error}, and {meaning}."
+            )
+        },
+    );
+    let sentence = format!("Resident, {} at most. {trend}", Unit::Bytes.format(most));
+    let (x, y) = (Axis::seconds(last.0), Axis::from_zero(most, Unit::Bytes));
+    Figure::new(name, sentence, x, y, vec![Mark::Line("one", points)])
+}
+
+fn processor(metrics: &Metrics) -> Figure {
+    let name = "Processor time";
+    let (server, own) = (metrics.timeline.server_cpu(), metrics.timeline.own_cpu());
+    let Some(end) =
+        [&server, &own].into_iter().filter_map(|line| line.last()).map(|point| point.0).reduce(f64::max)
+    else {
+        return Figure::absent(name, NO_PROCESS);
+    };
+    let average =
+        |metric: Metric| metric.of(Aggregate::Avg, metrics).map(|share| Unit::Percent.format(share));
+    let who = [("the server", Metric::ServerCpu), ("the load generator", Metric::OwnCpu)];
+    let parts: Vec<_> =
+        who.into_iter().filter_map(|(who, metric)| Some(format!("{who} {}", average(metric)?))).collect();
+    let sentence = format!("Of one core, on average: {}.", parts.join(", "));
+    let top = [&server, &own].into_iter().filter_map(|line| most(line)).fold(1.0, f64::max);
+    let marks = vec![Mark::Line("two", own), Mark::Line("one", server)];
+    Figure::new(name, sentence, Axis::seconds(end), Axis::from_zero(top, Unit::Percent), marks)
+        .with_legend(&[("one", "server"), ("two", "load generator")])
+}
+
+fn most(points: &[(f64, f64)]) -> Option<f64> {
+    points.iter().map(|point| point.1).reduce(f64::max)
+}

@@ -1,0 +1,128 @@
+//! Reports as files, read back.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::json::{SCHEMA_VERSION, Summary};
+use super::sweep::SweepSummary;
+
+/// What a subcommand has written with `--json`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Document {
+    /// By `run`, `replay`, `soak`, `conform` or `merge`.
+    Run(Box<Summary>),
+    /// By `sweep`.
+    Sweep(Box<SweepSummary>),
+}
+
+/// Why there is no report in a file.
+#[derive(Debug)]
+pub enum ReadError {
+    /// It cannot be read; check the path.
+    Io(PathBuf, io::Error),
+    /// It can be read, but not understood: what is wrong, and where.
+    Mistake(PathBuf, String),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Mistake(path, sentence) => write!(f, "{}: {sentence}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(_, error) => Some(error),
+            Self::Mistake(..) => None,
+        }
+    }
+}
+
+/// What is needed to say which object it is.
+#[derive(Deserialize)]
+struct Head {
+    schema_version: u32,
+    command: String,
+}
+
+impl Document {
+    /// The report in this file.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read or holds no report.
+    pub fn load(path: &Path) -> Result<Self, ReadError> {
+        let text = fs::read_to_string(path).map_err(|error| ReadError::Io(path.to_owned(), error))?;
+        Self::parse(&text).map_err(|sentence| ReadError::Mistake(path.to_owned(), sentence))
+    }
+
+    /// The report that this text is.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and where.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let no_report = |error: serde_json::Error| format!("this is no report: {error}");
+        let head: Head = serde_json::from_str(text).map_err(no_report)?;
+        if head.schema_version != SCHEMA_VERSION {
+            return Err(format!(
+                "its schema_version is {}; this program reads {SCHEMA_VERSION}",
+                head.schema_version
+            ));
+        }
+        match head.command.as_str() {
+            "sweep" => serde_json::from_str(text).map(Self::Sweep).map_err(no_report),
+            "run" | "replay" | "soak" | "conform" => {
+                serde_json::from_str(text).map(Self::Run).map_err(no_report)
+            }
+            other => Err(format!("{other} writes no report; expected run, replay, soak, conform or sweep")),
+        }
+    }
+}
+
+impl Summary {
+    /// The report of one run in this file.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read or holds no such report.
+    pub fn load(path: &Path) -> Result<Self, ReadError> {
+        match Document::load(path)? {
+            Document::Run(summary) => Ok(*summary),
+            Document::Sweep(_) => {
+                let sentence = "this is the report of a sweep, not of one run".to_owned();
+                Err(ReadError::Mistake(path.to_owned(), sentence))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_report_is_refused_with_its_place() {
+        for (text, words) in [
+            ("", "this is no report: EOF"),
+            ("{\"schema_version\":1}", "missing field `command` at line 1"),
+            ("{\"schema_version\":9,\"command\":\"run\"}", "its schema_version is 9; this program reads 1"),
+            ("{\"schema_version\":1,\"command\":\"list\"}", "list writes no report; expected run,"),
+            ("{\"schema_version\":1,\"command\":\"run\",\n\"seeds\":1}", "unknown field `seeds`"),
+            ("{\"schema_version\":1,\"command\":\"sweep\",\n\"seed\":1}", "unknown field `seed`"),
+        ] {
+            let error = Document::parse(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        let error = Document::load(Path::new("/no/such/file")).unwrap_err();
+        assert!(matches!(error, ReadError::Io(..)), "{error}");
+    }
+}

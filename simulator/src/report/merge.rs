@@ -1,0 +1,188 @@
+//! The reports of the parts of one load become the report of all of it.
+
+use std::collections::BTreeMap;
+
+use super::Verdict;
+use super::coverage::CoverageEntry;
+use super::json::{EVIDENCE, GuaranteeEntry, Latency, Races, Shard, Summary, ViolationEntry, rounded};
+use crate::checker::KEPT;
+use crate::metrics::{Judgement, Metrics, Threshold};
+
+impl Summary {
+    /// The report of all of a load, from those of its parts: counts and histograms are added up exactly, times are
+    /// aligned, verdicts are the worst, and bounds are judged anew. Each part comes with the name of its file.
+    ///
+    /// # Errors
+    ///
+    /// Reports that are no different parts of one load: which, and what differs.
+    pub fn merge(parts: &[(String, Self)]) -> Result<Self, String> {
+        let [first, rest @ ..] = parts else {
+            return Err("there is nothing to merge".to_owned());
+        };
+        let mut whole = first.1.clone();
+        measured(first)?;
+        shard(first)?;
+        for part in rest {
+            same_load(first, part)?;
+            whole.add(parts, part)?;
+        }
+        whole.settle()?;
+        Ok(whole)
+    }
+
+    fn add(&mut self, parts: &[(String, Self)], part: &(String, Self)) -> Result<(), String> {
+        let metrics = measured(part)?;
+        self.shard = Some(joined(parts, self.shard.as_ref(), part)?);
+        let other = &part.1;
+        self.clients += other.clients;
+        self.cycles = self.cycles.max(other.cycles);
+        self.deliveries += other.deliveries;
+        self.interrupted |= other.interrupted;
+        self.verdict = worst(self.verdict, other.verdict);
+        self.races.add(&other.races);
+        self.repeat = format!("{}\n{}", self.repeat, other.repeat);
+        self.coverage = added(&self.coverage, &other.coverage);
+        for entry in &other.guarantees {
+            match self.guarantees.iter_mut().find(|known| known.id == entry.id) {
+                Some(known) => known.add(entry),
+                None => self.guarantees.push(entry.clone()),
+            }
+        }
+        let known = self.metrics.get_or_insert_default();
+        self.violations = aligned(
+            (known.started_unix_millis, &self.violations),
+            (metrics.started_unix_millis, &other.violations),
+        );
+        known.merge(metrics);
+        for threshold in &other.thresholds {
+            if self.thresholds.iter().all(|known| known.threshold != threshold.threshold) {
+                self.thresholds.push(threshold.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows from the sums.
+    fn settle(&mut self) -> Result<(), String> {
+        let metrics = self.metrics.get_or_insert_default();
+        self.wall_seconds = rounded(metrics.seconds, 3);
+        self.deliveries_per_second = (self.deliveries as f64 / metrics.seconds.max(1e-9)).round();
+        self.latency_ms = Latency::new(metrics.push_latency.histogram());
+        self.violations.truncate(KEPT);
+        let judged = |known: &Judgement| Ok(known.threshold.parse::<Threshold>()?.evaluate(metrics));
+        self.thresholds = self.thresholds.iter().map(judged).collect::<Result<_, String>>()?;
+        Ok(())
+    }
+}
+
+/// What a part measured.
+fn measured((name, part): &(String, Summary)) -> Result<&Metrics, String> {
+    match &part.metrics {
+        Some(metrics) if part.command == "soak" => Ok(metrics),
+        _ => Err(format!("{name} is the report of a {}; only those of soaks can be merged", part.command)),
+    }
+}
+
+fn shard((name, part): &(String, Summary)) -> Result<&Shard, String> {
+    part.shard
+        .as_ref()
+        .ok_or_else(|| format!("{name} is a whole load, not a part that --shard has made of one"))
+}
+
+/// Whether two reports are of the same load.
+fn same_load((first, one): &(String, Summary), (second, other): &(String, Summary)) -> Result<(), String> {
+    let text = |option: &Option<String>| option.clone().unwrap_or_else(|| "none".to_owned());
+    let facts = |summary: &Summary| {
+        [
+            ("scenario", summary.scenario.clone()),
+            ("seed", summary.seed.to_string()),
+            ("plan", text(&summary.plan)),
+            ("period", format!("{} s", summary.period_seconds)),
+            ("arm", summary.arm.to_string()),
+        ]
+    };
+    for ((what, mine), (_, theirs)) in facts(one).into_iter().zip(facts(other)) {
+        if mine != theirs {
+            return Err(format!(
+                "these are no parts of one load: the {what} is {mine} in {first}, but {theirs} in {second}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The parts known so far and this one, which must be another one.
+fn joined(
+    parts: &[(String, Summary)],
+    known: Option<&Shard>,
+    part: &(String, Summary),
+) -> Result<Shard, String> {
+    let (name, new) = (&part.0, shard(part)?);
+    let mut all = known.cloned().unwrap_or_else(|| Shard { numbers: Vec::new(), of: new.of });
+    if all.of != new.of {
+        let first = &parts[0].0;
+        return Err(format!("{first} is one of {} parts, but {name} is one of {}", all.of, new.of));
+    }
+    if let Some(twice) = new.numbers.iter().find(|number| all.numbers.contains(number)) {
+        return Err(format!("part {twice} of {} is there twice; the second time in {name}", new.of));
+    }
+    all.numbers.extend(&new.numbers);
+    all.numbers.sort_unstable();
+    Ok(all)
+}
+
+/// Who was put to the test and failed counts more than who was in doubt, and that more than who held.
+fn worst(one: Verdict, other: Verdict) -> Verdict {
+    let order = [Verdict::NotExercised, Verdict::Held, Verdict::Undecided, Verdict::Violated];
+    let rank = |verdict| order.iter().position(|known| *known == verdict);
+    if rank(other) > rank(one) { other } else { one }
+}
+
+impl GuaranteeEntry {
+    fn add(&mut self, other: &Self) {
+        self.verdict = worst(self.verdict, other.verdict);
+        self.exercised += other.exercised;
+        self.violations += other.violations;
+        self.evidence.extend_from_slice(&other.evidence);
+        self.evidence.truncate(EVIDENCE);
+    }
+}
+
+impl Races {
+    fn add(&mut self, other: &Self) {
+        let Self { close, connect, subscribe, unsubscribe } = *other;
+        self.close += close;
+        self.connect += connect;
+        self.subscribe += subscribe;
+        self.unsubscribe += unsubscribe;
+    }
+}
+
+fn added(one: &[CoverageEntry], other: &[CoverageEntry]) -> Vec<CoverageEntry> {
+    let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for entry in one.iter().chain(other) {
+        *sums.entry((&entry.hazard, &entry.guarantee)).or_default() += entry.count;
+    }
+    let entry = |((hazard, guarantee), count): ((&str, &str), u64)| CoverageEntry {
+        hazard: hazard.to_owned().into(),
+        guarantee: guarantee.to_owned(),
+        count,
+    };
+    sums.into_iter().map(entry).collect()
+}
+
+/// Violations in the order of time, counted from the earlier of two starts.
+fn aligned(one: (u64, &[ViolationEntry]), other: (u64, &[ViolationEntry])) -> Vec<ViolationEntry> {
+    let start = one.0.min(other.0);
+    let shifted = |(started, violations): (u64, &[ViolationEntry])| {
+        let later = (started - start) as f64 / 1000.0;
+        let shift = |violation: &ViolationEntry| ViolationEntry {
+            at_seconds: rounded(violation.at_seconds + later, 6),
+            ..violation.clone()
+        };
+        violations.iter().map(shift).collect::<Vec<_>>()
+    };
+    let mut all = [shifted(one), shifted(other)].concat();
+    all.sort_by(|a, b| a.at_seconds.total_cmp(&b.at_seconds));
+    all
+}

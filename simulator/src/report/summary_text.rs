@@ -1,0 +1,116 @@
+//! A report that was read back or merged, for a terminal.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::json::{GuaranteeEntry, Summary};
+use super::words::{counted, grouped};
+use super::{Palette, Verdict};
+use crate::guarantee::Guarantee;
+use crate::metrics::{Judgement, Metric, Metrics, Unit};
+
+/// How wide the labels below the table are.
+const LABEL: usize = 14;
+
+/// What is shown of each metric of times.
+const TIMINGS: [Metric; 5] =
+    [Metric::Connect, Metric::Echo, Metric::PushLatency, Metric::Spread, Metric::OwnDelay];
+
+/// A summary in the form of the report that `run` prints. Print it.
+#[derive(Clone, Copy, Debug)]
+pub struct SummaryReport<'a> {
+    /// What a run came to.
+    pub summary: &'a Summary,
+    /// Whether it is coloured.
+    pub palette: Palette,
+}
+
+impl Display for SummaryReport<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.header(f)?;
+        self.summary.guarantees.iter().try_for_each(|entry| self.guarantee(entry, f))?;
+        writeln!(f)?;
+        if let Some(metrics) = &self.summary.metrics {
+            measured(self.summary, metrics, f)?;
+        }
+        self.summary.thresholds.iter().try_for_each(|judgement| self.threshold(judgement, f))?;
+        self.verdict(f)
+    }
+}
+
+impl SummaryReport<'_> {
+    fn header(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Summary { command, scenario, clients, arm, seed, period_seconds, .. } = self.summary;
+        let clients = counted(u64::from(*clients), "client");
+        writeln!(
+            f,
+            "{command} of {scenario}: {clients}, a push every {period_seconds} s; {arm} arm, seed {seed}"
+        )?;
+        if let Some(shard) = &self.summary.shard {
+            let numbers: Vec<_> = shard.numbers.iter().map(u32::to_string).collect();
+            writeln!(f, "parts {} of {}", numbers.join(", "), shard.of)?;
+        }
+        let (exercised, violations) = ("exercised", "violations");
+        writeln!(f, "\n  {:<5}{:<31}{:<15}{exercised:>15}{violations:>13}", "", "guarantee", "verdict")
+    }
+
+    fn guarantee(&self, entry: &GuaranteeEntry, f: &mut Formatter<'_>) -> fmt::Result {
+        let GuaranteeEntry { id, name, verdict, .. } = entry;
+        let word = self.palette.paint(*verdict, &format!("{:<15}", verdict.name()));
+        let [exercised, violations] = [entry.exercised, entry.violations].map(grouped);
+        writeln!(f, "  {id:<5}{name:<31}{word}{exercised:>15}{violations:>13}")
+    }
+
+    fn threshold(&self, judgement: &Judgement, f: &mut Formatter<'_>) -> fmt::Result {
+        let observed =
+            judgement.observed.map_or("nothing".to_owned(), |observed| judgement.unit().format(observed));
+        let (verdict, word) =
+            if judgement.held { (Verdict::Held, "held") } else { (Verdict::Violated, "CROSSED") };
+        let text =
+            format!("{}, {observed} observed: {}", judgement.threshold, self.palette.paint(verdict, word));
+        line(f, "threshold", &text)
+    }
+
+    fn verdict(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let count = |verdict| self.summary.guarantees.iter().filter(|entry| entry.verdict == verdict).count();
+        let all = Guarantee::ALL.len();
+        let mut sentence = match count(Verdict::Violated) {
+            0 => format!("{} of {all} guarantees held", count(Verdict::Held)),
+            broken => format!("{broken} of {all} guarantees VIOLATED"),
+        };
+        for verdict in [Verdict::Undecided, Verdict::NotExercised] {
+            if let some @ 1.. = count(verdict) {
+                sentence.push_str(&format!(", {some} {}", verdict.name()));
+            }
+        }
+        if self.summary.interrupted {
+            sentence.push_str("; INTERRUPTED before its end");
+        }
+        writeln!(f, "\n{}", self.palette.paint(self.summary.verdict, &sentence))
+    }
+}
+
+fn measured(summary: &Summary, metrics: &Metrics, f: &mut Formatter<'_>) -> fmt::Result {
+    for metric in TIMINGS {
+        let timing = metric.timing(metrics).unwrap_or_default();
+        let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
+        let figure = |(name, share)| Some(format!("{name} {}", Unit::Millis.format(timing.quantile(share)?)));
+        if let Some(figures) = quantiles.into_iter().map(figure).collect::<Option<Vec<_>>>() {
+            line(f, &metric.name().replace('_', " "), &figures.join(", "))?;
+        }
+    }
+    let counts = &metrics.counts;
+    let cycles = counted(summary.cycles, "cycle");
+    let [deliveries, lost, duplicates] = [counts.deliveries, counts.lost, counts.duplicates].map(grouped);
+    line(f, "pushes", &format!("{cycles}, {deliveries} deliveries, {lost} lost, {duplicates} duplicates"))?;
+    if let Some(trend) = metrics.server_memory_trend() {
+        let size = Unit::BytesPerHour.format(trend.per_hour);
+        let error = Unit::BytesPerHour.format(trend.error);
+        let flat = if trend.is_flat() { "flat: " } else { "" };
+        line(f, "memory", &format!("{flat}{size} ± {error} over the second half"))?;
+    }
+    Ok(())
+}
+
+fn line(f: &mut Formatter<'_>, label: &str, text: &str) -> fmt::Result {
+    writeln!(f, "  {label:<LABEL$}{text}")
+}
