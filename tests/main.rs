@@ -6,6 +6,7 @@ mod conform;
 mod convictions;
 mod corpus;
 mod determinism;
+mod foreign;
 mod hub;
 mod readme;
 mod shrink;

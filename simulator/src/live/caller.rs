@@ -310,9 +310,14 @@ impl Caller {
         self.read_some(bytes);
     }
 
+    /// Whether texts have been sent whose echoes have not come.
+    pub(crate) fn waits_for_echoes(&self) -> bool {
+        self.seat.peer.echoes.front().is_some()
+    }
+
     /// An echo that has been waited for too long is lost.
     pub(crate) fn miss_echoes(&mut self) {
-        let is_waiting = self.seat.peer.echoes.front().is_some() && !self.seat.is_out && self.is_reading;
+        let is_waiting = self.waits_for_echoes() && !self.seat.is_out && self.is_reading;
         if is_waiting
             && self.is_open()
             && self.now().since(self.seat.peer.waiting_since) > self.stage.patience

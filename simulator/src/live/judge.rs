@@ -15,7 +15,7 @@ use super::stamps::Stamps;
 use crate::checker::{Checker, Sighting};
 use crate::guarantee::Guarantee;
 use crate::model::Grid;
-use crate::peer::Peer;
+use crate::peer::{Peer, Phase};
 use crate::score::{Bounds, Fault, Tally, Violation};
 
 /// Violations of each guarantee that are kept with their story; all are counted.
@@ -99,6 +99,8 @@ pub(crate) struct Judge {
     /// Pushes that never came, and pushes that came twice.
     pub(crate) lost: u64,
     pub(crate) duplicates: u64,
+    /// Of the pushes that came more than half a period late, the latest, and how many they are.
+    late: (Duration, u64),
     /// Connections that ended without a cause, where somebody else says what that means; else it is a violation.
     pub(crate) drops: Option<Vec<Dropped>>,
 }
@@ -134,6 +136,7 @@ impl Judge {
             is_strict,
             lost: 0,
             duplicates: 0,
+            late: (Duration::ZERO, 0),
             drops: None,
         }
     }
@@ -233,7 +236,8 @@ impl Judge {
     /// A push arrived. Returns its cycle.
     pub(crate) fn on_push(&mut self, seat: &mut Seat, arrival: Arrival, offset: u64) -> u64 {
         self.checker.score.deliveries += 1;
-        let cycle = self.rhythm.take(arrival);
+        let cycle = self.cycle_of(seat, arrival);
+        self.rhythm.take(cycle, arrival);
         if seat.is_out {
             return cycle;
         }
@@ -256,6 +260,29 @@ impl Judge {
         seat.peer.last_push_at = arrival.earliest;
         seat.pushes += 1;
         cycle
+    }
+
+    /// The cycle next to it; or the one before, if that is the one that this client waits for. Such a push is late by more
+    /// than half a period, unless it was the harness that was.
+    fn cycle_of(&mut self, seat: &Seat, arrival: Arrival) -> u64 {
+        let nearest = self.rhythm.nearest(arrival.at);
+        if arrival.width() > self.rhythm.period() / 4 {
+            // The harness was held up, and everything of that time is read at once: then the order must do.
+            let next = u64::from(seat.peer.windows.last_cycle) + 1;
+            return next.max(self.rhythm.nearest(arrival.earliest)).min(nearest);
+        }
+        let before = nearest.saturating_sub(1);
+        let waits =
+            !seat.is_out && u64::from(seat.peer.windows.last_cycle) < before && self.is_owed(seat, before);
+        if before == 0 || !waits || arrival.at >= self.rhythm.due(nearest) || self.rhythm.is_excused(before) {
+            return nearest;
+        }
+        let late = arrival.earliest.since(self.rhythm.due(before));
+        if late > self.rhythm.period() / 2 {
+            self.late.0 = self.late.0.max(late);
+            self.late.1 += 1;
+        }
+        before
     }
 
     fn is_second(&self, seat: &Seat, cycle: u64, arrival: Arrival) -> bool {
@@ -342,7 +369,8 @@ impl Judge {
 
     /// This cycle's push has not come by now.
     fn audit(&mut self, seat: &Seat, cycle: u64, now: Timestamp) {
-        let is_ours = !seat.is_out && u64::from(seat.peer.windows.last_cycle) < cycle;
+        let is_there = !seat.is_out && seat.peer.phase == Phase::Open;
+        let is_ours = is_there && u64::from(seat.peer.windows.last_cycle) < cycle;
         let is_over =
             self.drained_at.is_some_and(|at| self.rhythm.due(cycle) + self.rhythm.period() / 2 >= at);
         if !is_ours || is_over || self.rhythm.is_excused(cycle) {
@@ -494,6 +522,23 @@ impl Judge {
             None => (Guarantee::G3, ""),
         };
         self.violate(guarantee, Fault::Dropped, at, Some(seat.peer.client), detail + cause);
+    }
+
+    /// What became of the pushes that were late by more than half a period (G10). On a machine on which the harness
+    /// itself had to wait for its turn nobody can tell whose fault that was.
+    pub(crate) fn conclude_late(&mut self, own_delay: Duration, now: Timestamp) {
+        let (longest, count) = self.late;
+        if count == 0 {
+            return;
+        }
+        let sentence = format!("{count} pushes came more than half a period late, up to {longest:.1?}");
+        if own_delay > self.rhythm.period() / 50 {
+            let sentence = format!(
+                "{sentence}, and the harness itself had to wait for up to {own_delay:.1?} for its turn"
+            );
+            return self.doubt(Guarantee::G10, sentence);
+        }
+        self.violate(Guarantee::G10, Fault::Late, now, None, sentence);
     }
 
     /// What the whole run says about the texts (G6).

@@ -28,6 +28,13 @@ pub(crate) struct Arrival {
     pub(crate) at: Timestamp,
 }
 
+impl Arrival {
+    /// How little is known about it.
+    pub(crate) fn width(&self) -> Duration {
+        self.at.since(self.earliest)
+    }
+}
+
 /// The clock of a run, and its ticks.
 #[derive(Debug)]
 pub(crate) struct Pulse {

@@ -174,6 +174,7 @@ impl Options {
             shard: self.shard,
             thresholds: self.thresholds.clone(),
             server,
+            is_served: self.serve,
         })
     }
 }

@@ -83,10 +83,7 @@ pub(super) fn share(options: &Options, load: &SoakOptions) -> Result<Summary, Fa
     if load.shard.1 == 1 {
         whole.shard = None;
     }
-    whole.repeat = parts.first().map_or(String::new(), |(_, part)| {
-        let (line, _) = part.repeat.split_once(" --shard").unwrap_or((&part.repeat, ""));
-        format!("{line} --workers {}", options.workers)
-    });
+    whole.repeat = format!("{} --workers {}", load.repeat_line(), options.workers);
     Ok(whole)
 }
 

@@ -46,6 +46,7 @@ impl Conformance {
         let mut judge = stage.judge.borrow_mut();
         judge.conclude(u64::MAX);
         judge.conclude_grid(stage.blur(), now);
+        judge.conclude_late(stage.pulse.lateness(0.999), now);
         judge.conclude_texts();
         let (round_trip, delay) = (stage.round_trip(0.99), stage.pulse.lateness(0.99));
         let measured = format!(

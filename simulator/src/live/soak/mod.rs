@@ -69,6 +69,8 @@ pub struct SoakOptions {
     pub thresholds: Vec<Threshold>,
     /// The server's process, if it runs on this machine.
     pub server: Option<u32>,
+    /// Whether it was started for this load alone.
+    pub is_served: bool,
 }
 
 /// Why there is no outcome.
@@ -222,6 +224,7 @@ impl Soak {
             watch::conclude_drops(&mut judge, now);
             judge.conclude(u64::MAX);
             judge.conclude_grid(blur, now);
+            judge.conclude_late(self.stage.pulse.lateness(0.999), now);
             judge.conclude_texts();
         }
         self.stage.close_metrics();
@@ -248,13 +251,15 @@ impl Soak {
 }
 
 impl SoakOptions {
-    fn repeat_line(&self) -> String {
+    /// The command that puts the same load on again.
+    pub fn repeat_line(&self) -> String {
         let (address, scenario) = (&self.address, &self.scenario);
         let period = format_span(scenario.server.period);
         let file = scenario.file.as_ref().map(|file| file.display().to_string());
         let name = file.unwrap_or_else(|| scenario.name.clone());
+        let server = if self.is_served { "--serve".to_owned() } else { address.to_string() };
         let mut line = format!(
-            "carillon-sim soak {address} --scenario {name} --plan '{}' --period {period} --seed {}",
+            "carillon-sim soak {server} --scenario {name} --plan '{}' --period {period} --seed {}",
             self.plan, self.seed
         );
         if self.shard.1 > 1 {
@@ -266,5 +271,37 @@ impl SoakOptions {
     /// How many clients there are at most, in words.
     pub fn size(&self) -> String {
         format!("{} clients for {}", format_count(self.plan.most()), format_span(self.plan.duration()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::caller::Caller;
+
+    /// What a client takes, beside what the runtime and the system keep for its socket: less than 3 KiB with those.
+    #[test]
+    fn a_client_is_small() {
+        let address = Address::parse("ws://127.0.0.1:1/").unwrap();
+        let plan = Plan::steady(1, Duration::from_secs(10));
+        let scenario = Scenario::fanout(1, Duration::from_secs(10), Duration::from_secs(1));
+        let options = SoakOptions {
+            address,
+            dialect: Dialect::default(),
+            scenario,
+            plan,
+            seed: 1,
+            shard: (1, 1),
+            thresholds: Vec::new(),
+            server: None,
+            is_served: false,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let soak = Rc::new(Soak::new(options, ([127, 0, 0, 1], 1).into()));
+            let task = visitor::live(soak, 0);
+            let (caller, task) = (size_of::<Caller>(), size_of_val(&task));
+            assert!(caller <= 800 && task <= 1024, "a caller of {caller} bytes in a task of {task}");
+        });
     }
 }

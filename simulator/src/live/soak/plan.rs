@@ -32,6 +32,21 @@ impl Plan {
         before
     }
 
+    /// When the plan has this client no more, if it has it so long after the start.
+    pub fn leaves_at(&self, index: u32, after: Duration) -> Duration {
+        let (mut before, mut start) = (0, Duration::ZERO);
+        for (clients, span) in &self.0 {
+            let end = start + *span;
+            if end > after && *clients <= index {
+                let fall = f64::from(before.max(*clients + 1) - *clients);
+                let share = f64::from(before.max(index + 1) - index) / fall;
+                return (start + span.mul_f64(share.min(1.0))).max(after);
+            }
+            (before, start) = (*clients, end);
+        }
+        start
+    }
+
     /// The most clients at any time.
     pub fn most(&self) -> u32 {
         self.0.iter().map(|(clients, _)| *clients).max().unwrap_or_default()
@@ -92,6 +107,21 @@ mod tests {
         assert_eq!((at(180), at(330), at(335), at(1000)), (5500, 10_000, 5000, 0));
         assert_eq!((plan.most(), plan.duration()), (10_000, seconds(340)));
         assert_eq!(plan.to_string(), "1k,30s;10k,5m;0s,10s".replace("0s,", "0,"));
+    }
+
+    #[test]
+    fn a_client_knows_when_its_time_is_over() {
+        let plan: Plan = "100,10s;100,10s;0,10s".parse().unwrap();
+        // The last one goes at once when the number falls, the first one at the end.
+        assert_eq!(plan.leaves_at(99, seconds(5)), Duration::from_millis(20_100));
+        assert_eq!(plan.leaves_at(0, seconds(5)), seconds(30));
+        for index in [0, 1, 50, 99] {
+            let leaves = plan.leaves_at(index, seconds(12));
+            let span = Duration::from_millis(200);
+            assert!(plan.clients_at(leaves - span) > index, "{index} {leaves:?}");
+            assert!(plan.clients_at(leaves + span) <= index, "{index} {leaves:?}");
+        }
+        assert_eq!(Plan::steady(5, seconds(60)).leaves_at(4, seconds(30)), seconds(60));
     }
 
     #[test]

@@ -7,11 +7,16 @@ use carillon_server::Timestamp;
 
 use super::Soak;
 use crate::client::{Behaviour, Client, View};
+use crate::guarantee::Guarantee;
 use crate::live::caller::Caller;
-use crate::verb::{Departure, LinkPlan, Reading, Utterance, Verb};
+use crate::score::Fault;
+use crate::verb::{Departure, LinkPlan, Offence, Reading, Utterance, Verb};
 
-/// How often a client looks up from what it does. Also the time in which a slow reader reads its share.
+/// The time in which a slow reader reads its share.
 const SLICE: Duration = Duration::from_secs(1);
+
+/// So much later than the plan has it a client goes, lest rounding has it look up a hundred times before that.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// Most bytes that wait for a server that takes nothing more; a client's own buffer is not endless either.
 const MOST_UNSENT: usize = 256 << 10;
@@ -29,8 +34,8 @@ pub(super) async fn live(soak: Rc<Soak>, index: u32) {
     let mut failures = 0;
     let mut visits = 0_u32;
     while soak.wants(index) {
-        let plan = client.link_plan(&soak.options.scenario);
-        let Some(caller) = connect(&soak, &plan, client.behaviour).await else {
+        // In boxes: what it takes to come and to go is not to be kept for as long as one stays.
+        let Some(mut visit) = Box::pin(arrive(&soak, index, &mut client)).await else {
             failures += 1;
             soak.pause(back_off(&mut client, failures)).await;
             continue;
@@ -40,13 +45,19 @@ pub(super) async fn live(soak: Rc<Soak>, index: u32) {
         if visits > 1 {
             soak.stage.metrics.borrow_mut().counts.reconnects += 1;
         }
-        let visit = Visit::new(&soak, index, caller, &mut client);
         let was_dropped = visit.run(&mut client).await;
+        drop(visit);
         let pause = if was_dropped { back_off(&mut client, 1) } else { client.pause() };
         if soak.wants(index) {
             soak.pause(pause).await;
         }
     }
+}
+
+async fn arrive<'a>(soak: &'a Rc<Soak>, index: u32, client: &mut Client) -> Option<Box<Visit<'a>>> {
+    let plan = client.link_plan(&soak.options.scenario);
+    let caller = connect(soak, &plan, client.behaviour).await?;
+    Some(Box::new(Visit::new(soak, index, caller, client)))
 }
 
 async fn connect(soak: &Rc<Soak>, plan: &LinkPlan, behaviour: Behaviour) -> Option<Caller> {
@@ -143,29 +154,40 @@ impl<'a> Visit<'a> {
     }
 
     /// Runs to its end; whether it was the server that ended it.
-    async fn run(mut self, client: &mut Client) -> bool {
+    async fn run(&mut self, client: &mut Client) -> bool {
         self.caller.say(&client.greeting());
         while self.caller.end.is_none() {
             let now = self.caller.now();
             if !self.soak.wants(self.index) {
-                self.leave(Departure::Clean).await;
+                Box::pin(self.leave(Departure::Clean)).await;
                 return false;
             }
             self.count();
             let alarms = [self.heartbeat, self.flip, self.act, self.fault, self.restart];
             let next = alarms.into_iter().flatten().min().unwrap_or(Timestamp::MAX);
-            self.caller.attend(next.min(now + SLICE)).await;
+            self.caller.attend(next.min(self.looks_up_at(now))).await;
             if let Reading::Slowly(bytes) = self.reading {
                 self.caller.sip(bytes as usize);
             }
             self.caller.miss_echoes();
             if let Some(departure) = self.do_what_is_due(client).await {
-                self.leave(departure).await;
+                Box::pin(self.leave(departure)).await;
                 return false;
             }
         }
         self.soak.stage.metrics.borrow_mut().counts.closes += 1;
         true
+    }
+
+    /// When there is something to look after that is no alarm. Whoever only listens sleeps until its time is over.
+    fn looks_up_at(&self, now: Timestamp) -> Timestamp {
+        let after = now.since(Timestamp::ZERO);
+        let leaves = Timestamp::ZERO + self.soak.options.plan.leaves_at(self.index, after) + MOMENT;
+        match self.reading {
+            Reading::Slowly(_) => leaves.min(now + SLICE),
+            _ if self.caller.waits_for_echoes() => leaves.min(now + self.soak.stage.patience),
+            _ => leaves,
+        }
     }
 
     /// Draws when its switch is flipped, and when its behaviour acts.
@@ -232,17 +254,34 @@ impl<'a> Visit<'a> {
             Verb::Leave(Departure::LoseUp | Departure::Vanish) => self.fall_silent(),
             Verb::Leave(departure) => return Some(departure),
             Verb::Offend(offence) => {
-                let largest = self.soak.options.scenario.server.max_message;
-                self.caller.drop_out();
-                self.caller.offend(offence, largest);
-                let bound = self.caller.now() + self.soak.stage.patience;
-                self.caller.attend_until(bound, |caller| caller.end.is_some()).await;
+                Box::pin(self.offend(offence)).await;
                 return Some(Departure::Quit);
             }
             Verb::Read(reading) => self.read_like(reading),
             Verb::Say(utterances) => self.say(&utterances),
         }
         None
+    }
+
+    async fn offend(&mut self, offence: Offence) {
+        let largest = self.soak.options.scenario.server.max_message;
+        self.caller.drop_out();
+        self.caller.offend(offence, largest);
+        let bound = self.caller.now() + self.soak.stage.patience;
+        self.caller.attend_until(bound, |caller| caller.end.is_some()).await;
+        self.judge_offence(offence.close_code());
+    }
+
+    /// Which Close an offence was answered with (G12), if with any.
+    fn judge_offence(&self, due: Option<u16>) {
+        let (Some(due), Some(code)) = (due, self.caller.close_code) else { return };
+        let (now, client) = (self.caller.now(), Some(self.caller.seat.peer.client));
+        let mut judge = self.soak.stage.judge.borrow_mut();
+        if code == Some(due) {
+            return judge.exercise(Guarantee::G12);
+        }
+        let detail = format!("hostile: a Close of {code:?}; due was {due}");
+        judge.violate(Guarantee::G12, Fault::WrongClose, now, client, detail);
     }
 
     fn say(&mut self, utterances: &[Utterance]) {
@@ -257,6 +296,8 @@ impl<'a> Visit<'a> {
         self.caller.set_reading(reading == Reading::AtOnce);
         if reading != Reading::AtOnce {
             self.caller.drop_out();
+            let now = self.caller.now();
+            self.soak.stage.judge.borrow_mut().burdened_since.get_or_insert(now);
         }
     }
 
@@ -267,7 +308,7 @@ impl<'a> Visit<'a> {
         self.caller.drop_out();
     }
 
-    async fn leave(mut self, departure: Departure) {
+    async fn leave(&mut self, departure: Departure) {
         self.soak.stage.metrics.borrow_mut().counts.closes += 1;
         let bound = self.caller.now() + self.soak.stage.patience;
         match departure {

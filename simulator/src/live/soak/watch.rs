@@ -146,9 +146,9 @@ fn convict(judge: &mut Judge, drops: Vec<Dropped>) {
 fn report_outage(judge: &mut Judge, outage: &Outage) {
     let Outage { from, connections, until } = outage;
     let lasted = if *until == Timestamp::MAX {
-        "and took no new ones until the end".to_owned()
+        "and it took no new ones until the end".to_owned()
     } else {
-        format!("and took all of them again by {}", seconds(*until))
+        format!("and it took new ones again by {}", seconds(*until))
     };
     let missed = match until.since(*from) {
         _ if *until == Timestamp::MAX => "every push from then on".to_owned(),
