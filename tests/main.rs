@@ -7,6 +7,7 @@ mod conform;
 mod convictions;
 mod corpus;
 mod determinism;
+mod foreign;
 mod hub;
 mod merge;
 mod paused;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use carillon_simulator::choice::{Recipe, Source, Wishes, parse_clients};
 use carillon_simulator::run::Arm;
-use carillon_simulator::scenario_file::LoadError;
 use carillon_simulator::units::parse_span;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -40,10 +39,7 @@ impl Choice {
     /// What is chosen, a file read; only the seed is left open.
     pub(crate) fn recipe(&self, defaults: &Defaults) -> Result<Recipe, Failure> {
         let wishes = Wishes { clients: self.clients, duration: self.duration, period: self.period };
-        Recipe::new(self.scenario.as_ref(), wishes, *defaults).map_err(|error| match error {
-            LoadError::Io(..) => Failure::Impossible(error.to_string()),
-            LoadError::Mistake(..) => Failure::Unreadable(error.to_string()),
-        })
+        Ok(Recipe::new(self.scenario.as_ref(), wishes, *defaults)?)
     }
 }
 

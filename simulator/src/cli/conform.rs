@@ -8,12 +8,11 @@ use carillon_simulator::Guarantee;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::live::conform::{ConformError, ConformOptions, ConformReport, conform, junit};
 use carillon_simulator::live::{Address, Dialect};
-use carillon_simulator::scenario_file::LoadError;
 use carillon_simulator::units::parse_span;
 use clap::Args;
 
 use super::output::JsonOutput;
-use super::{Failure, terminal};
+use super::{Failure, dialect, terminal};
 
 /// Shorter periods are lost in what a scheduler takes.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(500);
@@ -84,9 +83,9 @@ pub(crate) struct Options {
 
 /// Tries the server and reports.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
-    let dialect = options.dialect.as_deref().map(Dialect::load).transpose().map_err(load_failure)?;
+    let dialect = dialect(options.dialect.as_deref())?;
     let json = JsonOutput::open(options.json.as_deref())?;
-    let told = conform(options.trial(dialect.unwrap_or_default()), terminal::complain);
+    let told = conform(options.trial(dialect), terminal::complain);
     let conformance = match told {
         Ok(conformance) => conformance,
         Err(ConformError::Interrupted) => return Ok(Exit::Interrupted),
@@ -96,7 +95,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
         let report = ConformReport { conformance: &conformance, palette: terminal::palette() };
         terminal::print(&report.to_string())?;
     }
-    json.write(&conformance.summary())?;
+    json.write(conformance.summary())?;
     if let Some(path) = &options.junit {
         std::fs::write(path, junit(&conformance))
             .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
@@ -121,13 +120,6 @@ impl Options {
             close_timeout: self.close_timeout,
             speed: self.clock_speed,
         }
-    }
-}
-
-fn load_failure(error: LoadError) -> Failure {
-    match error {
-        LoadError::Io(..) => Failure::Impossible(error.to_string()),
-        LoadError::Mistake(..) => Failure::Unreadable(error.to_string()),
     }
 }
 

@@ -15,13 +15,17 @@ mod replay;
 mod report;
 mod run;
 mod shrink;
+mod soak;
 mod story;
 mod sweep;
 mod terminal;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use carillon_simulator::exit::{self, Exit};
+use carillon_simulator::live::Dialect;
+use carillon_simulator::scenario_file::LoadError;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -56,6 +60,8 @@ enum Command {
     Run(run::Options),
     /// Make a run small in which a guarantee is violated, and write it down as a script
     Shrink(shrink::Options),
+    /// Put a load of clients on a real server for a while, and judge every frame
+    Soak(Box<soak::Options>),
     /// Run a scenario with many seeds on all cores, and say what was tested and what broke
     Sweep(sweep::Options),
 }
@@ -71,6 +77,15 @@ enum Failure {
     Usage(String),
 }
 
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Io(..) => Self::Impossible(error.to_string()),
+            LoadError::Mistake(..) => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
     let (name, result) = match Cli::parse().command {
@@ -84,6 +99,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Replay(options) => ("replay", replay::execute(&options)),
         Command::Run(options) => ("run", run::execute(&options)),
         Command::Shrink(options) => ("shrink", shrink::execute(&options)),
+        Command::Soak(options) => ("soak", soak::execute(&options)),
         Command::Sweep(options) => ("sweep", sweep::execute(&options)),
     };
     match result {
@@ -97,6 +113,11 @@ pub(crate) fn main() -> ExitCode {
 fn end(exit: Exit, sentence: &str) -> ExitCode {
     terminal::complain(&format!("error: {sentence}"));
     exit.into()
+}
+
+/// How a server words things: what a file says, or the protocol.
+fn dialect(path: Option<&Path>) -> Result<Dialect, Failure> {
+    Ok(path.map(Dialect::load).transpose()?.unwrap_or_default())
 }
 
 /// The error that clap would give, had it known that these values do not go together.

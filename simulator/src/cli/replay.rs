@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{Run, Summary, TextReport, Verdict};
-use carillon_simulator::scenario_file::LoadError;
 use carillon_simulator::{Outcome, Script, Trace};
 use clap::Args;
 
@@ -49,10 +48,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
 
 /// The script in a file.
 pub(super) fn load(file: &std::path::Path) -> Result<Script, Failure> {
-    Script::load(file).map_err(|error| match error {
-        LoadError::Io(..) => Failure::Impossible(error.to_string()),
-        LoadError::Mistake(..) => Failure::Unreadable(error.to_string()),
-    })
+    Ok(Script::load(file)?)
 }
 
 /// Plays a script on the reference server.

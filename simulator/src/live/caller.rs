@@ -67,6 +67,9 @@ pub(crate) struct Caller {
     pings: VecDeque<Vec<u8>>,
     last_number: u32,
     story: VecDeque<String>,
+    has_story: bool,
+    /// When the text was sent whose echo is timed.
+    asked: Option<Timestamp>,
     is_reading: bool,
     /// Nothing can be sent any more.
     is_broken: bool,
@@ -94,7 +97,11 @@ impl Caller {
         Self::connect_with(stage, role, Plug { window: Some(window), ..Plug::default() }).await
     }
 
-    async fn connect_with(stage: &Rc<Stage>, role: &'static str, plug: Plug) -> Result<Self, NoConnection> {
+    pub(crate) async fn connect_with(
+        stage: &Rc<Stage>,
+        role: &'static str,
+        plug: Plug,
+    ) -> Result<Self, NoConnection> {
         let (client, mut rng) = stage.enrol();
         let further: String =
             stage.dialect.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -122,6 +129,8 @@ impl Caller {
             pings: VecDeque::new(),
             last_number: 0,
             story: VecDeque::new(),
+            has_story: true,
+            asked: None,
             is_reading: true,
             is_broken: false,
             answers_pings: true,
@@ -193,13 +202,8 @@ impl Caller {
         let number = self.next_number();
         let mut utterances: Vec<_> = commands.iter().map(|text| Utterance::Text(*text)).collect();
         utterances.push(Utterance::Text(Text::Fence(number)));
-        let asked = self.now();
         self.say(&utterances);
-        let answered = self.hear_echoes().await;
-        if answered {
-            self.stage.record_round_trip(self.now().since(asked));
-        }
-        answered
+        self.hear_echoes().await
     }
 
     /// Proves that all that was said before took effect.
@@ -290,6 +294,49 @@ impl Caller {
         !self.outgoing.is_empty()
     }
 
+    /// Tells nothing from now on: stories of many clients are memory.
+    pub(crate) fn forget_stories(&mut self) {
+        self.has_story = false;
+        self.story = VecDeque::new();
+    }
+
+    /// Bytes that the socket has not taken.
+    pub(crate) fn unsent(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// Reads this many bytes at most, once.
+    pub(crate) fn sip(&mut self, bytes: usize) {
+        self.read_some(bytes);
+    }
+
+    /// Whether texts have been sent whose echoes have not come.
+    pub(crate) fn waits_for_echoes(&self) -> bool {
+        self.seat.peer.echoes.front().is_some()
+    }
+
+    /// An echo that has been waited for too long is lost.
+    pub(crate) fn miss_echoes(&mut self) {
+        let is_waiting = self.waits_for_echoes() && !self.seat.is_out && self.is_reading;
+        if is_waiting
+            && self.is_open()
+            && self.now().since(self.seat.peer.waiting_since) > self.stage.patience
+        {
+            self.report_unheard();
+        }
+    }
+
+    /// Looks at the cycles that are over.
+    pub(crate) fn settle_accounts(&mut self) {
+        self.stage.settle_accounts(&mut self.seat);
+    }
+
+    /// Is reset by this side when it is dropped.
+    pub(crate) fn cut(&self) {
+        // A socket that cannot be told so is closed in the ordinary way.
+        let _is_set = self.stream.set_zero_linger();
+    }
+
     /// What was sent has taken effect, for a reason that the caller of this knows.
     pub(crate) fn settle(&mut self) {
         let (received, now) = (self.seat.peer.received, self.now());
@@ -337,8 +384,7 @@ impl Caller {
     /// Is gone, with a reset.
     pub(crate) fn reset(mut self) {
         self.stage.settle_accounts(&mut self.seat);
-        // A socket that cannot be told so is closed in the ordinary way.
-        let _is_set = self.stream.set_zero_linger();
+        self.cut();
     }
 
     /// Is gone, as a process that ends: the stream does, without a Close.

@@ -15,7 +15,7 @@ use super::stamps::Stamps;
 use crate::checker::{Checker, Sighting};
 use crate::guarantee::Guarantee;
 use crate::model::Grid;
-use crate::peer::Peer;
+use crate::peer::{Peer, Phase};
 use crate::score::{Bounds, Fault, Tally, Violation};
 
 /// Violations of each guarantee that are kept with their story; all are counted.
@@ -93,7 +93,24 @@ pub(crate) struct Judge {
     /// The server rendered different texts for one cycle.
     pub(crate) has_other_texts: bool,
     texts: (u64, String),
+    /// The instant that this text states, in seconds since the epoch, once it was found right.
+    good_text: i64,
     pub(crate) is_strict: bool,
+    /// Pushes that never came, and pushes that came twice.
+    pub(crate) lost: u64,
+    pub(crate) duplicates: u64,
+    /// Of the pushes that came more than half a period late, the latest, and how many they are.
+    late: (Duration, u64),
+    /// Connections that ended without a cause, where somebody else says what that means; else it is a violation.
+    pub(crate) drops: Option<Vec<Dropped>>,
+}
+
+/// A connection that the server ended without a cause that the protocol names.
+#[derive(Debug)]
+pub(crate) struct Dropped {
+    pub(crate) at: Timestamp,
+    pub(crate) client: u32,
+    pub(crate) detail: String,
 }
 
 impl Judge {
@@ -115,12 +132,27 @@ impl Judge {
             drained_at: None,
             has_other_texts: false,
             texts: (0, String::new()),
+            good_text: i64::MIN,
             is_strict,
+            lost: 0,
+            duplicates: 0,
+            late: (Duration::ZERO, 0),
+            drops: None,
         }
     }
 
     pub(crate) fn tally(&self, guarantee: Guarantee) -> Tally {
         self.checker.score.tallies[guarantee.index()]
+    }
+
+    /// How many promises were broken.
+    pub(crate) fn violation_count(&self) -> u64 {
+        self.checker.score.violation_count()
+    }
+
+    /// How many sentences say that something could not be decided.
+    pub(crate) fn doubt_count(&self) -> u64 {
+        self.doubts.values().map(|doubts| doubts.len() as u64).sum()
     }
 
     pub(crate) fn deliveries(&self) -> u64 {
@@ -204,7 +236,8 @@ impl Judge {
     /// A push arrived. Returns its cycle.
     pub(crate) fn on_push(&mut self, seat: &mut Seat, arrival: Arrival, offset: u64) -> u64 {
         self.checker.score.deliveries += 1;
-        let cycle = self.rhythm.take(arrival);
+        let cycle = self.cycle_of(seat, arrival);
+        self.rhythm.take(cycle, arrival);
         if seat.is_out {
             return cycle;
         }
@@ -229,6 +262,29 @@ impl Judge {
         cycle
     }
 
+    /// The cycle next to it; or the one before, if that is the one that this client waits for. Such a push is late by more
+    /// than half a period, unless it was the harness that was.
+    fn cycle_of(&mut self, seat: &Seat, arrival: Arrival) -> u64 {
+        let nearest = self.rhythm.nearest(arrival.at);
+        if arrival.width() > self.rhythm.period() / 4 {
+            // The harness was held up, and everything of that time is read at once: then the order must do.
+            let next = u64::from(seat.peer.windows.last_cycle) + 1;
+            return next.max(self.rhythm.nearest(arrival.earliest)).min(nearest);
+        }
+        let before = nearest.saturating_sub(1);
+        let waits =
+            !seat.is_out && u64::from(seat.peer.windows.last_cycle) < before && self.is_owed(seat, before);
+        if before == 0 || !waits || arrival.at >= self.rhythm.due(nearest) || self.rhythm.is_excused(before) {
+            return nearest;
+        }
+        let late = arrival.earliest.since(self.rhythm.due(before));
+        if late > self.rhythm.period() / 2 {
+            self.late.0 = self.late.0.max(late);
+            self.late.1 += 1;
+        }
+        before
+    }
+
     fn is_second(&self, seat: &Seat, cycle: u64, arrival: Arrival) -> bool {
         let gap = arrival.at.since(seat.peer.last_push_at);
         let is_close = seat.peer.last_push_at > Timestamp::ZERO && gap < self.rhythm.period() / 2;
@@ -236,6 +292,7 @@ impl Judge {
     }
 
     fn on_second(&mut self, seat: &Seat, cycle: u64, arrival: Arrival) {
+        self.duplicates += 1;
         let gap = arrival.at.since(seat.peer.last_push_at);
         let was_stalled = self.rhythm.is_excused(cycle) && self.tally(Guarantee::G4).violations == 0;
         let (guarantee, cause) = if was_stalled {
@@ -312,7 +369,8 @@ impl Judge {
 
     /// This cycle's push has not come by now.
     fn audit(&mut self, seat: &Seat, cycle: u64, now: Timestamp) {
-        let is_ours = !seat.is_out && u64::from(seat.peer.windows.last_cycle) < cycle;
+        let is_there = !seat.is_out && seat.peer.phase == Phase::Open;
+        let is_ours = is_there && u64::from(seat.peer.windows.last_cycle) < cycle;
         let is_over =
             self.drained_at.is_some_and(|at| self.rhythm.due(cycle) + self.rhythm.period() / 2 >= at);
         if !is_ours || is_over || self.rhythm.is_excused(cycle) {
@@ -368,6 +426,7 @@ impl Judge {
             );
             return self.doubt(Guarantee::G3, sentence);
         }
+        self.lost += audit.lost;
         let is_default_broken = audit.lost_untouched > 1 && audit.served_untouched == 0 && audit.served > 0;
         for kept in &audit.kept {
             let guarantee =
@@ -386,6 +445,18 @@ impl Judge {
             );
             self.violate(Guarantee::G10, Fault::Lost, at, None, detail);
         }
+    }
+
+    /// Whether this very text was found right already, for another client in the same cycle.
+    pub(crate) fn is_known_text(&mut self, seat: &mut Seat, cycle: u64, text: &[u8]) -> bool {
+        let (known, stated) = (&self.texts, self.good_text);
+        let is_known = known.0 == cycle && known.1.as_bytes() == text && stated >= seat.last_stated;
+        if is_known && stated > i64::MIN {
+            seat.last_stated = stated;
+            self.exercise(Guarantee::G6);
+            return true;
+        }
+        false
     }
 
     /// The instant that a push states; `arrival` and `due` on this machine's wall clock.
@@ -416,7 +487,12 @@ impl Judge {
         seat.last_stated = time.and_utc().timestamp();
         let slack = self.rhythm.period() / 3;
         match self.stamps.take(time, wall.0, wall.1, slack) {
-            Ok(()) => self.exercise(Guarantee::G6),
+            Ok(()) => {
+                if self.texts.1 == text {
+                    self.good_text = seat.last_stated;
+                }
+                self.exercise(Guarantee::G6);
+            }
             Err(why) => {
                 let detail = wrong(&format!(", {why}"));
                 self.violate(Guarantee::G6, Fault::WrongText, at, client, detail);
@@ -427,6 +503,7 @@ impl Judge {
     fn compare_texts(&mut self, cycle: u64, text: &str) {
         if self.texts.0 != cycle {
             self.texts = (cycle, text.to_owned());
+            self.good_text = i64::MIN;
         } else if self.texts.1 != text {
             self.has_other_texts = true;
         }
@@ -434,14 +511,34 @@ impl Judge {
 
     /// The server ended a connection without a cause that the protocol names.
     pub(crate) fn on_dropped(&mut self, seat: &Seat, at: Timestamp, how: &str) {
+        let detail = format!("{}: the server ended the connection {how}", seat.role);
+        if let Some(drops) = &mut self.drops {
+            return drops.push(Dropped { at, client: seat.peer.client, detail });
+        }
         let is_aftermath = self.last_offence.is_some_and(|offence| at.since(offence) < AFTERMATH);
         let (guarantee, cause) = match self.drained_at {
             Some(_) => (Guarantee::G14, ""),
             None if is_aftermath => (Guarantee::G12, ", right after another client had broken a rule"),
             None => (Guarantee::G3, ""),
         };
-        let detail = format!("{}: the server ended the connection {how}{cause}", seat.role);
-        self.violate(guarantee, Fault::Dropped, at, Some(seat.peer.client), detail);
+        self.violate(guarantee, Fault::Dropped, at, Some(seat.peer.client), detail + cause);
+    }
+
+    /// What became of the pushes that were late by more than half a period (G10). On a machine on which the harness
+    /// itself had to wait for its turn nobody can tell whose fault that was.
+    pub(crate) fn conclude_late(&mut self, own_delay: Duration, now: Timestamp) {
+        let (longest, count) = self.late;
+        if count == 0 {
+            return;
+        }
+        let sentence = format!("{count} pushes came more than half a period late, up to {longest:.1?}");
+        if own_delay > self.rhythm.period() / 50 {
+            let sentence = format!(
+                "{sentence}, and the harness itself had to wait for up to {own_delay:.1?} for its turn"
+            );
+            return self.doubt(Guarantee::G10, sentence);
+        }
+        self.violate(Guarantee::G10, Fault::Late, now, None, sentence);
     }
 
     /// What the whole run says about the texts (G6).

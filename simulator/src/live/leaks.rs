@@ -1,7 +1,7 @@
 //! What the system says about the server's end of connections, where the server runs on this machine (G11).
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The state of a socket whose peer has ended the stream and whose owner has not: Linux, `include/net/tcp_states.h`.
 const CLOSE_WAIT: &str = "08";
@@ -23,16 +23,25 @@ fn sockets(server: SocketAddr, state: &str) -> Option<usize> {
     }
     let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(fs::read_to_string);
     let texts: Vec<String> = tables.into_iter().filter_map(Result::ok).collect();
-    (!texts.is_empty()).then(|| texts.iter().map(|text| count(text, server.port(), state)).sum())
+    (!texts.is_empty()).then(|| texts.iter().map(|text| count(text, &local(server), state)).sum())
 }
 
-/// Rows of this local port in this state: `sl local_address rem_address st …`, addresses as `0100007F:1F90`.
-fn count(table: &str, port: u16, state: &str) -> usize {
-    let port = format!(":{port:04X}");
+/// A loopback address as the tables have it: words of four bytes in the machine's order, the port in the network's. IPv4
+/// stands at the end of the IPv6 address of a server that listens on both.
+fn local(server: SocketAddr) -> String {
+    let address = match server.ip() {
+        IpAddr::V4(address) => format!("{:08X}", u32::from_ne_bytes(address.octets())),
+        IpAddr::V6(_) => format!("{:024X}{:08X}", 0, u32::from_ne_bytes([0, 0, 0, 1])),
+    };
+    format!("{address}:{:04X}", server.port())
+}
+
+/// Rows with this local address and state: `sl local_address rem_address st …`.
+fn count(table: &str, address: &str, state: &str) -> usize {
     let is_ours = |line: &&str| {
         let mut fields = line.split_whitespace().skip(1);
         let local = fields.next().unwrap_or_default();
-        local.ends_with(&port) && fields.nth(1) == Some(state)
+        local.ends_with(address) && fields.nth(1) == Some(state)
     };
     table.lines().skip(1).filter(is_ours).count()
 }
@@ -47,10 +56,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_counted_by_local_port_and_state() {
+    fn rows_are_counted_by_local_address_and_state() {
         let table = "  sl  local_address rem_address   st\n   0: 0100007F:1F90 0100007F:A1B2 08 0:0\n   \
             1: 0100007F:1F90 0100007F:A1B3 01 0:0\n   2: 0100007F:A1B2 0100007F:1F90 08 0:0\n";
-        assert_eq!(count(table, 0x1F90, CLOSE_WAIT), 1);
+        assert_eq!(count(table, "0100007F:1F90", CLOSE_WAIT), 1);
     }
 
     #[test]

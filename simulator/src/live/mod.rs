@@ -11,6 +11,7 @@
 
 mod address;
 mod caller;
+mod canary;
 mod child;
 pub mod conform;
 mod dialect;
@@ -18,8 +19,12 @@ mod judge;
 mod leaks;
 mod pulse;
 mod rhythm;
+pub mod serve;
+pub mod soak;
 mod stage;
 mod stamps;
+mod usage;
+mod verdicts;
 
 pub use address::Address;
 pub use dialect::Dialect;

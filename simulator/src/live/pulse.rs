@@ -28,6 +28,13 @@ pub(crate) struct Arrival {
     pub(crate) at: Timestamp,
 }
 
+impl Arrival {
+    /// How little is known about it.
+    pub(crate) fn width(&self) -> Duration {
+        self.at.since(self.earliest)
+    }
+}
+
 /// The clock of a run, and its ticks.
 #[derive(Debug)]
 pub(crate) struct Pulse {
@@ -48,6 +55,11 @@ impl Pulse {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now().at
+    }
+
+    /// The clock itself, for another thread.
+    pub(crate) fn clock(&self) -> SystemClock {
+        self.clock.clone()
     }
 
     /// What this machine's wall clock showed at an instant of the run, as it is set now.
@@ -77,6 +89,11 @@ impl Pulse {
     /// How late the harness is woken, at this quantile.
     pub(crate) fn lateness(&self, quantile: f64) -> Duration {
         Duration::from_micros(self.lateness.borrow().value_at_quantile(quantile))
+    }
+
+    /// How late the ticks came, in microseconds.
+    pub(crate) fn histogram(&self) -> Histogram<u64> {
+        self.lateness.borrow().clone()
     }
 
     /// Ticks for ever.

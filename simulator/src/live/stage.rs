@@ -14,6 +14,7 @@ use super::address::Address;
 use super::dialect::Dialect;
 use super::judge::{Judge, Seat};
 use super::pulse::{Arrival, Pulse};
+use crate::metrics::{Metrics, Timing};
 use crate::rng::Rng;
 
 /// Bytes that are read at a time.
@@ -24,6 +25,9 @@ const LONGEST: u64 = 60_000_000;
 
 /// Bounds are multiples of what was measured, but no shorter than a scheduler's slice.
 const SLICE: Duration = Duration::from_millis(20);
+
+/// How long a reckoning of [`Stage::grace`] is good for.
+const RECKONED: Duration = Duration::from_millis(200);
 
 /// What is special about a socket.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +51,10 @@ pub(crate) struct Stage {
     next_client: Cell<u32>,
     rng: RefCell<Rng>,
     round_trips: RefCell<Histogram<u64>>,
+    /// What is measured.
+    pub(crate) metrics: RefCell<Metrics>,
+    /// When [`Stage::grace`] was last reckoned, and what it was.
+    grace: Cell<(Timestamp, Duration)>,
 }
 
 impl Stage {
@@ -58,10 +66,14 @@ impl Stage {
         patience: Duration,
         seed: u64,
     ) -> Self {
+        let pulse = Rc::new(Pulse::new());
+        let started = pulse.wall(Timestamp::ZERO).as_unix_nanos() / 1_000_000;
+        let metrics =
+            Metrics { started_unix_millis: u64::try_from(started).unwrap_or_default(), ..Metrics::default() };
         let round_trips = Histogram::new_with_bounds(1, LONGEST, 3).expect("valid bounds and precision");
         Self {
             judge: RefCell::new(judge),
-            pulse: Rc::new(Pulse::new()),
+            pulse,
             dialect,
             address,
             socket,
@@ -70,6 +82,8 @@ impl Stage {
             next_client: Cell::new(0),
             rng: RefCell::new(Rng::new(seed)),
             round_trips: RefCell::new(round_trips),
+            metrics: RefCell::new(metrics),
+            grace: Cell::default(),
         }
     }
 
@@ -109,6 +123,7 @@ impl Stage {
 
     pub(crate) fn record_round_trip(&self, span: Duration) {
         self.round_trips.borrow_mut().saturating_record(span.as_micros() as u64);
+        self.metrics.borrow_mut().record_echo(span);
     }
 
     pub(crate) fn round_trip(&self, quantile: f64) -> Duration {
@@ -120,9 +135,35 @@ impl Stage {
         self.pulse.lateness(0.99) + self.round_trip(0.99)
     }
 
-    /// By when what is under way has arrived, and the harness has read it.
+    /// By when what is under way has arrived, and the harness has read it. Reckoned anew now and then.
     pub(crate) fn grace(&self) -> Duration {
-        SLICE + self.pulse.lateness(1.0) + self.round_trip(1.0)
+        let (at, grace) = self.grace.get();
+        let now = self.now();
+        if now.since(at) < RECKONED && grace > Duration::ZERO {
+            return grace;
+        }
+        let grace = SLICE + self.pulse.lateness(1.0) + self.round_trip(1.0);
+        self.grace.set((now, grace));
+        grace
+    }
+
+    /// How many connections there were.
+    pub(crate) fn enrolled(&self) -> u32 {
+        self.next_client.get()
+    }
+
+    /// Completes what is measured.
+    pub(crate) fn close_metrics(&self) {
+        let judge = self.judge.borrow();
+        let mut metrics = self.metrics.borrow_mut();
+        metrics.seconds = self.now().since(Timestamp::ZERO).as_secs_f64();
+        metrics.counts.violations = judge.violation_count();
+        metrics.counts.lost = judge.lost;
+        metrics.counts.duplicates = judge.duplicates;
+        metrics.counts.undecided = judge.doubt_count();
+        if metrics.own_delay.count() == 0 {
+            metrics.own_delay = Timing::from(&self.pulse.histogram());
+        }
     }
 
     /// Looks at the cycles that are over for this connection.
@@ -135,12 +176,23 @@ impl Stage {
     pub(crate) fn on_push(&self, seat: &mut Seat, text: &[u8], arrival: Arrival, offset: u64) {
         let mut judge = self.judge.borrow_mut();
         let cycle = judge.on_push(seat, arrival, offset);
+        let due = judge.rhythm.due(cycle).min(arrival.at);
+        self.measure_push(judge.rhythm.period(), due, arrival.at);
+        if judge.rhythm.is_excused(cycle) || judge.is_known_text(seat, cycle, text) {
+            return;
+        }
         let text = String::from_utf8_lossy(text);
         let stated = self.dialect.read_push(&text);
-        let due = judge.rhythm.due(cycle).min(arrival.at);
         let wall = (self.pulse.wall(due), self.pulse.wall(arrival.at));
-        if !judge.rhythm.is_excused(cycle) {
-            judge.on_text(seat, &text, stated, wall, cycle, arrival.at);
-        }
+        judge.on_text(seat, &text, stated, wall, cycle, arrival.at);
+    }
+
+    /// Cycles are counted by the wall clock, so that several load generators number them alike.
+    fn measure_push(&self, period: Duration, due: Timestamp, at: Timestamp) {
+        let mut metrics = self.metrics.borrow_mut();
+        let since_start = due.since(Timestamp::ZERO);
+        let unix = Duration::from_millis(metrics.started_unix_millis) + since_start + period / 3;
+        let number = (unix.as_millis() / period.as_millis().max(1)) as u64;
+        metrics.record_push(number, since_start, at.since(due));
     }
 }

@@ -18,8 +18,14 @@ const SHOWN: usize = 48;
 
 impl Caller {
     pub(super) fn read(&mut self) {
+        self.read_some(usize::MAX);
+    }
+
+    /// Reads as much as there is, this many bytes at most.
+    pub(super) fn read_some(&mut self, most: usize) {
         let mut buffer = self.stage.borrow_buffer();
-        let result = self.stream.try_read(&mut buffer);
+        let most = most.min(buffer.len());
+        let result = self.stream.try_read(&mut buffer[..most]);
         match result {
             Ok(0) => self.on_end(End::Finished),
             Ok(length) => self.read_frames(&buffer[..length]),
@@ -84,6 +90,9 @@ impl Caller {
                 let text = canonical.map_or(text, |command| word(command).as_bytes());
                 let seen = Sighting { at: arrival.at, sent_at: arrival.at, offset };
                 stage.judge.borrow_mut().on_echo(&mut self.seat, text, seen);
+                if let Some(asked) = self.asked.take() {
+                    stage.record_round_trip(arrival.at.since(asked));
+                }
             }
             Received::Ping(payload) if self.answers_pings => {
                 self.compose_frame(0x80 | opcode::PONG, payload);
@@ -192,6 +201,9 @@ impl Caller {
     }
 
     pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if !self.has_story {
+            return;
+        }
         if self.story.len() == STORY {
             self.story.pop_front();
         }

@@ -45,6 +45,10 @@ impl Caller {
         match text.command() {
             Some(command) => self.seat.peer.windows.on_command(command, end, now),
             None => {
+                if self.seat.peer.echoes.front().is_none() {
+                    self.seat.peer.waiting_since = now;
+                    self.asked = Some(now);
+                }
                 self.seat.peer.expect_echo(text);
                 let due = self.seat.peer.echoes.len();
                 self.seat.peer.windows.on_text(due);

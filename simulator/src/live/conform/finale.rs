@@ -7,6 +7,7 @@ use std::time::Duration;
 use carillon_server::{WallTime, Zone};
 use chrono::NaiveDateTime;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::task::spawn_blocking;
 
 use super::show::Show;
 use crate::guarantee::Guarantee;
@@ -75,6 +76,7 @@ async fn stall(show: &Show, server: Option<&Spawned>) {
     suspend(true);
     show.stage.pulse.sleep_until(planned).await;
     suspend(false);
+    show.stage.judge.borrow_mut().rhythm.stall(planned, show.stage.now());
     let before = show.stage.judge.borrow().tally(Guarantee::G7).violations;
     show.wait(last + 4, 0.6).await;
     let mut judge = show.stage.judge.borrow_mut();
@@ -102,11 +104,13 @@ async fn count_leftovers(show: &Show, files: &Files) {
         return;
     }
     let bound = show.stage.now() + show.options.close_timeout + show.stage.patience;
-    let mut forgotten = leaks::forgotten_sockets(show.stage.socket);
+    let server = show.stage.socket;
+    let mut forgotten = beside(move || leaks::forgotten_sockets(server)).await;
     while forgotten.is_some_and(|count| count > 0) && show.stage.now() < bound {
-        show.stage.pulse.sleep(show.period() / 20).await;
-        forgotten = leaks::forgotten_sockets(show.stage.socket);
+        show.stage.pulse.sleep(show.period() / 2).await;
+        forgotten = beside(move || leaks::forgotten_sockets(server)).await;
     }
+    let connected = beside(move || leaks::connected_sockets(server)).await;
     let now = show.stage.now();
     let mut judge = show.stage.judge.borrow_mut();
     match forgotten {
@@ -123,7 +127,6 @@ async fn count_leftovers(show: &Show, files: &Files) {
             judge.violate(Guarantee::G11, Fault::Leaked, now, None, detail);
         }
     }
-    let connected = leaks::connected_sockets(show.stage.socket);
     if let (Some(before), Some(after), Some(connected)) =
         (files.before, files.pid.and_then(leaks::open_files), connected)
     {
@@ -140,6 +143,11 @@ async fn count_leftovers(show: &Show, files: &Files) {
             );
         }
     }
+}
+
+/// On another thread: on a machine with many sockets the system's tables take their time, and nobody is to wait for them.
+async fn beside<T: Send + 'static>(look: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
+    spawn_blocking(look).await.ok().flatten()
 }
 
 /// Sends SIGTERM, and sees the process through its end.

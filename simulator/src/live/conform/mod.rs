@@ -43,8 +43,12 @@ use super::judge::Judge;
 use super::stage::Stage;
 use super::stamps::Stamps;
 use crate::guarantee::Guarantee;
+use crate::units::format_span;
 
-pub use report::{ConformReport, ConformSummary, Conformance, Uncertainty, junit};
+pub use report::{ConformReport, Conformance, Uncertainty, junit};
+
+/// Decides masks and handshake keys; nothing else in a trial is drawn.
+const SEED: u64 = 1;
 
 /// The largest message that is sent where nobody has stated one: the reference server's limit.
 const USUAL_LARGEST: usize = 64 << 10;
@@ -88,6 +92,18 @@ impl ConformOptions {
     /// The largest message to send.
     fn longest(&self) -> usize {
         self.max_message.unwrap_or(USUAL_LARGEST)
+    }
+
+    /// The command that tries the same server again, but for what its dialect says.
+    fn repeat_line(&self) -> String {
+        let mut line = format!("carillon-sim conform {} --period {}", self.address, format_span(self.period));
+        if self.is_strict {
+            line.push_str(" --strict");
+        }
+        if let Some(command) = &self.spawn {
+            line.push_str(&format!(" --spawn '{}'", command.replace('\'', r"'\''")));
+        }
+        line
     }
 }
 
@@ -144,7 +160,7 @@ async fn perform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conform
     let judge = Judge::new(options.period, stamps, options.is_strict);
     let patience = options.period.max(SHORTEST_PATIENCE);
     let (dialect, address) = (options.dialect.clone(), options.address.clone());
-    let stage = Rc::new(Stage::new(judge, dialect, address, socket, patience, 1));
+    let stage = Rc::new(Stage::new(judge, dialect, address, socket, patience, SEED));
     let pulse = tokio::task::spawn_local(Rc::clone(&stage.pulse).beat());
     let show = Rc::new(Show::new(stage, options));
     let files = finale::Files::before(&show, server.as_ref());

@@ -1,20 +1,16 @@
 //! What a trial came to, for people, for machines, and as JUnit's XML.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use serde::Serialize;
+use carillon_server::Timestamp;
 
+use super::SEED;
 use super::show::Show;
 use crate::explain::promise;
 use crate::guarantee::Guarantee;
-use crate::live::judge::seconds;
-use crate::report::{GuaranteeEntry, Palette, SCHEMA_VERSION, Verdict};
-use crate::score::Violation;
-
-/// Sentences of evidence per guarantee.
-const EVIDENCE: usize = 3;
+use crate::live::verdicts::{self, Trial};
+use crate::report::{GuaranteeEntry, Palette, Summary, Verdict};
 
 /// The columns of the text report.
 const WIDTH: usize = 100;
@@ -24,16 +20,16 @@ const WIDTH: usize = 100;
 pub struct Conformance {
     url: String,
     period: Duration,
-    is_strict: bool,
     took: Duration,
     cycles: usize,
     deliveries: u64,
     uncertainty: Uncertainty,
     guarantees: Vec<GuaranteeEntry>,
+    summary: Summary,
 }
 
 /// What the harness could not see, measured during the trial.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Uncertainty {
     /// From asking to the answer, 99 in a hundred times, in milliseconds.
     pub round_trip_p99_ms: f64,
@@ -43,35 +39,6 @@ pub struct Uncertainty {
     pub own_delay_max_ms: f64,
 }
 
-/// The object that `--json` writes.
-#[derive(Clone, Debug, Serialize)]
-pub struct ConformSummary<'a> {
-    /// The version of this object.
-    pub schema_version: u32,
-    /// The subcommand, `conform`.
-    pub command: &'static str,
-    /// The server.
-    pub url: &'a str,
-    /// The time between two pushes.
-    pub period_seconds: f64,
-    /// Whether the reference server's own choices were demanded as well.
-    pub strict: bool,
-    /// Wall time.
-    pub wall_seconds: f64,
-    /// Cycles of which a push was seen.
-    pub cycles: usize,
-    /// Pushes that reached a client.
-    pub deliveries: u64,
-    /// What the windows of the judge were widened by.
-    pub uncertainty: Uncertainty,
-    /// `held`, `violated`, or `not_exercised` if nothing was exercised.
-    pub verdict: Verdict,
-    /// The verdict on each guarantee, G1 first.
-    pub guarantees: &'a [GuaranteeEntry],
-    /// What each guarantee promises, in a sentence.
-    pub promises: BTreeMap<String, String>,
-}
-
 impl Conformance {
     pub(super) fn conclude(show: &Show) -> Self {
         let stage = &show.stage;
@@ -79,39 +46,43 @@ impl Conformance {
         let mut judge = stage.judge.borrow_mut();
         judge.conclude(u64::MAX);
         judge.conclude_grid(stage.blur(), now);
+        judge.conclude_late(stage.pulse.lateness(0.999), now);
         judge.conclude_texts();
         let (round_trip, delay) = (stage.round_trip(0.99), stage.pulse.lateness(0.99));
         let measured = format!(
             "99 in 100 answers came within {round_trip:.1?}, and the harness was then at most {delay:.1?} late itself"
         );
         judge.find(Guarantee::G10, measured);
-        let entry = |guarantee: Guarantee| entry(show, &judge, guarantee);
-        Self {
-            url: stage.address.to_string(),
-            period: show.period(),
-            is_strict: judge.is_strict,
-            took: now.since(carillon_server::Timestamp::ZERO),
-            cycles: judge.rhythm.cycles().len(),
-            deliveries: judge.deliveries(),
-            uncertainty: Uncertainty {
-                round_trip_p99_ms: millis(round_trip),
-                own_delay_p99_ms: millis(delay),
-                own_delay_max_ms: millis(stage.pulse.lateness(1.0)),
-            },
-            guarantees: Guarantee::ALL.map(entry).into(),
-        }
+        let guarantees = verdicts::entries(&judge, &show.options.guarantees);
+        let (cycles, deliveries, clients) =
+            (judge.rhythm.cycles().len(), judge.deliveries(), stage.enrolled());
+        drop(judge);
+        let took = now.since(Timestamp::ZERO);
+        stage.close_metrics();
+        let trial = Trial {
+            command: "conform",
+            scenario: "conform".to_owned(),
+            seed: SEED,
+            clients,
+            plan: None,
+            shard: None,
+            thresholds: Vec::new(),
+            interrupted: false,
+            repeat: show.options.repeat_line(),
+        };
+        let summary = verdicts::summary(stage, &guarantees, trial);
+        let uncertainty = Uncertainty {
+            round_trip_p99_ms: millis(round_trip),
+            own_delay_p99_ms: millis(delay),
+            own_delay_max_ms: millis(stage.pulse.lateness(1.0)),
+        };
+        let url = stage.address.to_string();
+        Self { url, period: show.period(), took, cycles, deliveries, uncertainty, guarantees, summary }
     }
 
     /// The verdict on the whole.
     pub fn verdict(&self) -> Verdict {
-        let has = |verdict| self.guarantees.iter().any(|entry| entry.verdict == verdict);
-        if has(Verdict::Violated) {
-            Verdict::Violated
-        } else if has(Verdict::Held) {
-            Verdict::Held
-        } else {
-            Verdict::NotExercised
-        }
+        verdicts::overall(&self.guarantees)
     }
 
     /// The verdict on each guarantee, G1 first.
@@ -119,73 +90,10 @@ impl Conformance {
         &self.guarantees
     }
 
-    /// The object for machines.
-    pub fn summary(&self) -> ConformSummary<'_> {
-        let promises = Guarantee::ALL.map(|guarantee| (guarantee.to_string(), promise(guarantee)));
-        ConformSummary {
-            schema_version: SCHEMA_VERSION,
-            command: "conform",
-            url: &self.url,
-            period_seconds: self.period.as_secs_f64(),
-            strict: self.is_strict,
-            wall_seconds: (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
-            cycles: self.cycles,
-            deliveries: self.deliveries,
-            uncertainty: self.uncertainty,
-            verdict: self.verdict(),
-            guarantees: &self.guarantees,
-            promises: promises.into_iter().collect(),
-        }
+    /// The object for machines: that of `run`, with what only real time has.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
     }
-}
-
-fn entry(show: &Show, judge: &crate::live::judge::Judge, guarantee: Guarantee) -> GuaranteeEntry {
-    let tally = judge.tally(guarantee);
-    let doubts = judge.doubts(guarantee);
-    let is_tried = show.tries(guarantee);
-    let verdict = match Verdict::of(tally) {
-        _ if !is_tried => Verdict::NotExercised,
-        Verdict::NotExercised if !doubts.is_empty() => Verdict::Undecided,
-        verdict => verdict,
-    };
-    let mut evidence: Vec<String> = Vec::new();
-    if !is_tried {
-        evidence.push("not asked for".to_owned());
-    } else {
-        let broken = judge.violations.iter().filter(|violation| violation.guarantee == guarantee);
-        evidence.extend(broken.take(EVIDENCE).map(sentence));
-        if verdict != Verdict::Violated {
-            evidence.extend(doubts.iter().take(EVIDENCE).cloned());
-            evidence.extend(judge.findings(guarantee).iter().take(EVIDENCE).cloned());
-        }
-        if verdict == Verdict::NotExercised {
-            evidence.extend(why_not(guarantee).map(str::to_owned));
-        }
-    }
-    let (exercised, violations) = if is_tried { (tally.exercised, tally.violations) } else { (0, 0) };
-    GuaranteeEntry {
-        id: guarantee.to_string(),
-        name: guarantee.name().into(),
-        verdict,
-        exercised,
-        violations,
-        evidence,
-    }
-}
-
-/// What it takes to put it to the test.
-fn why_not(guarantee: Guarantee) -> Option<&'static str> {
-    match guarantee {
-        Guarantee::G14 => Some("only a server that is started here, with --spawn, is told to shut down"),
-        Guarantee::G15 => {
-            Some("the log is read only of a server that is started here, with --spawn, and with --strict")
-        }
-        _ => None,
-    }
-}
-
-fn sentence(violation: &Violation) -> String {
-    format!("{}, {}: {}", seconds(violation.at), violation.fault.name(), violation.detail)
 }
 
 fn millis(span: Duration) -> f64 {
@@ -310,6 +218,11 @@ mod tests {
     use super::*;
 
     fn conformance() -> Conformance {
+        let summary = r#"{"schema_version": 1, "command": "conform", "arm": "live", "scenario": "conform", "seed": 1,
+            "clients": 1, "period_seconds": 2.0, "wall_seconds": 20.5, "cycles": 9, "deliveries": 120,
+            "deliveries_per_second": 6.0, "verdict": "held", "guarantees": [], "violations": [], "races": {"close": 0,
+            "connect": 0, "subscribe": 0, "unsubscribe": 0}, "coverage": [], "latency_ms": null, "metrics": null,
+            "repeat": ""}"#;
         let entry = |id: &str, verdict, evidence: &str| GuaranteeEntry {
             id: id.to_owned(),
             name: "Subscribed by default".into(),
@@ -321,7 +234,6 @@ mod tests {
         Conformance {
             url: "ws://h/?a&b".to_owned(),
             period: Duration::from_secs(2),
-            is_strict: false,
             took: Duration::from_millis(20_500),
             cycles: 9,
             deliveries: 120,
@@ -331,6 +243,7 @@ mod tests {
                 entry("G2", Verdict::Held, "12 times"),
                 entry("G3", Verdict::Undecided, "a doubt"),
             ],
+            summary: serde_json::from_str(summary).unwrap(),
         }
     }
 
@@ -356,6 +269,6 @@ mod tests {
         assert_eq!(conformance().verdict(), Verdict::Violated);
         let mut nothing = conformance();
         nothing.guarantees.retain(|entry| entry.verdict == Verdict::Undecided);
-        assert_eq!(nothing.verdict(), Verdict::NotExercised);
+        assert_eq!(nothing.verdict(), Verdict::Undecided);
     }
 }

@@ -1,0 +1,86 @@
+//! How a soak goes: a line that changes on a terminal, lines below each other elsewhere, JSON for another process.
+
+use std::io::{IsTerminal, stderr};
+
+use carillon_simulator::live::soak::Progress;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::cli::terminal;
+
+/// What stands before the JSON of a worker's progress.
+pub(super) const MARK: &str = "progress ";
+
+const TEMPLATE: &str = "{msg}\n{wide_bar} {percent:>3} %";
+
+/// Reports between two plain lines.
+const RARELY: u32 = 5;
+
+/// Where the progress goes.
+pub(super) enum Display {
+    /// Standard error is a terminal.
+    Bar(ProgressBar),
+    /// It is not: the reports so far, and the deliveries at the last line.
+    Lines(u32),
+    /// It is read by the process that has started this one.
+    Machine,
+}
+
+impl Display {
+    pub(super) fn new(size: &str, is_worker: bool) -> Self {
+        if is_worker {
+            return Self::Machine;
+        }
+        if !stderr().is_terminal() {
+            terminal::complain(size);
+            return Self::Lines(0);
+        }
+        let style = ProgressStyle::with_template(TEMPLATE).expect("a sound template");
+        let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
+        Self::Bar(bar.with_style(style).with_message(size.to_owned()))
+    }
+
+    pub(super) fn show(&mut self, progress: &Progress) {
+        match self {
+            Self::Bar(bar) => {
+                bar.set_length((progress.seconds + progress.seconds_left).round() as u64);
+                bar.set_position(progress.seconds as u64);
+                bar.set_message(sentence(progress));
+            }
+            Self::Lines(count) => {
+                if count.is_multiple_of(RARELY) {
+                    terminal::complain(&sentence(progress));
+                }
+                *count += 1;
+            }
+            Self::Machine => {
+                let json = serde_json::to_string(progress).expect("a progress has no map that could fail");
+                terminal::complain(&format!("{MARK}{json}"));
+            }
+        }
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn sentence(progress: &Progress) -> String {
+    let Progress { seconds, seconds_left, wanted, connected, subscribed, deliveries, violations, .. } =
+        progress;
+    let per_second = *deliveries as f64 / seconds.max(1e-9);
+    let latency = progress
+        .latency_ms
+        .map_or(String::new(), |(median, most)| format!(", p50 {median:.1} ms, p99 {most:.1} ms"));
+    let lost = match progress.lost_connections {
+        0 => String::new(),
+        lost => format!(", {lost} connections lost"),
+    };
+    format!(
+        "{seconds:.0} s: {connected} of {wanted} clients, {subscribed} subscribed, {deliveries} pushes \
+         ({per_second:.0}/s){latency}, {violations} violations{lost}, {seconds_left:.0} s left"
+    )
+}

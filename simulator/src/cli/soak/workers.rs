@@ -1,0 +1,175 @@
+//! A load that several processes share: each is this binary with a part of it, and their reports are added up.
+
+use std::env;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use carillon_server::shell::limits;
+use carillon_simulator::live::soak::{Progress, SoakOptions};
+use carillon_simulator::report::Summary;
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+
+use super::Options;
+use super::display::{Display, MARK};
+use crate::cli::{Failure, terminal};
+
+/// Files of a load generator that are no connections.
+const OWN_FILES: u64 = 64;
+
+/// How often the workers' progress is added up.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A worker, and what it has said last.
+struct Worker {
+    child: Child,
+    progress: Progress,
+}
+
+/// Lets this process hold its part of the clients.
+pub(super) fn raise_limit(load: &SoakOptions) -> Result<(), Failure> {
+    let files = limits::raise_open_files().unwrap_or_else(|_| limits::open_files());
+    let clients = u64::from(load.plan.most().div_ceil(load.shard.1));
+    if clients + OWN_FILES <= files {
+        return Ok(());
+    }
+    let room = files.saturating_sub(OWN_FILES);
+    let workers = clients.div_ceil(room.max(1));
+    Err(Failure::Usage(format!(
+        "{clients} clients take as many files, and a process may open {files} here; say --workers {workers}"
+    )))
+}
+
+/// Ends with the process that has started this one, however that ends.
+pub(super) fn end_with_parent() {
+    // Where the system does not offer it, the plan's end is the end.
+    let _is_set = set_parent_process_death_signal(Some(Signal::TERM));
+}
+
+/// Has the workers do it, and adds up what they report.
+pub(super) fn share(options: &Options, load: &SoakOptions) -> Result<Summary, Failure> {
+    let impossible =
+        |error: std::io::Error| Failure::Impossible(format!("cannot start the workers: {error}"));
+    let (tell, told) = channel();
+    let mut workers = Vec::new();
+    let mut outputs = Vec::new();
+    for number in 0..options.workers {
+        let mut child = start(options, load, number).map_err(impossible)?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        outputs.push(thread::spawn(move || read_all(stdout)));
+        if let Some(stderr) = stderr {
+            let tell = tell.clone();
+            thread::spawn(move || pass_on(number as usize, stderr, &tell));
+        }
+        workers.push(Worker { child, progress: Progress::default() });
+    }
+    drop(tell);
+    forward_interrupts(workers.iter().map(|worker| Pid::from_child(&worker.child)).collect())
+        .map_err(impossible)?;
+    follow(&mut workers, &told, &load.size());
+    let mut parts = Vec::new();
+    for (number, (worker, output)) in workers.iter_mut().zip(outputs).enumerate() {
+        let text = output.join().unwrap_or_default();
+        // Its code says what its report says again.
+        let _is_reaped = worker.child.wait();
+        let name = format!("worker {}", number + 1);
+        let summary: Summary = serde_json::from_str(&text)
+            .map_err(|error| Failure::Impossible(format!("{name} has left no report: {error}")))?;
+        parts.push((name, summary));
+    }
+    let mut whole = Summary::merge(&parts).map_err(Failure::Impossible)?;
+    if load.shard.1 == 1 {
+        whole.shard = None;
+    }
+    whole.repeat = format!("{} --workers {}", load.repeat_line(), options.workers);
+    Ok(whole)
+}
+
+/// The worker's part of this process's part.
+fn start(options: &Options, load: &SoakOptions, number: u32) -> std::io::Result<Child> {
+    let (part, parts) = load.shard;
+    let shard = format!("{}/{}", (part - 1) * options.workers + number + 1, parts * options.workers);
+    let mut command = Command::new(env::current_exe()?);
+    command.args(["soak", &load.address.to_string(), "--is-worker", "--json", "-", "--shard", &shard]);
+    command.args(["--plan", &load.plan.to_string(), "--seed", &load.seed.to_string()]);
+    command.args(["--period", &carillon_simulator::units::format_span(load.scenario.server.period)]);
+    let scenario = match &load.scenario.file {
+        Some(file) => file.display().to_string(),
+        None => load.scenario.name.clone(),
+    };
+    command.args(["--scenario", &scenario]);
+    for threshold in &options.thresholds {
+        command.args(["--threshold", &threshold.to_string()]);
+    }
+    if let Some(dialect) = &options.dialect {
+        command.arg("--dialect").arg(dialect);
+    }
+    if let Some(pid) = load.server {
+        command.args(["--pid", &pid.to_string()]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+fn read_all(stdout: Option<impl Read>) -> String {
+    let mut text = String::new();
+    // What is cut off is no report, and is named as such.
+    let _is_complete = stdout.map(|mut stdout| stdout.read_to_string(&mut text));
+    text
+}
+
+/// Progress goes to the display; whatever else a worker says is said.
+fn pass_on(number: usize, stderr: ChildStderr, tell: &Sender<(usize, Progress)>) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        match line.strip_prefix(MARK).and_then(|json| serde_json::from_str(json).ok()) {
+            Some(progress) => {
+                if tell.send((number, progress)).is_err() {
+                    return;
+                }
+            }
+            None => terminal::complain(&format!("worker {}: {line}", number + 1)),
+        }
+    }
+}
+
+/// Shows how it goes until the last worker has nothing more to say.
+fn follow(workers: &mut [Worker], told: &Receiver<(usize, Progress)>, size: &str) {
+    let mut display = Display::new(size, false);
+    let mut has_news = false;
+    loop {
+        match told.recv_timeout(LOOK) {
+            Ok((number, progress)) => {
+                workers[number].progress = progress;
+                has_news = number + 1 == workers.len();
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if std::mem::take(&mut has_news) {
+            let all = workers.iter().map(|worker| &worker.progress);
+            display.show(&all.fold(Progress::default(), |sum, progress| sum.plus(progress)));
+        }
+    }
+}
+
+/// An interrupt is for the workers: they report, and this process adds that up. A terminal sends it to all of them at
+/// once; who sends it to this process alone has it passed on.
+fn forward_interrupts(workers: Vec<Pid>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut interrupts = {
+        let _guard = runtime.enter();
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?
+    };
+    thread::spawn(move || {
+        runtime.block_on(async {
+            while interrupts.recv().await.is_some() {
+                for worker in &workers {
+                    // One that is gone needs no signal.
+                    let _is_sent = kill_process(*worker, Signal::INT);
+                }
+            }
+        });
+    });
+    Ok(())
+}

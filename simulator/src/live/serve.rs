@@ -1,0 +1,113 @@
+//! The reference server beside a load: a process of its own where its binary is at hand, else a thread.
+
+use std::env;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use carillon_server::Zone;
+use carillon_server::shell::{Journal, LogFormat, Options, Server};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::units::format_span;
+
+/// How often one looks whether it is there, and how long.
+const LOOK: Duration = Duration::from_millis(20);
+const LOOKS: u32 = 500;
+
+/// A server that serves until this is dropped.
+#[derive(Debug)]
+pub struct Serving {
+    address: SocketAddr,
+    child: Option<Child>,
+}
+
+impl Serving {
+    /// Starts it on a free port of the loopback interface.
+    ///
+    /// # Errors
+    ///
+    /// No port, no process, or a server that does not answer.
+    pub fn start(period: Duration) -> io::Result<Self> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let child = match binary() {
+            Some(binary) => Some(start_process(&binary, address, period)?),
+            None => {
+                start_thread(address, period)?;
+                None
+            }
+        };
+        let serving = Self { address, child };
+        for _ in 0..LOOKS {
+            if TcpStream::connect(address).is_ok() {
+                return Ok(serving);
+            }
+            thread::sleep(LOOK);
+        }
+        Err(io::Error::other(format!("nobody listens on {address}")))
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("ws://{}/ws", self.address)
+    }
+
+    /// The process whose memory and processor time are its own; `None` where it shares this one.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        // Its drain takes a close timeout at most; one that is gone needs no signal.
+        let _is_asked = kill_process(Pid::from_child(child), Signal::TERM);
+        for _ in 0..LOOKS {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(LOOK);
+        }
+        let _is_killed = child.kill();
+        let _is_reaped = child.wait();
+    }
+}
+
+/// The server's binary, if it stands beside this one.
+fn binary() -> Option<PathBuf> {
+    let sibling = env::current_exe().ok()?.with_file_name("carillon");
+    sibling.is_file().then_some(sibling)
+}
+
+fn start_process(binary: &PathBuf, address: SocketAddr, period: Duration) -> io::Result<Child> {
+    Command::new(binary)
+        .args(["serve", "--listen", &address.to_string(), "--period", &format_span(period)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit())
+        // Ctrl-C is for the load; the server is told to end when that has.
+        .process_group(0)
+        .spawn()
+}
+
+/// It ends with this process.
+fn start_thread(address: SocketAddr, period: Duration) -> io::Result<()> {
+    let journal = Arc::new(Journal::new(LogFormat::Text, Zone::UTC, io::sink())?);
+    let options = Options { listen: address, period, ..Options::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let server = {
+        let _guard = runtime.enter();
+        Server::bind(&options, journal).map_err(|error| io::Error::other(error.to_string()))?
+    };
+    thread::Builder::new().name("server".to_owned()).spawn(move || {
+        // Without an end of its own; an error shows in its connections.
+        let _result = runtime.block_on(server.run(std::future::pending::<()>()));
+    })?;
+    Ok(())
+}

@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""A push server that knows nothing of this workspace: Python's standard library and PROTOCOL.md.
+
+    push_server.py PORT [--period SECONDS] [--manner MANNER] [--defect DEFECT]
+
+Its timer is fixed at five minutes unless told otherwise, as in the seed document. A manner is another lawful way to do
+it; a defect is a single mistake.
+"""
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import random
+import signal
+import struct
+import time
+
+MANNERS = ["plain", "late", "fragments", "own-texts", "relaxed"]
+DEFECTS = ["none", "trims", "forgets-leavers", "loses-pings", "twice-after-return", "off-by-one", "names-1000", "drifts"]
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+LARGEST = 64 * 1024
+
+
+class Offence(Exception):
+    def __init__(self, code):
+        super().__init__(code)
+        self.code = code
+
+
+class Client:
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+        self.subscribed, self.copies = True, 1
+
+    def send(self, opcode, payload, final=True):
+        length = len(payload)
+        head = bytes([(0x80 if final else 0) | opcode])
+        if length < 126:
+            head += bytes([length])
+        elif length < 65536:
+            head += b"\x7e" + struct.pack(">H", length)
+        else:
+            head += b"\x7f" + struct.pack(">Q", length)
+        if not self.writer.is_closing():
+            self.writer.write(head + payload)
+
+    async def frame(self):
+        first, second = await self.reader.readexactly(2)
+        opcode, final, length = first & 15, bool(first & 128), second & 127
+        if first & 0x70 or not second & 128 or opcode not in (0, 1, 2, 8, 9, 10):
+            raise Offence(1002)
+        if opcode > 7 and (not final or length > 125):
+            raise Offence(1002)
+        if length > 125:
+            size = 2 if length == 126 else 8
+            length = int.from_bytes(await self.reader.readexactly(size), "big")
+        if length > LARGEST:
+            raise Offence(1009)
+        mask = await self.reader.readexactly(4)
+        data = await self.reader.readexactly(length)
+        key = int.from_bytes((mask * (length // 4 + 1))[:length], "big")
+        return opcode, final, (int.from_bytes(data, "big") ^ key).to_bytes(length, "big")
+
+
+class Server:
+    def __init__(self, options):
+        self.options, self.clients, self.visits = options, [], 0
+
+    def has(self, defect):
+        return self.options.defect == defect
+
+    async def serve(self, reader, writer):
+        client = Client(reader, writer)
+        try:
+            if not await self.upgrade(client):
+                return
+            self.visits += 1
+            if self.has("twice-after-return") and self.visits % 3 == 0:
+                client.copies = 2
+            self.clients.append(client)
+            await self.talk(client)
+        except Offence as offence:
+            code = 1000 if self.has("names-1000") else offence.code
+            client.send(8, struct.pack(">H", code))
+            await self.linger(client)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            if client in self.clients:
+                self.clients.remove(client)
+            if not self.has("forgets-leavers"):
+                writer.close()
+
+    async def upgrade(self, client):
+        try:
+            head = await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), 10)
+        except (asyncio.TimeoutError, asyncio.LimitOverrunError):
+            return False
+        lines = head.decode("latin-1").split("\r\n")
+        fields = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
+        fields = {name.lower(): value for name, value in fields.items()}
+        good = lines[0] == "GET /ws HTTP/1.1" and fields.get("sec-websocket-version") == "13"
+        if not good or "sec-websocket-key" not in fields or fields.get("upgrade", "").lower() != "websocket":
+            client.writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            return False
+        accept = base64.b64encode(hashlib.sha1(fields["sec-websocket-key"].encode() + GUID).digest())
+        client.writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+        )
+        return True
+
+    async def talk(self, client):
+        kind, message = None, b""
+        while True:
+            opcode, final, payload = await client.frame()
+            if opcode == 9:
+                if not self.has("loses-pings"):
+                    client.send(10, payload)
+            elif opcode == 8:
+                return await self.answer_close(client, payload)
+            elif opcode < 8:
+                if (opcode == 0) == (kind is None):
+                    raise Offence(1002)
+                kind, message = kind or opcode, message + payload
+                if len(message) > LARGEST:
+                    raise Offence(1009)
+                if final:
+                    if kind == 1:
+                        self.on_text(client, message)
+                    kind, message = None, b""
+            await client.writer.drain()
+
+    def on_text(self, client, message):
+        try:
+            text = message.decode()
+        except UnicodeDecodeError:
+            raise Offence(1007) from None
+        command = text.strip() if self.has("trims") else text
+        if command in ("subscribe", "unsubscribe"):
+            client.subscribed = command == "subscribe"
+        else:
+            client.send(1, b"Server received: " + message)
+
+    async def answer_close(self, client, payload):
+        code = int.from_bytes(payload[:2], "big") if payload else 1000
+        if len(payload) == 1 or not (1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code < 5000):
+            raise Offence(1002)
+        try:
+            payload[2:].decode()
+        except UnicodeDecodeError:
+            raise Offence(1007) from None
+        client.send(8, struct.pack(">H", code))
+        await self.linger(client)
+
+    async def linger(self, client):
+        """Ends the stream, and reads on for a while: else a reset would destroy the Close."""
+        try:
+            client.writer.write_eof()
+            await asyncio.wait_for(client.reader.read(), 2)
+        except (asyncio.TimeoutError, OSError):
+            pass
+
+    async def tick(self):
+        start, cycle = time.monotonic(), 0
+        while True:
+            cycle += 1
+            due = start + cycle * self.options.period
+            if self.has("drifts"):
+                due += cycle * self.options.period / 40
+            await asyncio.sleep(due - time.monotonic())
+            if time.monotonic() - due > self.options.period / 3:
+                continue
+            if self.options.manner == "late":
+                await asyncio.sleep(random.uniform(0, self.options.period / 4))
+            self.push(time.time())
+
+    def push(self, now):
+        targets = [client for client in self.clients if client.subscribed]
+        if self.has("off-by-one"):
+            targets = targets[:-1]
+        for client in targets:
+            own = time.time() if self.options.manner == "own-texts" else now
+            text = time.strftime("Server push message at %Y-%m-%d %H:%M:%S", time.localtime(own)).encode()
+            for _ in range(client.copies):
+                if self.options.manner == "fragments":
+                    client.send(1, text[:7], final=False)
+                    client.send(9, b"between")
+                    client.send(0, text[7:30], final=False)
+                    client.send(0, text[30:])
+                else:
+                    client.send(1, text)
+
+    async def run(self):
+        server = await asyncio.start_server(self.serve, "127.0.0.1", self.options.port, backlog=512)
+        ticking = asyncio.create_task(self.tick())
+        told = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+        await told.wait()
+        ticking.cancel()
+        server.close()
+        for client in list(self.clients):
+            client.send(8, struct.pack(">H", 1001))
+        await asyncio.sleep(0 if self.options.manner == "relaxed" else 0.2)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("--period", type=float, default=300.0)
+    parser.add_argument("--manner", choices=MANNERS, default="plain")
+    parser.add_argument("--defect", choices=DEFECTS, default="none")
+    asyncio.run(Server(parser.parse_args()).run())
+
+
+main()
