@@ -98,7 +98,9 @@ fn deliveries(metrics: &Metrics, period: f64) -> Figure {
     };
     let width = (end / period / f64::from(COLUMNS)).ceil() * period;
     let first_due = metrics.pushes.entries().first().map_or(0.0, |push| push.due_micros as f64 / 1e6);
-    let start = (first_due + period / 2.0) % period - period;
+    // Half a period before the first push, or before that by whole periods.
+    let phase = (first_due + period / 2.0) % period;
+    let start = if phase > first_due { phase - period } else { phase };
     let until = |at: f64| {
         let known = samples.partition_point(|sample| sample.seconds() <= at);
         known.checked_sub(1).map_or(0, |index| samples[index].deliveries)
@@ -108,7 +110,9 @@ fn deliveries(metrics: &Metrics, period: f64) -> Figure {
         let count = until(from + width).saturating_sub(until(from));
         (from.max(0.0), (from + width).min(end), count as f64 / width)
     };
-    let rates: Vec<_> = (0..=COLUMNS).map(rate).take_while(|(from, to, _)| to > from).collect();
+    // A column that the end has cut off has not had all its pushes.
+    let whole = (((end + period / 2.0 - start) / width) as u32).max(1);
+    let rates: Vec<_> = (0..whole).map(rate).collect();
     let all = metrics.counts.deliveries;
     let sentence = format!(
         "Pushes that reached a client: {} in all, {:.0} a second; a column is the average over {}.",
@@ -218,4 +222,39 @@ fn most(points: &[(f64, f64)]) -> Option<f64> {
 /// The largest of the third numbers.
 fn top(marks: &[(f64, f64, f64)]) -> f64 {
     marks.iter().map(|mark| mark.2).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A minute with a push of 100 deliveries each 5 s, the first one `first` seconds after the start.
+    fn metrics(first: u64) -> Metrics {
+        let mut metrics = Metrics { seconds: 60.0, ..Metrics::default() };
+        for second in 0..=60_u64 {
+            let pushes = if second < first { 0 } else { (second - first) / 5 + 1 };
+            metrics.timeline.push(Sample {
+                at_millis: second * 1000,
+                deliveries: pushes * 100,
+                ..Sample::default()
+            });
+        }
+        for cycle in 0..11 {
+            metrics.record_push(cycle, Duration::from_secs(first + 5 * cycle), Duration::from_millis(1));
+        }
+        metrics
+    }
+
+    #[test]
+    fn pushes_that_come_evenly_make_columns_of_one_height() {
+        for first in 0..5 {
+            let svg = deliveries(&metrics(first), 5.0).svg;
+            let heights: Vec<_> =
+                svg.split(" height=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            assert!(
+                heights.len() >= 11 && heights.windows(2).all(|pair| pair[0] == pair[1]),
+                "{first}: {svg}"
+            );
+        }
+    }
 }
