@@ -2,13 +2,17 @@
 
 mod arms;
 mod catalogue;
+mod compare;
 mod conform;
 mod convictions;
 mod corpus;
 mod determinism;
 mod foreign;
 mod hub;
+mod merge;
 mod readme;
+mod report;
+mod schema;
 mod shrink;
 mod support;
 mod tcp;

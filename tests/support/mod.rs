@@ -10,6 +10,7 @@ pub(crate) mod child;
 pub(crate) mod frames;
 pub(crate) mod raw;
 pub(crate) mod server;
+pub(crate) mod soak;
 pub(crate) mod trial;
 
 /// Waits for what must come; the limit is there so that a test that hangs says where.

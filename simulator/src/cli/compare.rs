@@ -68,6 +68,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::files::Files;
     use crate::cli::{Cli, Command};
 
     fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
@@ -88,6 +89,28 @@ mod tests {
         assert_eq!((lists.bases.len(), lists.news.len(), lists.base_file), (2, 3, None));
         let mixed = parse(&["a1", "b1", "--base", "a2"]).unwrap();
         assert_eq!((mixed.bases.len(), mixed.new_file), (1, Some("b1".into())));
+    }
+
+    #[test]
+    fn it_ends_with_what_it_found() {
+        let files = Files::new("compare");
+        let [base, slow, other] = [1, 2, 3].map(|seed| files.run(seed, |_| ()));
+        let (base, other) = (base.to_str().unwrap(), other.to_str().unwrap());
+        let slow = slow.to_str().unwrap();
+        let end = |arguments: &[&str]| execute(&parse(arguments).unwrap());
+        assert_eq!(end(&[base, slow]).unwrap(), Exit::Held);
+        // Every change is beyond a limit of less than no change, but not every one is beyond noise.
+        assert_eq!(end(&[base, other, "--fail-on", "lost:count>-1"]).unwrap(), Exit::Held);
+        let broken = files.run(4, |report| report["metrics"]["counts"]["lost"] = 3.into());
+        let broken = broken.to_str().unwrap();
+        assert_eq!(end(&[base, broken, "--fail-on", "lost:count>0"]).unwrap(), Exit::Crossed);
+        let violated = files.run(5, |report| report["verdict"] = "violated".into());
+        let violated = violated.to_str().unwrap();
+        assert_eq!(end(&[base, violated, "--fail-on", "lost:count>-1"]).unwrap(), Exit::Violated);
+        assert!(matches!(end(&[base, base, "--base", base]), Err(Failure::Unreadable(_))));
+        assert!(matches!(end(&[base, "/no/such/file"]), Err(Failure::Impossible(_))));
+        let larger = files.run(6, |report| report["clients"] = 9.into());
+        assert!(matches!(end(&[base, larger.to_str().unwrap()]), Err(Failure::Unreadable(_))));
     }
 
     #[test]

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use carillon_simulator::Script;
 use carillon_simulator::explain::Explanation;
+use carillon_simulator::report::ScriptSummary;
 use carillon_simulator::units::parse_seed;
 use clap::Args;
 
 use super::choice::Choice;
 use super::exit::{self, Exit};
+use super::output::JsonOutput;
 use super::{Failure, replay, shrink, terminal};
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -29,12 +31,17 @@ pub(crate) struct Options {
     /// Draw it into this file instead: .svg, or .html with the script
     #[arg(long, short, value_name = "FILE", value_parser = parse_picture)]
     output: Option<PathBuf>,
+
+    /// Write the outcome to this file as JSON; - prints it in the place of the text
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 /// Plays, and tells.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
+    let json = JsonOutput::open(options.json.as_deref())?;
     let Some((script, repeat)) = options.script()? else {
-        return nothing();
+        return nothing(json, options.repeat()?);
     };
     // The first run tells whether the server takes the scenario's limits.
     let mut first = Some(replay::play(&script, Default::default())?);
@@ -43,25 +50,35 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
         None => script.play(trace).expect("what ran once runs again"),
     });
     let Some(explanation) = explanation else {
-        return nothing();
+        return nothing(json, repeat);
     };
-    match &options.output {
-        None => terminal::print(&format!("{explanation}\nTo see it again:  {repeat}\n"))?,
-        Some(path) => write(path, &explanation)?,
+    if let Some(path) = &options.output {
+        write(path, &explanation)?;
     }
+    if json.leaves_stdout() {
+        terminal::print(&match &options.output {
+            None => format!("{explanation}\nTo see it again:  {repeat}\n"),
+            Some(path) => format!("the picture is in {}\n", path.display()),
+        })?;
+    }
+    let story = Some(explanation.to_string());
+    let summary = ScriptSummary::broken("explain", &script, explanation.violation(), story, repeat);
+    json.write(&summary.map_err(|error| Failure::Impossible(error.to_string()))?)?;
     Ok(Exit::Violated)
 }
 
-fn nothing() -> Result<Exit, Failure> {
-    terminal::print("nothing to explain: no guarantee was violated\n")?;
+fn nothing(json: JsonOutput, repeat: String) -> Result<Exit, Failure> {
+    if json.leaves_stdout() {
+        terminal::print("nothing to explain: no guarantee was violated\n")?;
+    }
+    json.write(&ScriptSummary::held("explain", repeat))?;
     Ok(Exit::Held)
 }
 
 fn write(path: &Path, explanation: &Explanation) -> Result<(), Failure> {
     let picture = if is_html(path) { explanation.html() } else { explanation.svg() };
     fs::write(path, picture)
-        .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
-    terminal::print(&format!("the picture is in {}\n", path.display()))
+        .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))
 }
 
 impl Options {
@@ -73,10 +90,15 @@ impl Options {
         let seed = self.seed.unwrap_or_default();
         let scenario = shrink::scenario(&self.choice, seed)?;
         let shrunk = shrink::shrink_seed(&self.choice, &scenario, seed)?;
-        // What is told is the small script, which that command writes.
-        let repeat =
-            shrink::run(&self.choice, &scenario, seed).repeat_line().replacen("sim run", "sim shrink", 1);
+        let repeat = self.repeat()?;
         Ok(shrunk.map(|shrunk| (shrunk.script, repeat)))
+    }
+
+    /// The line that makes the run small again: what is told is the small script, which that command writes.
+    fn repeat(&self) -> Result<String, Failure> {
+        let seed = self.seed.unwrap_or_default();
+        let scenario = shrink::scenario(&self.choice, seed)?;
+        Ok(shrink::run(&self.choice, &scenario, seed).repeat_line().replacen("sim run", "sim shrink", 1))
     }
 }
 

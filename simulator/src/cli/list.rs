@@ -1,13 +1,30 @@
 //! `carillon-sim list`: what can be run.
 
-use carillon_simulator::Scenario;
+use std::path::PathBuf;
 
-use super::exit::Exit;
+use carillon_simulator::report::{ScenarioEntry, ScenarioList};
+use clap::Args;
+
+use super::exit::{self, Exit};
+use super::output::JsonOutput;
 use super::{Failure, terminal};
 
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(after_help = exit::help(""))]
+pub(crate) struct Options {
+    /// Write the list to this file as JSON; - prints it in the place of the text
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
 /// Prints name and subject of each built-in scenario.
-pub(crate) fn execute() -> Result<Exit, Failure> {
-    let lines = Scenario::BUILT_IN.map(|(name, subject)| format!("{name:<10}{subject}\n"));
-    terminal::print(&lines.concat())?;
+pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
+    let json = JsonOutput::open(options.json.as_deref())?;
+    let list = ScenarioList::built_in();
+    if json.leaves_stdout() {
+        let line = |entry: &ScenarioEntry| format!("{:<10}{}\n", entry.name, entry.subject);
+        terminal::print(&list.scenarios.iter().map(line).collect::<String>())?;
+    }
+    json.write(&list)?;
     Ok(Exit::Held)
 }

@@ -43,3 +43,53 @@ pub(super) fn exit_of(summary: &Summary) -> Exit {
     let interrupted = if summary.interrupted { Exit::Interrupted } else { Exit::Held };
     Exit::of(summary.verdict).max(crossed).max(interrupted)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cli::files::Files;
+    use crate::cli::{Cli, Command};
+
+    fn merge(arguments: &[&std::path::Path]) -> Result<Exit, Failure> {
+        let words = arguments.iter().map(|path| path.to_str().unwrap());
+        match Cli::try_parse_from(["carillon-sim", "merge"].into_iter().chain(words)).unwrap().command {
+            Command::Merge(options) => execute(&options),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The report of part `number` of a soak with the same seed.
+    fn part(files: &Files, number: u32, change: impl Fn(&mut Value)) -> PathBuf {
+        files.run(u64::from(number), |report| {
+            report["command"] = "soak".into();
+            report["seed"] = 1.into();
+            report["shard"] = json!({ "numbers": [number], "of": 5 });
+            change(report);
+        })
+    }
+
+    #[test]
+    fn it_ends_with_the_verdict_on_all_parts() {
+        let files = Files::new("merge");
+        let one = part(&files, 1, |_| ());
+        let two = part(&files, 2, |_| ());
+        let output = files.path("all.json");
+        let option = std::path::Path::new("--output");
+        assert_eq!(merge(&[&one, &two, option, &output]).unwrap(), Exit::Held);
+        let all: Value = serde_json::from_str(&fs::read_to_string(&output).unwrap()).unwrap();
+        assert_eq!(all["shard"], json!({ "numbers": [1, 2], "of": 5 }));
+        let stopped = part(&files, 3, |report| report["interrupted"] = true.into());
+        assert_eq!(merge(&[&one, &stopped]).unwrap(), Exit::Interrupted);
+        let bound = json!([{ "threshold": "lost:count>0", "observed": 1.0, "unit": "", "held": true }]);
+        let crossed = part(&files, 4, |report| report["thresholds"] = bound.clone());
+        assert_eq!(merge(&[&one, &stopped, &crossed]).unwrap(), Exit::Crossed);
+        let violated = part(&files, 5, |report| report["verdict"] = "violated".into());
+        assert_eq!(merge(&[&one, &stopped, &crossed, &violated]).unwrap(), Exit::Violated);
+        assert!(matches!(merge(&[&one, &one]), Err(Failure::Unreadable(_))));
+    }
+}

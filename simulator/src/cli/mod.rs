@@ -6,6 +6,8 @@ mod conform;
 mod connect;
 mod exit;
 mod explain;
+#[cfg(test)]
+mod files;
 mod list;
 mod merge;
 mod output;
@@ -49,7 +51,7 @@ enum Command {
     /// Tell the story of a violation: what the client and the server did, and what was due
     Explain(explain::Options),
     /// List the built-in scenarios
-    List,
+    List(list::Options),
     /// Add up the reports of the parts of a load that several machines made
     Merge(merge::Options),
     /// Make a page of a report, for people
@@ -84,7 +86,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Conform(options) => ("conform", conform::execute(&options)),
         Command::Connect(options) => ("connect", connect::execute(&options)),
         Command::Explain(options) => ("explain", explain::execute(&options)),
-        Command::List => ("list", list::execute()),
+        Command::List(options) => ("list", list::execute(&options)),
         Command::Merge(options) => ("merge", merge::execute(&options)),
         Command::Report(options) => ("report", report::execute(&options)),
         Command::Replay(options) => ("replay", replay::execute(&options)),

@@ -38,15 +38,12 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     trace.map_or(Ok(()), TraceFile::finish)?;
     let run = Run { arm: script.arm, scenario: &script.scenario, seed: script.seed, wall };
     let repeat = format!("cargo sim replay {}", options.file.display());
-    let is_text_wanted = json.leaves_stdout();
-    json.write(&Summary {
-        command: "replay".into(),
-        repeat: repeat.clone(),
-        ..Summary::new(&run, &outcome)
-    })?;
-    if is_text_wanted {
-        terminal::print(&report(&script, &run, &outcome, &repeat)?)?;
+    let story = story::of_first(&run, &outcome, |how| play(&script, how.trace))?;
+    if json.leaves_stdout() {
+        terminal::print(&report(&script, &run, &outcome, &repeat, story.as_deref()))?;
     }
+    let summary = Summary::new(&run, &outcome).with_story(story);
+    json.write(&Summary { command: "replay".into(), repeat, ..summary })?;
     Ok(Exit::of(Verdict::of_run(&outcome)))
 }
 
@@ -70,11 +67,11 @@ fn clocked(play: impl FnOnce() -> Result<Outcome, Failure>) -> Result<(Outcome, 
     Ok((outcome, start.elapsed()))
 }
 
-fn report(script: &Script, run: &Run<'_>, outcome: &Outcome, repeat: &str) -> Result<String, Failure> {
+fn report(script: &Script, run: &Run<'_>, outcome: &Outcome, repeat: &str, story: Option<&str>) -> String {
     let report = TextReport { run: *run, outcome, palette: terminal::palette() };
     // A script has a line of its own.
     let report = report.to_string().replace(&run.repeat_line(), repeat);
-    let story = story::tell_with(run, outcome, |how| play(script, how.trace))?;
+    let story = story::what_broke(outcome, story);
     let promised = match script.breaks {
         Some((guarantee, fault)) if script.violation_in(outcome).is_none() => {
             format!("By its head {guarantee} breaks ({}); it did not.\n", fault.name())
@@ -82,5 +79,5 @@ fn report(script: &Script, run: &Run<'_>, outcome: &Outcome, repeat: &str) -> Re
         _ if story.is_empty() => String::new(),
         _ => format!("To see why:  {}\n", repeat.replacen("replay", "explain", 1)),
     };
-    Ok(format!("{report}{story}{promised}"))
+    format!("{report}{story}{promised}")
 }

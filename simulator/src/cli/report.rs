@@ -66,3 +66,46 @@ fn parse_output(text: &str) -> Result<Output, String> {
         _ => Err(FORMATS.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::files::Files;
+    use crate::cli::{Cli, Command};
+
+    fn report(file: &Path, output: &Path) -> Result<Result<Exit, Failure>, clap::Error> {
+        let (file, output) = (file.to_str().unwrap(), output.to_str().unwrap());
+        Cli::try_parse_from(["carillon-sim", "report", file, "-o", output]).map(|cli| match cli.command {
+            Command::Report(options) => execute(&options),
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn the_name_says_what_is_written() {
+        let files = Files::new("report");
+        let run = files.run(1, |_| ());
+        for (name, start) in [("a.html", "<!doctype html>"), ("a.md", "### run of day: ")] {
+            let output = files.path(name);
+            assert_eq!(report(&run, &output).unwrap().unwrap(), Exit::Held);
+            assert!(fs::read_to_string(&output).unwrap().starts_with(start));
+        }
+        for name in ["a.pdf", "html", "a.HTML"] {
+            let error = report(&run, &files.path(name)).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains("ends in .html (a page) or .md"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_report_is_refused() {
+        let files = Files::new("no-report");
+        let (page, wrong) = (files.path("a.html"), files.path("wrong.json"));
+        fs::write(&wrong, "{}").unwrap();
+        assert!(matches!(report(&wrong, &page), Ok(Err(Failure::Unreadable(_)))));
+        assert!(matches!(report(&files.path("absent.json"), &page), Ok(Err(Failure::Impossible(_)))));
+        assert!(!page.exists());
+    }
+}

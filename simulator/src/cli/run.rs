@@ -77,13 +77,16 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let how = How { trace: trace.as_ref().map(TraceFile::trace).unwrap_or_default(), ..How::default() };
     let outcome = clocked(&mut run, how)?;
     trace.map_or(Ok(()), TraceFile::finish)?;
-    let is_text_wanted = json.leaves_stdout();
-    json.write(&Summary::new(&run, &outcome))?;
-    if is_text_wanted {
+    if json.leaves_stdout() {
         let report = TextReport { run, outcome: &outcome, palette: terminal::palette() };
         terminal::print(&report.to_string())?;
-        terminal::print(&story::tell(&run, &outcome)?)?;
     }
+    let again = |how| simulate(&run, how, "once more, for the story".to_owned());
+    let story = story::of_first(&run, &outcome, again)?;
+    if json.leaves_stdout() {
+        terminal::print(&story::tell(&run, &outcome, story.as_deref()))?;
+    }
+    json.write(&Summary::new(&run, &outcome).with_story(story))?;
     Ok(Exit::of(Verdict::of_run(&outcome)))
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use carillon_simulator::explain::promise;
-use carillon_simulator::report::Run;
+use carillon_simulator::report::{Run, ScriptSummary};
 use carillon_simulator::run::How;
 use carillon_simulator::shrink::{Shrunk, shrink};
 use carillon_simulator::units::{format_span, parse_seed};
@@ -15,6 +15,7 @@ use indicatif::ProgressBar;
 
 use super::choice::Choice;
 use super::exit::{self, Exit};
+use super::output::JsonOutput;
 use super::progress::simulate;
 use super::run::DEFAULTS;
 use super::{Failure, terminal};
@@ -37,25 +38,38 @@ pub(crate) struct Options {
     /// Write the script to this file instead of printing it
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Write the outcome to this file as JSON; - prints it in the place of the text
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 /// Runs, shrinks, and writes the script.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let scenario = scenario(&options.choice, options.seed)?;
+    let json = JsonOutput::open(options.json.as_deref())?;
+    let repeat = run(&options.choice, &scenario, options.seed).repeat_line();
     let Some(shrunk) = shrink_seed(&options.choice, &scenario, options.seed)? else {
-        terminal::print("nothing to shrink: no guarantee was violated\n")?;
+        if json.leaves_stdout() {
+            terminal::print("nothing to shrink: no guarantee was violated\n")?;
+        }
+        json.write(&ScriptSummary::held("shrink", repeat))?;
         return Ok(Exit::Held);
     };
-    let repeat = run(&options.choice, &scenario, options.seed).repeat_line();
-    match &options.output {
-        None => terminal::print(&text(&shrunk, &repeat, Path::new("FILE"))?)?,
+    let told = match &options.output {
+        None => text(&shrunk, &repeat, Path::new("FILE"))?,
         Some(path) => {
             let text = text(&shrunk, &repeat, path)?;
             fs::write(path, text)
                 .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
-            terminal::print(&summary(&shrunk, &scenario, path))?;
+            summary(&shrunk, &scenario, path)
         }
+    };
+    if json.leaves_stdout() {
+        terminal::print(&told)?;
     }
+    let summary = ScriptSummary::broken("shrink", &shrunk.script, &shrunk.violation, None, repeat);
+    json.write(&summary.map_err(|error| Failure::Impossible(error.to_string()))?)?;
     Ok(Exit::Violated)
 }
 

@@ -4,36 +4,36 @@ use carillon_simulator::report::{Run, Story, ViolationReport};
 use carillon_simulator::run::How;
 use carillon_simulator::{Outcome, Violation};
 
-use super::progress::simulate;
 use super::{Failure, terminal};
 
 /// What broke, the story of the first client to whom it happened, and what to do next; empty if all held.
-pub(crate) fn tell(run: &Run<'_>, outcome: &Outcome) -> Result<String, Failure> {
-    let again = |how| simulate(run, how, "once more, for the story".to_owned());
-    let story = tell_with(run, outcome, again)?;
-    if story.is_empty() {
-        return Ok(story);
+pub(crate) fn tell(run: &Run<'_>, outcome: &Outcome, story: Option<&str>) -> String {
+    let broken = what_broke(outcome, story);
+    if broken.is_empty() {
+        return broken;
     }
     let repeat = run.repeat_line();
     let [shrink, explain] =
         ["shrink", "explain"].map(|name| repeat.replacen("sim run", &format!("sim {name}"), 1));
-    Ok(format!(
-        "{story}To see it again:   {repeat}\nTo make it small:  {shrink}\nTo see why:        {explain}\n"
-    ))
+    format!(
+        "{broken}To see it again:   {repeat}\nTo make it small:  {shrink}\nTo see why:        {explain}\n"
+    )
 }
 
-/// The same, but for what to do next; `again` runs what was run once more.
-pub(crate) fn tell_with(
+/// The same, but for what to do next.
+pub(crate) fn what_broke(outcome: &Outcome, story: Option<&str>) -> String {
+    let Some(story) = story else { return String::new() };
+    let violations = ViolationReport { outcome, palette: terminal::palette() };
+    format!("\n{violations}\n{story}\n")
+}
+
+/// The story of the first violation; `None` if all held. `again` runs what was run once more.
+pub(crate) fn of_first(
     run: &Run<'_>,
     outcome: &Outcome,
     again: impl FnOnce(How) -> Result<Outcome, Failure>,
-) -> Result<String, Failure> {
-    let Some(first) = outcome.score.violations.first() else {
-        return Ok(String::new());
-    };
-    let violations = ViolationReport { outcome, palette: terminal::palette() };
-    let story = story_of(run, first, again)?;
-    Ok(format!("\n{violations}\n{story}\n"))
+) -> Result<Option<String>, Failure> {
+    outcome.score.violations.first().map(|first| story_of(run, first, again)).transpose()
 }
 
 fn story_of(

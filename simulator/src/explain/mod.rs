@@ -65,6 +65,11 @@ impl Explanation {
         })
     }
 
+    /// What broke.
+    pub fn violation(&self) -> &Violation {
+        &self.violation
+    }
+
     /// What broke, as a title.
     fn title(&self) -> String {
         let Violation { guarantee, fault, .. } = &self.violation;

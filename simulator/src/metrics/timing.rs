@@ -1,5 +1,6 @@
 //! How long something took, every time that it was done.
 
+use std::fmt;
 use std::time::Duration;
 
 use data_encoding::BASE64;
@@ -16,7 +17,7 @@ const DIGITS: u8 = 3;
 /// A histogram of times in microseconds, from 1 µs to an hour, to a thousandth of each.
 ///
 /// All of them have the same buckets, so that the sum of two is what one would have been that had recorded both.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "TimingEntry", try_from = "TimingEntry")]
 pub struct Timing(Histogram<u64>);
 
@@ -69,6 +70,14 @@ impl Timing {
     /// A figure in microseconds as milliseconds, if there is anything to take it of.
     fn known(&self, figure: impl FnOnce(&Histogram<u64>) -> f64) -> Option<f64> {
         (!self.0.is_empty()).then(|| figure(&self.0) / 1000.0)
+    }
+}
+
+/// A few figures in the place of thousands of buckets.
+impl fmt::Debug for Timing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (p50, p99) = (self.quantile(0.5), self.quantile(0.99));
+        write!(f, "Timing({} times, p50 {p50:?} ms, p99 {p99:?} ms)", self.count())
     }
 }
 

@@ -98,7 +98,8 @@ fn round_step(least: f64) -> f64 {
 fn unit_label(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Millis => millis_label(value),
-        Unit::Number | Unit::PerSecond => short(value),
+        Unit::Number => short(value),
+        Unit::PerSecond => format!("{}/s", short(value)),
         Unit::Percent => format!("{} %", short(value)),
         _ if value == 0.0 => "0".to_owned(),
         _ => unit.format(value).replace(".0 ", " "),

@@ -5,14 +5,17 @@ use std::fmt::Write;
 use super::axis::Axis;
 use crate::explain::escaped;
 
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 540.0;
 const HEIGHT: f64 = 230.0;
 
 /// Where the plot begins and ends.
-const LEFT: f64 = 66.0;
-const RIGHT: f64 = 706.0;
+const LEFT: f64 = 58.0;
+const RIGHT: f64 = 512.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 198.0;
+
+/// The room that the label of a rule takes.
+const LABEL: f64 = 90.0;
 
 /// Points of a line, at most: two for each step of one and a half.
 const COLUMNS: usize = 400;
@@ -115,12 +118,13 @@ impl Chart<'_> {
         add(svg, &format!("<path class=\"range\" d=\"M{x:.1} {bottom:.1}V{top:.1}\"/>\n"));
     }
 
-    /// Labels of rules stand on two levels by turns, on the side where there is room.
+    /// The first rule has its label on the left, others on the right while there is room; levels alternate.
     fn rule(&self, at: f64, label: &str, index: u32, svg: &mut String) {
         let x = self.across(at);
-        let y = TOP - 10.0 + 14.0 * f64::from(index % 2);
-        let (class, text_x) =
-            if x > (LEFT + RIGHT) / 2.0 { ("rule-label end", x - 5.0) } else { ("rule-label", x + 5.0) };
+        let y = TOP - 10.0 + 15.0 * f64::from(index % 2);
+        let room = RIGHT - x - LABEL;
+        let is_left = (index == 0 && x > LEFT + LABEL) || room < 0.0;
+        let (class, text_x) = if is_left { ("rule-label end", x - 5.0) } else { ("rule-label", x + 5.0) };
         add(
             svg,
             &format!(
@@ -183,7 +187,7 @@ mod tests {
             vec![Mark::Line("one", vec![(0.0, 1.0), (10.0, 4.0)]), Mark::Rule(5.0, "a < b".to_owned())];
         let svg = Chart { name: "Deliveries", sentence: "They rise & rise.", x, y, marks }.draw();
         assert!(svg.contains("role=\"img\" aria-label=\"Deliveries. They rise &amp; rise.\""), "{svg}");
-        assert!(svg.contains("<path class=\"line one\" d=\"M66.0"), "{svg}");
+        assert!(svg.contains("<path class=\"line one\" d=\"M58.0"), "{svg}");
         assert!(svg.contains(">a &lt; b</text>"), "{svg}");
     }
 }

@@ -1,10 +1,13 @@
 //! What a run looked like over time, and how its latencies are spread: each figure with a sentence and a chart, or with
 //! the reason why there is none.
 
+use std::time::Duration;
+
 use super::axis::Axis;
 use super::chart::{Chart, Mark};
 use crate::metrics::{Aggregate, Metric, Metrics, PushEntry, Sample, Timing, Unit};
 use crate::report::words::grouped;
+use crate::units::format_span;
 
 /// Columns of a histogram.
 const COLUMNS: u32 = 60;
@@ -37,11 +40,16 @@ impl Figure {
         Self { legend: legend.to_vec(), ..self }
     }
 
-    /// All figures, in the order of the page.
-    pub(super) fn all(metrics: &Metrics) -> Vec<Self> {
+    /// Whether there is something to see.
+    pub(super) fn is_drawn(&self) -> bool {
+        !self.svg.is_empty()
+    }
+
+    /// All figures, in the order of the page; a push is due every `period` seconds.
+    pub(super) fn all(metrics: &Metrics, period: f64) -> Vec<Self> {
         vec![
             histogram("Push latency", &metrics.push_latency),
-            deliveries(metrics),
+            deliveries(metrics, period),
             connections(metrics),
             pushes(metrics.pushes.entries()),
             memory(metrics),
@@ -63,7 +71,7 @@ fn histogram(name: &'static str, timing: &Timing) -> Figure {
         let place = bars.partition_point(|(_, to, _)| *to < millis).min(bars.len() - 1);
         bars[place].2 += 100.0 * step.count_at_value() as f64 / timing.count() as f64;
     }
-    let y = Axis::from_zero(bars.iter().map(|bar| bar.2).fold(0.0, f64::max), Unit::Percent);
+    let y = Axis::from_zero(top(&bars), Unit::Percent);
     let millis = |value| Unit::Millis.format(value);
     let sentence = format!(
         "From the due instant until a client had the push, {} times: half within {}, 99 of 100 within {}, the slowest {}.",
@@ -80,25 +88,40 @@ fn histogram(name: &'static str, timing: &Timing) -> Figure {
 /// Why there are no figures over time.
 const NO_TIMELINE: &str = "No samples were taken over time; only a soak takes them.";
 
-fn deliveries(metrics: &Metrics) -> Figure {
+/// A push comes in a burst, so samples one by one would make a comb, and other averages a pattern that is not there: what
+/// is drawn are averages over whole periods, which begin and end between two pushes.
+fn deliveries(metrics: &Metrics, period: f64) -> Figure {
     let name = "Deliveries";
     let samples = metrics.timeline.samples();
-    let rate = |pair: &[Sample]| {
-        let count = pair[1].deliveries.saturating_sub(pair[0].deliveries) as f64;
-        (pair[1].seconds(), count / (pair[1].seconds() - pair[0].seconds()))
-    };
-    let rates: Vec<_> = samples.windows(2).map(rate).collect();
-    let (Some(last), Some(most)) = (rates.last(), most(&rates)) else {
+    let Some(end) = samples.last().map(Sample::seconds).filter(|end| *end > 0.0 && period > 0.0) else {
         return Figure::absent(name, NO_TIMELINE);
     };
+    let width = (end / period / f64::from(COLUMNS)).ceil() * period;
+    let first_due = metrics.pushes.entries().first().map_or(0.0, |push| push.due_micros as f64 / 1e6);
+    // Half a period before the first push, or before that by whole periods.
+    let phase = (first_due + period / 2.0) % period;
+    let start = if phase > first_due { phase - period } else { phase };
+    let until = |at: f64| {
+        let known = samples.partition_point(|sample| sample.seconds() <= at);
+        known.checked_sub(1).map_or(0, |index| samples[index].deliveries)
+    };
+    let rate = |index: u32| {
+        let from = start + width * f64::from(index);
+        let count = until(from + width).saturating_sub(until(from));
+        (from.max(0.0), (from + width).min(end), count as f64 / width)
+    };
+    // A column that the end has cut off has not had all its pushes.
+    let whole = (((end + period / 2.0 - start) / width) as u32).max(1);
+    let rates: Vec<_> = (0..whole).map(rate).collect();
+    let all = metrics.counts.deliveries;
     let sentence = format!(
-        "Pushes that reached a client: {} in all, {} a second at most.",
-        grouped(metrics.counts.deliveries),
-        grouped(most.round() as u64)
+        "Pushes that reached a client: {} in all, {:.0} a second; a column is the average over {}.",
+        grouped(all),
+        all as f64 / metrics.seconds.max(1.0),
+        format_span(Duration::from_secs_f64(width)),
     );
-    let (x, y) = (Axis::seconds(last.0), Axis::from_zero(most, Unit::Number));
-    Figure::new(name, sentence, x, y, vec![Mark::Line("one", rates)])
-        .with_legend(&[("one", "deliveries a second")])
+    let (x, y) = (Axis::seconds(end), Axis::from_zero(top(&rates), Unit::PerSecond));
+    Figure::new(name, sentence, x, y, vec![Mark::Bars(rates)])
 }
 
 fn connections(metrics: &Metrics) -> Figure {
@@ -136,7 +159,6 @@ fn pushes(entries: &[PushEntry]) -> Figure {
         (group[0].due_micros as f64 / 1e6, millis(first), millis(last))
     };
     let strokes: Vec<_> = entries.chunks(entries.len().div_ceil(STROKES)).map(stroke).collect();
-    let most = strokes.iter().map(|(_, _, last)| *last).fold(0.0, f64::max);
     let widest = entries.iter().map(PushEntry::spread).max().unwrap_or_default();
     let sentence = format!(
         "Of {} pushes: a stroke goes from the first client that had it to the last, in time since it was due. The widest spread \
@@ -144,7 +166,7 @@ fn pushes(entries: &[PushEntry]) -> Figure {
         grouped(entries.len() as u64),
         Unit::Millis.format(widest.as_secs_f64() * 1000.0),
     );
-    let (x, y) = (Axis::seconds(last.due_micros as f64 / 1e6), Axis::from_zero(most, Unit::Millis));
+    let (x, y) = (Axis::seconds(last.due_micros as f64 / 1e6), Axis::from_zero(top(&strokes), Unit::Millis));
     Figure::new(name, sentence, x, y, vec![Mark::Ranges(strokes)])
 }
 
@@ -195,4 +217,44 @@ fn processor(metrics: &Metrics) -> Figure {
 
 fn most(points: &[(f64, f64)]) -> Option<f64> {
     points.iter().map(|point| point.1).reduce(f64::max)
+}
+
+/// The largest of the third numbers.
+fn top(marks: &[(f64, f64, f64)]) -> f64 {
+    marks.iter().map(|mark| mark.2).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A minute with a push of 100 deliveries each 5 s, the first one `first` seconds after the start.
+    fn metrics(first: u64) -> Metrics {
+        let mut metrics = Metrics { seconds: 60.0, ..Metrics::default() };
+        for second in 0..=60_u64 {
+            let pushes = if second < first { 0 } else { (second - first) / 5 + 1 };
+            metrics.timeline.push(Sample {
+                at_millis: second * 1000,
+                deliveries: pushes * 100,
+                ..Sample::default()
+            });
+        }
+        for cycle in 0..11 {
+            metrics.record_push(cycle, Duration::from_secs(first + 5 * cycle), Duration::from_millis(1));
+        }
+        metrics
+    }
+
+    #[test]
+    fn pushes_that_come_evenly_make_columns_of_one_height() {
+        for first in 0..5 {
+            let svg = deliveries(&metrics(first), 5.0).svg;
+            let heights: Vec<_> =
+                svg.split(" height=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            assert!(
+                heights.len() >= 11 && heights.windows(2).all(|pair| pair[0] == pair[1]),
+                "{first}: {svg}"
+            );
+        }
+    }
 }

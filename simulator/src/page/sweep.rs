@@ -12,6 +12,7 @@ use crate::report::{SweepEntry, SweepSummary, Verdict};
 #[template(path = "sweep.html")]
 pub(super) struct SweepPage {
     pub(super) title: String,
+    pub(super) subtitle: String,
     pub(super) verdict: Badge,
     pub(super) warnings: Vec<String>,
     pub(super) facts: Vec<(&'static str, String)>,
@@ -49,6 +50,7 @@ impl SweepPage {
         };
         Self {
             title: format!("sweep of {}", summary.scenario),
+            subtitle: format!("the reference server, {seeds} seeds from {}", summary.from),
             verdict: Badge { words, ..Badge::new(verdict) },
             warnings: warnings(summary),
             facts: facts(summary),

@@ -1,17 +1,24 @@
 //! What stands on the page of a run, in words: templates and Markdown only arrange it.
 
+use std::time::Duration;
+
 use askama::Template;
 
 use super::figures::Figure;
+use crate::explain::promise;
+use crate::guarantee::Guarantee;
 use crate::metrics::{Aggregate, Judgement, Metric, Metrics, Unit};
-use crate::report::words::{grouped, who};
+use crate::report::words::{counted, grouped, who};
 use crate::report::{GuaranteeEntry, Summary, Verdict, ViolationEntry};
+use crate::units::format_span;
 
 /// The page of a run.
 #[derive(Template)]
 #[template(path = "run.html")]
 pub(super) struct RunPage {
     pub(super) title: String,
+    /// What ran, in one line.
+    pub(super) subtitle: String,
     pub(super) verdict: Badge,
     /// What else must be known before anything is believed.
     pub(super) warnings: Vec<String>,
@@ -41,7 +48,8 @@ pub(super) struct GuaranteeRow {
     pub(super) verdict: Badge,
     pub(super) exercised: String,
     pub(super) violations: String,
-    pub(super) evidence: Vec<String>,
+    /// The promise and what was seen of it, where there is something to say.
+    pub(super) sentences: Vec<String>,
 }
 
 pub(super) struct ThresholdRow {
@@ -77,21 +85,28 @@ impl RunPage {
         Self {
             title: format!("{} of {}", summary.command, summary.scenario),
             verdict: Badge { words: outcome(summary), ..Badge::new(summary.verdict) },
+            subtitle: subtitle(summary),
             warnings: warnings(summary),
             facts: facts(summary),
             tiles: tiles(summary, metrics),
             guarantees: summary.guarantees.iter().map(GuaranteeRow::new).collect(),
             thresholds: summary.thresholds.iter().map(ThresholdRow::new).collect(),
             timings: timings(metrics),
-            figures: Figure::all(metrics),
+            figures: Figure::all(metrics, summary.period_seconds),
             violations: summary.violations.iter().map(ViolationRow::new).collect(),
             violations_sentence: match (all, summary.violations.len() as u64) {
                 (0, _) => "None.".to_owned(),
+                (1, 1) => String::new(),
                 (all, kept) if kept < all => format!("The first {} of {}.", grouped(kept), grouped(all)),
-                (all, _) => format!("All {}.", grouped(all)),
+                (all, _) => format!("{} in all.", grouped(all)),
             },
             repeat: summary.repeat.clone(),
         }
+    }
+
+    /// Whether there are figures that could not be drawn.
+    pub(super) fn lacks_figures(&self) -> bool {
+        !self.figures.iter().all(Figure::is_drawn)
     }
 
     /// The headings of the table of times.
@@ -128,6 +143,25 @@ fn outcome(summary: &Summary) -> String {
     sentence
 }
 
+fn subtitle(summary: &Summary) -> String {
+    let server = summary.url.as_deref().unwrap_or("the reference server");
+    let time = summary.virtual_seconds.unwrap_or(summary.wall_seconds);
+    format!(
+        "{server}, {}, {}, a push every {}",
+        counted(u64::from(summary.clients), "client"),
+        span(time),
+        span(summary.period_seconds)
+    )
+}
+
+/// Seconds as people say them.
+fn span(seconds: f64) -> String {
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(span) if seconds >= 60.0 => format_span(Duration::from_secs(span.as_secs())),
+        _ => format!("{seconds} s"),
+    }
+}
+
 fn warnings(summary: &Summary) -> Vec<String> {
     let mut warnings = Vec::new();
     let crossed = summary.thresholds.iter().filter(|judgement| !judgement.held).count();
@@ -147,15 +181,14 @@ fn warnings(summary: &Summary) -> Vec<String> {
 }
 
 fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
-    let seconds = |seconds: f64| format!("{seconds} s");
     let facts = [
         ("Server", Some(summary.url.clone().unwrap_or_else(|| "the reference server".to_owned()))),
         ("Arm", Some(summary.arm.to_string())),
         ("Clients", Some(grouped(u64::from(summary.clients)))),
         ("Plan", summary.plan.clone()),
-        ("Push every", Some(seconds(summary.period_seconds))),
-        ("Virtual time", summary.virtual_seconds.map(seconds)),
-        ("Wall time", Some(seconds(summary.wall_seconds))),
+        ("Push every", Some(span(summary.period_seconds))),
+        ("Virtual time", summary.virtual_seconds.map(span)),
+        ("Wall time", Some(span(summary.wall_seconds))),
         ("Seed", Some(summary.seed.to_string())),
         ("Digest", summary.digest.clone()),
     ];
@@ -201,7 +234,14 @@ impl GuaranteeRow {
             verdict: Badge::new(entry.verdict),
             exercised: grouped(entry.exercised),
             violations: grouped(entry.violations),
-            evidence: entry.evidence.clone(),
+            sentences: match entry.verdict {
+                Verdict::Held | Verdict::NotExercised => entry.evidence.clone(),
+                Verdict::Undecided | Verdict::Violated => {
+                    let known = Guarantee::ALL.into_iter().find(|known| known.to_string() == entry.id);
+                    let promised = known.map(|known| format!("Promised: {}", promise(known)));
+                    promised.into_iter().chain(entry.evidence.iter().cloned()).collect()
+                }
+            },
         }
     }
 }

@@ -177,6 +177,15 @@ pub struct Latency {
 }
 
 impl Summary {
+    /// The same, with the story of the first violation.
+    #[must_use]
+    pub fn with_story(mut self, story: Option<String>) -> Self {
+        if let Some(first) = self.violations.first_mut() {
+            first.story = story;
+        }
+        self
+    }
+
     /// The summary of `run`, which came to `outcome`.
     pub fn new(run: &Run<'_>, outcome: &Outcome) -> Self {
         let score = &outcome.score;
@@ -230,7 +239,7 @@ impl GuaranteeEntry {
 }
 
 impl ViolationEntry {
-    fn new(violation: &Violation) -> Self {
+    pub(super) fn new(violation: &Violation) -> Self {
         Self {
             guarantee: violation.guarantee.to_string(),
             fault: violation.fault.name().into(),

@@ -1,0 +1,111 @@
+//! The parts of a load add up to what one report would have said.
+
+use std::time::Duration;
+
+use carillon_simulator::metrics::{Metric, Threshold};
+use carillon_simulator::report::{Shard, Summary, Verdict};
+
+use crate::support::soak;
+
+fn parts() -> [(String, Summary); 3] {
+    [1, 2, 3].map(|number| (format!("part{number}.json"), soak::part(number, 1, 100)))
+}
+
+#[test]
+fn counts_and_histograms_are_sums_and_the_order_does_not_matter() {
+    let whole = Summary::merge(&parts()).unwrap();
+    let [one, two, three] = parts();
+    let other = Summary::merge(&[three, one, two]).unwrap();
+    assert_eq!(
+        Summary { repeat: String::new(), ..other },
+        Summary { repeat: String::new(), ..whole.clone() }
+    );
+    let sum = |figure: fn(&Summary) -> u64| parts().iter().map(|(_, part)| figure(part)).sum::<u64>();
+    assert_eq!(whole.deliveries, sum(|part| part.deliveries));
+    assert_eq!(whole.guarantees[0].exercised, sum(|part| part.guarantees[0].exercised));
+    assert_eq!(whole.clients, 300);
+    assert_eq!(whole.shard, Some(Shard { numbers: vec![1, 2, 3], of: 3 }));
+    let latency = |part: &Summary| part.metrics.as_ref().unwrap().push_latency.count();
+    assert_eq!(latency(&whole), sum(|part| part.metrics.as_ref().unwrap().push_latency.count()));
+}
+
+#[test]
+fn a_merge_of_merges_is_the_merge_of_all() {
+    let [one, two, three] = parts();
+    let some = Summary::merge(&[one.clone(), two.clone()]).unwrap();
+    assert_eq!(some.shard, Some(Shard { numbers: vec![1, 2], of: 3 }));
+    let all = Summary::merge(&[("some.json".to_owned(), some), three.clone()]).unwrap();
+    assert_eq!(all, Summary::merge(&[one, two, three]).unwrap());
+}
+
+#[test]
+fn spreads_go_over_all_parts_and_bounds_are_judged_anew() {
+    let [mut one, mut two, _] = parts();
+    let spread =
+        |part: &Summary| Metric::Spread.timing(part.metrics.as_ref().unwrap()).unwrap().max().unwrap();
+    // The second part has each push once more, 80 ms after it was due.
+    let metrics = two.1.metrics.as_mut().unwrap();
+    for cycle in 1..=120 {
+        metrics.record_push(cycle, Duration::from_secs(5 * cycle), Duration::from_millis(80));
+    }
+    let threshold: Threshold = "spread:max<50ms".parse().unwrap();
+    one.1.thresholds = vec![threshold.evaluate(one.1.metrics.as_ref().unwrap())];
+    assert!(one.1.thresholds[0].held && spread(&one.1) < 50.0);
+    let whole = Summary::merge(&[one, two]).unwrap();
+    assert!(spread(&whole) > 50.0);
+    assert_eq!(whole.thresholds[0].threshold, "spread:max<50ms");
+    assert_eq!((whole.thresholds[0].observed, whole.thresholds[0].held), (Some(spread(&whole)), false));
+    // What only the second part was held to is kept.
+    assert_eq!(whole.thresholds.len(), 3);
+}
+
+#[test]
+fn the_verdict_is_the_worst() {
+    let [one, mut two, three] = parts();
+    two.1.verdict = Verdict::Violated;
+    (two.1.guarantees[2].verdict, two.1.guarantees[2].violations) = (Verdict::Violated, 4);
+    two.1.guarantees[11].verdict = Verdict::Held;
+    two.1.interrupted = true;
+    let whole = Summary::merge(&[one, two, three]).unwrap();
+    let verdicts = [2, 3, 10, 11, 14].map(|index: usize| whole.guarantees[index].verdict);
+    let expected =
+        [Verdict::Violated, Verdict::Held, Verdict::Undecided, Verdict::Held, Verdict::NotExercised];
+    assert_eq!(verdicts, expected);
+    assert_eq!(
+        (whole.verdict, whole.guarantees[2].violations, whole.interrupted),
+        (Verdict::Violated, 4, true)
+    );
+}
+
+#[test]
+fn what_are_no_parts_of_one_load_is_refused_with_the_reason() {
+    let refusal = |change: fn(&mut Summary)| {
+        let [one, mut two, _] = parts();
+        change(&mut two.1);
+        Summary::merge(&[one, two]).unwrap_err()
+    };
+    for (sentence, words) in [
+        (refusal(|part| part.seed = 8), "the seed is 7 in part1.json, but 8 in part2.json"),
+        (refusal(|part| part.scenario = "day".to_owned()), "the scenario is churn in part1.json, but day"),
+        (refusal(|part| part.plan = None), "the plan is 300,30s;300,9m;0,30s in part1.json, but none"),
+        (refusal(|part| part.period_seconds = 1.0), "the period is 5 s in part1.json, but 1 s"),
+        (refusal(|part| part.arm = "core".into()), "the arm is live in part1.json, but core"),
+        (
+            refusal(|part| part.command = "run".into()),
+            "part2.json is the report of a run; only those of soaks",
+        ),
+        (refusal(|part| part.metrics = None), "only those of soaks can be merged"),
+        (refusal(|part| part.shard = None), "part2.json is a whole load"),
+        (
+            refusal(|part| part.shard.as_mut().unwrap().of = 4),
+            "part1.json is one of 3 parts, but part2.json is one of 4",
+        ),
+        (
+            refusal(|part| part.shard.as_mut().unwrap().numbers = vec![1]),
+            "part 1 of 3 is there twice; the second time in part2.json",
+        ),
+    ] {
+        assert!(sentence.contains(words), "{sentence}");
+    }
+    assert!(Summary::merge(&[]).is_err());
+}

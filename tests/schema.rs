@@ -1,0 +1,142 @@
+//! What `simulator/SCHEMA.md` says of the JSON is what the subcommands write, field by field.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use carillon_simulator::compare::CompareSummary;
+use carillon_simulator::report::{
+    Document, Palette, Run, ScenarioList, ScriptSummary, Summary, SweepReport, SweepSummary,
+};
+use carillon_simulator::run::{Arm, How, run_arm};
+use carillon_simulator::sweep::{Totals, sweep};
+use carillon_simulator::{Outcome, Scenario, Script};
+use serde_json::Value;
+
+use crate::support::soak;
+
+const DOCUMENT: &str = include_str!("../simulator/SCHEMA.md");
+
+/// Metrics of times, which the document names once.
+const TIMINGS: [&str; 5] = ["connect", "echo", "own_delay", "push_latency", "spread"];
+
+#[test]
+fn every_field_of_a_report_is_documented_and_the_other_way_round() {
+    let (scenario, outcome) = late();
+    let run = Run { arm: Arm::Core, scenario: &scenario, seed: 1, wall: Duration::from_secs(1) };
+    let broken = soak::broken("words");
+    let reports = [Summary::new(&run, &outcome), soak::part(1, 1, 100), broken];
+    let written: BTreeSet<String> = reports.iter().flat_map(|report| paths(&value(report))).collect();
+    assert_eq!(written, documented("`run`, `replay`, `soak`, `conform` and `merge`"));
+}
+
+#[test]
+fn every_field_of_a_sweep_is_documented_and_the_other_way_round() {
+    assert_eq!(paths(&value(&swept())), documented("`sweep`"));
+}
+
+#[test]
+fn every_field_of_a_comparison_is_documented_and_the_other_way_round() {
+    let [base, new] = [1, 2].map(|seed| [(format!("{seed}.json"), soak::whole(seed, 100))]);
+    let summary = CompareSummary::new(&base, &new, &[]).unwrap();
+    assert_eq!(paths(&value(&summary)), documented("`compare`"));
+}
+
+#[test]
+fn every_field_of_a_script_is_documented_and_the_other_way_round() {
+    let (scenario, _) = late();
+    let how = How { records: true, ..How::default() };
+    let outcome = run_arm(Arm::Core, &scenario, 1, how, |_| ()).unwrap();
+    let script = Script::recorded(&scenario, 1, Arm::Core, &outcome).unwrap();
+    let (first, repeat) = (&outcome.score.violations[0], "cargo sim replay late.script");
+    let summary = ScriptSummary::broken("explain", &script, first, Some("it was late".into()), repeat.into());
+    assert_eq!(paths(&value(&summary.unwrap())), documented("`shrink` and `explain`"));
+    let held = ScriptSummary::held("shrink", repeat.into());
+    assert_eq!(value(&held)["violation"], Value::Null);
+}
+
+#[test]
+fn every_field_of_the_list_is_documented_and_the_other_way_round() {
+    assert_eq!(paths(&value(&ScenarioList::built_in())), documented("`list`"));
+}
+
+#[test]
+fn what_is_written_reads_back() {
+    let (scenario, outcome) = late();
+    let run = Run { arm: Arm::Core, scenario: &scenario, seed: 1, wall: Duration::from_secs(1) };
+    for summary in [Summary::new(&run, &outcome), soak::part(2, 1, 100), soak::broken("words")] {
+        let read = Document::parse(&serde_json::to_string_pretty(&summary).unwrap()).unwrap();
+        assert_eq!(read, Document::Run(Box::new(summary)));
+    }
+    let summary = swept();
+    let read = Document::parse(&serde_json::to_string(&summary).unwrap()).unwrap();
+    assert_eq!(read, Document::Sweep(Box::new(summary)));
+}
+
+/// A run in which every push is late.
+fn late() -> (Scenario, Outcome) {
+    let mut scenario = swarm(1);
+    scenario.bounds.push = Duration::ZERO;
+    let outcome = run_arm(Arm::Core, &scenario, 1, How::default(), |_| ()).expect("limits that hold");
+    assert!(outcome.score.violation_count() > 0);
+    (scenario, outcome)
+}
+
+fn swept() -> SweepSummary {
+    let mut totals = Totals::default();
+    let one = std::num::NonZeroUsize::MIN;
+    let run = |seed| {
+        let mut scenario = swarm(seed);
+        scenario.bounds.push = Duration::ZERO;
+        run_arm(Arm::Core, &scenario, seed, How::default(), |_| ()).map_err(|error| error.to_string())
+    };
+    sweep(1..3, one, run, |seed, result| {
+        totals.add(seed, result);
+        ControlFlow::Continue(())
+    });
+    let scenario = swarm(1);
+    let run = Run { arm: Arm::Core, scenario: &scenario, seed: 1, wall: Duration::from_secs(1) };
+    SweepSummary::new(&SweepReport { run, jobs: 1, totals: &totals, palette: Palette::Plain })
+}
+
+fn swarm(seed: u64) -> Scenario {
+    Scenario::named("swarm", 30, Duration::from_secs(7200), Duration::from_secs(300), seed)
+        .expect("a built-in scenario")
+}
+
+fn value(summary: &impl serde::Serialize) -> Value {
+    serde_json::to_value(summary).expect("no map without names")
+}
+
+/// The fields that the table below this heading names.
+fn documented(heading: &str) -> BTreeSet<String> {
+    let (_, section) = DOCUMENT.split_once(&format!("\n## {heading}\n")).expect("a heading of the document");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    rows.map(|(path, _)| path.to_owned()).collect()
+}
+
+/// Every field of the value, by the path that leads to it.
+fn paths(value: &Value) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    collect(value, "", &mut all);
+    all
+}
+
+fn collect(value: &Value, path: &str, all: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(entries) => {
+            entries.iter().for_each(|entry| collect(entry, &format!("{path}[]"), all));
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let is_timing = path == "metrics.timings" && TIMINGS.contains(&name.as_str());
+                let name = if is_timing { "NAME" } else { name };
+                let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+                collect(field, &path, all);
+                all.insert(path);
+            }
+        }
+        _ => {}
+    }
+}
