@@ -1,7 +1,6 @@
 //! Verdicts on a server in another language, which shares no line with this workspace: lawful in manners of its own, and
 //! with single mistakes. Where its interpreter is missing, the tests say so and pass.
 
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -10,6 +9,8 @@ use carillon_simulator::Guarantee;
 use carillon_simulator::live::conform::{ConformOptions, Conformance, conform};
 use carillon_simulator::live::{Address, Dialect};
 use carillon_simulator::report::Verdict;
+
+use crate::support::free_port;
 
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/push_server.py");
 
@@ -26,8 +27,7 @@ fn is_there(program: &str) -> bool {
 }
 
 fn try_out(before: &str, arguments: &str, speed: u32, period: Duration) -> Conformance {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let port = port.expect("there is a free port").port();
+    let port = free_port();
     let options = ConformOptions {
         address: Address::parse(&format!("ws://127.0.0.1:{port}/ws")).expect("a sound URL"),
         period,

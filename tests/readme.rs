@@ -1,5 +1,7 @@
 //! The README tells the truth about the code.
 
+use carillon_simulator::live::Dialect;
+
 /// Its example is the file that the workspace builds.
 #[test]
 fn the_example_of_the_readme_is_the_one_that_is_compiled() {
@@ -10,4 +12,14 @@ fn the_example_of_the_readme_is_the_one_that_is_compiled() {
         "the README shows another example than simulator/examples/own_server.rs"
     );
     assert!(example.lines().count() <= 30, "the example is to fit on a screen");
+}
+
+/// Its dialect is one, and says what it seems to say.
+#[test]
+fn the_dialect_of_the_readme_is_read() {
+    let readme = include_str!("../README.md");
+    let block = readme.split_once("```toml\n").and_then(|(_, rest)| rest.split_once("```"));
+    let (text, _) = block.expect("the README shows a dialect");
+    let dialect = Dialect::parse(text).expect("the dialect can be read");
+    assert_ne!(dialect, Dialect::default());
 }

@@ -31,7 +31,7 @@ class Offence(Exception):
 class Client:
     def __init__(self, reader, writer):
         self.reader, self.writer = reader, writer
-        self.subscribed, self.copies = True, 1
+        self.subscribed, self.copies, self.has_closed = True, 1, False
 
     def send(self, opcode, payload, final=True):
         length = len(payload)
@@ -42,8 +42,10 @@ class Client:
             head += b"\x7e" + struct.pack(">H", length)
         else:
             head += b"\x7f" + struct.pack(">Q", length)
-        if not self.writer.is_closing():
+        # Nothing follows a Close, not even another.
+        if not self.writer.is_closing() and not self.has_closed:
             self.writer.write(head + payload)
+        self.has_closed = self.has_closed or opcode == 8
 
     async def frame(self):
         first, second = await self.reader.readexactly(2)

@@ -1,7 +1,6 @@
 //! Servers as processes of their own: this test binary, started anew to be nothing but a server.
 
 use std::env;
-use std::net::TcpListener;
 use std::sync::Arc;
 
 use chrono::Local;
@@ -9,6 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Duration;
 
+use super::free_port;
 use crate::catalogue::{CompactServer, Defect, Listing, Settings};
 
 /// What the process is told.
@@ -37,8 +37,7 @@ pub(crate) enum Who {
 
 /// A port that was free a moment ago, and the shell command that serves on it.
 pub(crate) fn command(who: Who) -> (u16, String) {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let port = port.expect("there is a free port").port();
+    let port = free_port();
     let name = match who {
         Who::Compact(None) => "none".to_owned(),
         Who::Compact(Some(defect)) => format!("{defect:?}"),

@@ -1,5 +1,8 @@
 //! What several test modules need.
 
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) mod app;
@@ -13,4 +16,17 @@ pub(crate) mod trial;
 /// Waits for what must come; the limit is there so that a test that hangs says where.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), what).await.expect("what was waited for never came")
+}
+
+/// A port of the loopback interface that was free a moment ago, for a process that is told where to listen. None is given
+/// twice: two servers that start at the same time must not meet.
+pub(crate) fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("there is a free port").port();
+        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            return port;
+        }
+    }
 }

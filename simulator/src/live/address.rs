@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use tokio::net::lookup_host;
 use tungstenite::http::Uri;
 
+/// The port of a URL without one (RFC 6455 section 3).
+const DEFAULT_PORT: u16 = 80;
+
 /// A server's address as its URL gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     url: String,
-    /// Whether the connection is encrypted.
-    pub(crate) is_secure: bool,
     /// A name or an address, IPv6 without its brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -29,21 +30,24 @@ impl Address {
     pub fn parse(url: &str) -> Result<Self, String> {
         let allowed = "write a URL such as ws://127.0.0.1:8080/ws";
         let uri: Uri = url.parse().map_err(|error| format!("it does not parse ({error}); {allowed}"))?;
-        let (is_secure, default_port) = match uri.scheme_str() {
-            Some("ws") => (false, 80),
-            Some("wss") => (true, 443),
-            _ => return Err(format!("it must begin with ws:// or wss://; {allowed}")),
-        };
+        match uri.scheme_str() {
+            Some("ws") => {}
+            Some("wss") => {
+                return Err("wss:// takes TLS, which is not spoken here; name the port behind it with ws://"
+                    .to_owned());
+            }
+            _ => return Err(format!("it must begin with ws://; {allowed}")),
+        }
         let authority = uri.authority().ok_or_else(|| format!("it names no host; {allowed}"))?;
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let has_port = authority.as_str().len() > authority.host().len();
         let port = match authority.port_u16() {
             Some(port @ 1..) => port,
-            None if !has_port => default_port,
+            None if !has_port => DEFAULT_PORT,
             _ => return Err(format!("its port is not a number from 1 to 65535; {allowed}")),
         };
         let target = uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        Ok(Self { url: url.to_owned(), is_secure, host, port, target })
+        Ok(Self { url: url.to_owned(), host, port, target })
     }
 
     /// The field of the request that names the host.
@@ -77,10 +81,10 @@ mod tests {
     fn a_url_is_taken_apart() {
         let address = Address::parse("ws://127.0.0.1:8080/ws?x=1").unwrap();
         assert_eq!((address.host.as_str(), address.port), ("127.0.0.1", 8080));
-        assert_eq!((address.target.as_str(), address.is_secure), ("/ws?x=1", false));
-        let address = Address::parse("wss://[::1]/").unwrap();
-        assert_eq!((address.host.as_str(), address.port, address.is_secure), ("::1", 443, true));
-        assert_eq!(address.host_field(), "[::1]:443");
+        assert_eq!(address.target, "/ws?x=1");
+        let address = Address::parse("ws://[::1]/").unwrap();
+        assert_eq!((address.host.as_str(), address.port), ("::1", 80));
+        assert_eq!(address.host_field(), "[::1]:80");
         assert_eq!(Address::parse("ws://h").unwrap().target, "/");
     }
 
@@ -88,6 +92,7 @@ mod tests {
     fn what_is_no_url_of_a_websocket_is_named() {
         for (url, expected) in [
             ("http://h/", "must begin with"),
+            ("wss://h/", "TLS"),
             ("127.0.0.1:8080", "must begin with"),
             ("ws://h:99999/", "port"),
             ("ws://h:0/", "port"),

@@ -1,0 +1,118 @@
+//! What the losses of a cycle mean, and what only the whole run can say.
+
+use std::time::Duration;
+
+use carillon_server::Timestamp;
+
+use super::{Audit, Judge, Lost, seconds};
+use crate::guarantee::Guarantee;
+use crate::live::rhythm::Fit;
+use crate::score::Fault;
+
+impl Judge {
+    /// Says of every cycle before `cycle` what its losses mean.
+    pub(crate) fn conclude(&mut self, cycle: u64) {
+        let later = self.audits.split_off(&cycle);
+        let audits = std::mem::replace(&mut self.audits, later);
+        for (cycle, audit) in audits {
+            self.conclude_cycle(cycle, audit);
+        }
+    }
+
+    fn conclude_cycle(&mut self, cycle: u64, mut audit: Audit) {
+        if self.tally(Guarantee::G4).violations > 0 {
+            // With several pushes a cycle nobody can tell which is missing, unless none comes at all.
+            audit.lost = audit.lost_for_long;
+            audit.kept.retain(|kept| kept.is_long);
+        }
+        if audit.lost == 0 {
+            if audit.is_burdened && audit.served > 0 {
+                self.exercise(Guarantee::G10);
+            }
+            return;
+        }
+        let at = self.rhythm.due(cycle);
+        if audit.served == 0 && !audit.is_alive {
+            let sentence = format!(
+                "the cycle due at {} was skipped by a server that answered nobody at the time",
+                seconds(at)
+            );
+            return self.doubt(Guarantee::G3, sentence);
+        }
+        self.lost += audit.lost;
+        let is_default_broken = audit.lost_untouched > 1 && audit.served_untouched == 0 && audit.served > 0;
+        for kept in &audit.kept {
+            let guarantee =
+                if is_default_broken && kept.is_untouched { Guarantee::G1 } else { Guarantee::G3 };
+            self.violate(guarantee, Fault::Lost, at, Some(kept.client), kept.describe(at));
+        }
+        let unkept = audit.lost - audit.kept.len() as u64;
+        self.checker.score.tallies[Guarantee::G3.index()].violations += unkept;
+        if !audit.is_burdened {
+            self.has_lost_unburdened = true;
+        } else if !self.has_lost_unburdened && self.tally(Guarantee::G3).exercised > 0 {
+            let lost = audit.lost;
+            let detail = format!(
+                "{lost} clients went without the push due at {} while others took nothing",
+                seconds(at)
+            );
+            self.violate(Guarantee::G10, Fault::Lost, at, None, detail);
+        }
+    }
+
+    /// What became of the pushes that were late by more than half a period (G10). On a machine on which the harness
+    /// itself had to wait for its turn nobody can tell whose fault that was.
+    pub(crate) fn conclude_late(&mut self, own_delay: Duration, now: Timestamp) {
+        let (longest, count) = self.late;
+        if count == 0 {
+            return;
+        }
+        let sentence = format!("{count} pushes came more than half a period late, up to {longest:.1?}");
+        if own_delay > self.rhythm.period() / 50 {
+            let sentence = format!(
+                "{sentence}, and the harness itself had to wait for up to {own_delay:.1?} for its turn"
+            );
+            return self.doubt(Guarantee::G10, sentence);
+        }
+        self.violate(Guarantee::G10, Fault::Late, now, None, sentence);
+    }
+
+    /// What the whole run says about the grid (G7).
+    pub(crate) fn conclude_grid(&mut self, blur: Duration, now: Timestamp) {
+        if self.tally(Guarantee::G4).violations > 0 {
+            let sentence = "clients got several pushes a cycle, so no grid can be told from them".to_owned();
+            return self.doubt(Guarantee::G7, sentence);
+        }
+        match self.rhythm.fit(blur) {
+            Fit::Short => {}
+            Fit::Torn { at } => {
+                let detail =
+                    "the push fits no grid with the others: some stand more than half a period behind"
+                        .to_owned();
+                self.violate(Guarantee::G7, Fault::Late, at, None, detail);
+            }
+            Fit::OnGrid { latest, blur } => {
+                let cycles = self.rhythm.cycles().len();
+                self.checker.score.tallies[Guarantee::G7.index()].exercised += cycles as u64;
+                self.find(
+                    Guarantee::G7,
+                    format!("{cycles} cycles, the first push of each at most {latest:.1?} behind the grid; a drift below {blur:.1?} in all could not have been seen"),
+                );
+            }
+            Fit::Moved { by, is_later } => {
+                let direction = if is_later { "later" } else { "earlier" };
+                let detail = format!(
+                    "every cycle of the second half came at least {by:.1?} {direction} on the grid than any of the first"
+                );
+                self.violate(Guarantee::G7, Fault::Late, now, None, detail);
+            }
+        }
+    }
+}
+
+impl Lost {
+    fn describe(&self, due: Timestamp) -> String {
+        let (role, due, since) = (self.role, seconds(due), seconds(self.since));
+        format!("{role}: no push of the cycle due at {due}; subscribed, and that settled, since {since}")
+    }
+}

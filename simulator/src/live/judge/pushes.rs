@@ -1,0 +1,177 @@
+//! Pushes as they arrive, and those that did not: wanted, once, and to everybody who is owed one.
+
+use std::time::Duration;
+
+use carillon_server::Timestamp;
+
+use super::{Judge, KEPT, Lost, Seat};
+use crate::guarantee::Guarantee;
+use crate::live::pulse::Arrival;
+use crate::peer::Phase;
+use crate::score::Fault;
+
+impl Judge {
+    /// A push arrived. Returns its cycle.
+    pub(crate) fn on_push(&mut self, seat: &mut Seat, arrival: Arrival, offset: u64) -> u64 {
+        self.checker.score.deliveries += 1;
+        let cycle = self.cycle_of(seat, arrival);
+        self.rhythm.take(cycle, arrival);
+        if seat.is_out {
+            return cycle;
+        }
+        self.audit_before(seat, cycle, arrival.at);
+        let (client, role) = (Some(seat.peer.client), seat.role);
+        if offset >= seat.peer.windows.quiet_from {
+            let since = arrival.at.since(seat.peer.windows.since);
+            let detail = format!(
+                "{role}: a push {since:.1?} behind the fence of an unsubscribe, and no subscribe since"
+            );
+            self.violate(Guarantee::G2, Fault::Unexpected, arrival.at, client, detail);
+        }
+        if self.is_second(seat, cycle, arrival) {
+            self.on_second(seat, cycle, arrival);
+        } else {
+            self.on_first(seat, cycle);
+        }
+        self.check_drained(seat, arrival);
+        seat.peer.windows.last_cycle = cycle as u32;
+        seat.peer.last_push_at = arrival.earliest;
+        seat.pushes += 1;
+        cycle
+    }
+
+    /// The cycle next to it; or the one before, if that is the one that this client waits for. Such a push is late by more
+    /// than half a period, unless it was the harness that was.
+    fn cycle_of(&mut self, seat: &Seat, arrival: Arrival) -> u64 {
+        let nearest = self.rhythm.nearest(arrival.at);
+        if arrival.width() > self.rhythm.period() / 4 {
+            // The harness was held up, and everything of that time is read at once: then the order must do.
+            let next = u64::from(seat.peer.windows.last_cycle) + 1;
+            return next.max(self.rhythm.nearest(arrival.earliest)).min(nearest);
+        }
+        let before = nearest.saturating_sub(1);
+        let waits =
+            !seat.is_out && u64::from(seat.peer.windows.last_cycle) < before && self.is_owed(seat, before);
+        if before == 0 || !waits || arrival.at >= self.rhythm.due(nearest) || self.rhythm.is_excused(before) {
+            return nearest;
+        }
+        let late = arrival.earliest.since(self.rhythm.due(before));
+        if late > self.rhythm.period() / 2 {
+            self.late.0 = self.late.0.max(late);
+            self.late.1 += 1;
+        }
+        before
+    }
+
+    fn is_second(&self, seat: &Seat, cycle: u64, arrival: Arrival) -> bool {
+        let gap = arrival.at.since(seat.peer.last_push_at);
+        let is_close = seat.peer.last_push_at > Timestamp::ZERO && gap < self.rhythm.period() / 2;
+        seat.pushes > 0 && (is_close || u64::from(seat.peer.windows.last_cycle) >= cycle)
+    }
+
+    fn on_second(&mut self, seat: &Seat, cycle: u64, arrival: Arrival) {
+        self.duplicates += 1;
+        let gap = arrival.at.since(seat.peer.last_push_at);
+        let was_stalled = self.rhythm.is_excused(cycle) && self.tally(Guarantee::G4).violations == 0;
+        let (guarantee, cause) = if was_stalled {
+            (Guarantee::G7, ", right after a stall: missed cycles are skipped, not made up for")
+        } else {
+            (Guarantee::G4, "")
+        };
+        let detail = format!("{}: two pushes within {gap:.1?}{cause}", seat.role);
+        self.violate(guarantee, Fault::Duplicated, arrival.at, Some(seat.peer.client), detail);
+    }
+
+    fn on_first(&mut self, seat: &Seat, cycle: u64) {
+        let is_untouched = !seat.peer.windows.has_commanded;
+        let is_owed = self.is_owed(seat, cycle);
+        let is_burdened = self.is_burdened(cycle);
+        let audit = self.audits.entry(cycle).or_default();
+        audit.is_burdened = is_burdened;
+        audit.served += 1;
+        audit.served_untouched += u64::from(is_untouched);
+        if seat.pushes > 0 {
+            self.exercise(Guarantee::G4);
+        }
+        if is_owed {
+            self.exercise(Guarantee::G3);
+            if is_untouched {
+                self.exercise(Guarantee::G1);
+            }
+        }
+    }
+
+    fn check_drained(&mut self, seat: &Seat, arrival: Arrival) {
+        let Some(drained_at) = self.drained_at else { return };
+        // Its own signal reaches a server that is busy later than it was sent; a cycle is more than that.
+        let cycle = u64::from(seat.peer.windows.last_cycle) + 1;
+        let due = self.rhythm.due(cycle);
+        if due > drained_at + self.rhythm.period() / 4 && arrival.earliest >= due {
+            let detail = format!("{}: a push of a cycle that fell due after the signal", seat.role);
+            self.violate(Guarantee::G14, Fault::Unexpected, arrival.at, Some(seat.peer.client), detail);
+        }
+    }
+
+    /// Whether this cycle's push must reach that connection: settled a third of a period before the bound of its due
+    /// instant, as the true one may lie that much earlier.
+    pub(super) fn is_owed(&self, seat: &Seat, cycle: u64) -> bool {
+        let due = self.rhythm.due(cycle).as_nanos();
+        let snapshot = due.saturating_sub(self.rhythm.period().as_nanos() as u64 / 3);
+        seat.peer.windows.must(Timestamp::from_nanos(snapshot))
+    }
+
+    pub(super) fn is_burdened(&self, cycle: u64) -> bool {
+        self.burdened_since.is_some_and(|since| self.rhythm.due(cycle) > since)
+    }
+
+    /// A push of `cycle` is there: those before it come no more.
+    fn audit_before(&mut self, seat: &mut Seat, cycle: u64, at: Timestamp) {
+        for missing in seat.audited + 1..cycle {
+            self.audit(seat, missing, at);
+        }
+        seat.audited = seat.audited.max(cycle);
+    }
+
+    /// Looks at the cycles whose push must have come by now; before a command, and at the end of a connection.
+    pub(crate) fn settle_accounts(&mut self, seat: &mut Seat, now: Timestamp, blur: Duration) {
+        let patience = self.rhythm.period() / 2 + blur;
+        let newest = self.rhythm.newest(now);
+        for cycle in seat.audited + 1..=newest {
+            if self.rhythm.due(cycle) + patience > now {
+                break;
+            }
+            self.audit(seat, cycle, now);
+            seat.audited = cycle;
+        }
+    }
+
+    /// This cycle's push has not come by now.
+    fn audit(&mut self, seat: &Seat, cycle: u64, now: Timestamp) {
+        let is_there = !seat.is_out && seat.peer.phase == Phase::Open;
+        let is_ours = is_there && u64::from(seat.peer.windows.last_cycle) < cycle;
+        let is_over =
+            self.drained_at.is_some_and(|at| self.rhythm.due(cycle) + self.rhythm.period() / 2 >= at);
+        if !is_ours || is_over || self.rhythm.is_excused(cycle) {
+            return;
+        }
+        if seat.peer.windows.must_not(self.rhythm.due(cycle)) {
+            return self.exercise(Guarantee::G2);
+        }
+        if !self.is_owed(seat, cycle) {
+            return;
+        }
+        let is_untouched = !seat.peer.windows.has_commanded;
+        let is_burdened = self.is_burdened(cycle);
+        let without = now.since(seat.peer.windows.since.max(seat.peer.last_push_at));
+        let is_long = without > self.rhythm.period() * 3 / 2;
+        let audit = self.audits.entry(cycle).or_default();
+        audit.is_burdened = is_burdened;
+        audit.lost_for_long += u64::from(is_long);
+        audit.lost += 1;
+        audit.lost_untouched += u64::from(is_untouched);
+        if audit.kept.len() < KEPT {
+            let (client, role, since) = (seat.peer.client, seat.role, seat.peer.windows.since);
+            audit.kept.push(Lost { client, role, since, is_untouched, is_long });
+        }
+    }
+}

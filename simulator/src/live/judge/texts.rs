@@ -1,0 +1,91 @@
+//! What pushes say: the pattern, and an instant that fits (G6), no earlier than the last (G5).
+
+use carillon_server::{Timestamp, WallTime};
+
+use super::{Judge, Seat};
+use crate::guarantee::Guarantee;
+use crate::live::dialect::Stated;
+use crate::score::Fault;
+
+impl Judge {
+    /// Whether this very text was found right already, for another client in the same cycle.
+    pub(crate) fn is_known_text(&mut self, seat: &mut Seat, cycle: u64, text: &[u8]) -> bool {
+        let (known, stated) = (&self.texts, self.good_text);
+        let is_known = known.0 == cycle && known.1.as_bytes() == text && stated >= seat.last_stated;
+        if is_known && stated > i64::MIN {
+            seat.last_stated = stated;
+            self.exercise(Guarantee::G6);
+            return true;
+        }
+        false
+    }
+
+    /// The instant that a push states; `arrival` and `due` on this machine's wall clock.
+    pub(crate) fn on_text(
+        &mut self,
+        seat: &mut Seat,
+        text: &str,
+        stated: Stated,
+        wall: (WallTime, WallTime),
+        cycle: u64,
+        at: Timestamp,
+    ) {
+        let client = Some(seat.peer.client);
+        let wrong = |why: &str| format!("{}: {text:?}{why}", seat.role);
+        let time = match stated {
+            Stated::Wrong => {
+                let detail = wrong(" does not follow the pattern, or is no date");
+                return self.violate(Guarantee::G6, Fault::WrongText, at, client, detail);
+            }
+            Stated::Nothing => return self.exercise(Guarantee::G6),
+            Stated::Time(time) => time,
+        };
+        self.compare_texts(cycle, text);
+        if time.and_utc().timestamp() < seat.last_stated {
+            let detail = wrong(" came behind a later one");
+            self.violate(Guarantee::G5, Fault::OutOfOrder, at, client, detail);
+        }
+        seat.last_stated = time.and_utc().timestamp();
+        let slack = self.rhythm.period() / 3;
+        match self.stamps.take(time, wall.0, wall.1, slack) {
+            Ok(()) => {
+                if self.texts.1 == text {
+                    self.good_text = seat.last_stated;
+                }
+                self.exercise(Guarantee::G6);
+            }
+            Err(why) => {
+                let detail = wrong(&format!(", {why}"));
+                self.violate(Guarantee::G6, Fault::WrongText, at, client, detail);
+            }
+        }
+    }
+
+    pub(super) fn compare_texts(&mut self, cycle: u64, text: &str) {
+        if self.texts.0 != cycle {
+            self.texts = (cycle, text.to_owned());
+            self.good_text = i64::MIN;
+        } else if self.texts.1 != text {
+            self.has_other_texts = true;
+        }
+    }
+
+    /// What the whole run says about the texts (G6).
+    pub(crate) fn conclude_texts(&mut self) {
+        if let Some(finding) = self.stamps.finding() {
+            self.find(Guarantee::G6, finding);
+        }
+        if !self.has_other_texts {
+            return;
+        }
+        if self.is_strict {
+            let detail = "clients got different texts of one cycle".to_owned();
+            self.violate(Guarantee::G6, Fault::WrongText, Timestamp::ZERO, None, detail);
+        } else {
+            self.find(
+                Guarantee::G6,
+                "texts of one cycle differ, as where they are rendered when they are sent".to_owned(),
+            );
+        }
+    }
+}
