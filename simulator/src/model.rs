@@ -78,6 +78,17 @@ impl Grid {
         self.text(cycle).digest
     }
 
+    /// Whether `text` says an instant between one second before the cycle was due and `sent_at`.
+    pub(crate) fn is_text_between(&self, cycle: u64, sent_at: Timestamp, text: &[u8]) -> bool {
+        let due = self.due(cycle);
+        let instants = (0..=sent_at.since(due).as_secs()).map(|seconds| due + Duration::from_secs(seconds));
+        let earlier = Timestamp::from_nanos(due.as_nanos().saturating_sub(1_000_000_000));
+        std::iter::once(earlier)
+            .chain(instants)
+            .chain([sent_at])
+            .any(|at| self.push_text(at).as_bytes() == text)
+    }
+
     fn text(&mut self, cycle: u64) -> &Text {
         let place = match self.texts.iter().position(|text| text.cycle == cycle) {
             Some(place) => place,
@@ -92,14 +103,17 @@ impl Grid {
     }
 
     fn render(&self, cycle: u64) -> Vec<u8> {
-        let due = self.due(cycle);
-        let jumps = self.jumps.iter().filter(|(at, _)| *at <= due);
-        let shift: i64 = jumps.map(|(_, seconds)| seconds * 1_000_000_000).sum();
-        let wall = self.wall_origin.after(due.since(Timestamp::ZERO));
-        let wall = WallTime::from_unix_nanos(wall.as_unix_nanos() + shift);
-        let text = protocol::push_text(wall, &self.zone);
+        let text = self.push_text(self.due(cycle));
         // The text is 42 bytes for as long as years have four digits, well below the 126 of a longer header.
         [&[0x81, text.len() as u8], text.as_bytes()].concat()
+    }
+
+    /// The text of a push whose instant is `at`.
+    fn push_text(&self, at: Timestamp) -> String {
+        let jumps = self.jumps.iter().filter(|(jumped_at, _)| *jumped_at <= at);
+        let shift: i64 = jumps.map(|(_, seconds)| seconds * 1_000_000_000).sum();
+        let wall = self.wall_origin.after(at.since(Timestamp::ZERO));
+        protocol::push_text(WallTime::from_unix_nanos(wall.as_unix_nanos() + shift), &self.zone)
     }
 }
 

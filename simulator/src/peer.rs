@@ -75,6 +75,8 @@ pub(crate) struct Peer {
     pub(crate) unlogged: TextQueue,
     /// Since when the first of them is waited for.
     pub(crate) waiting_since: Timestamp,
+    /// That it took too long has been said.
+    pub(crate) is_overdue: bool,
     /// The number of the ping whose pong is due; 0 for none.
     pub(crate) ping: u32,
     pub(crate) pinged_at: Timestamp,
@@ -162,6 +164,7 @@ impl Peer {
             skipped_echo: None,
             unlogged: TextQueue::default(),
             waiting_since: now,
+            is_overdue: false,
             ping: 0,
             pinged_at: now,
             opened_at: now,

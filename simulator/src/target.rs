@@ -49,6 +49,11 @@ pub trait Target {
         false
     }
 
+    /// Whether it has limits and habits of its own ("Other servers" in `PROTOCOL.md`).
+    fn is_foreign(&self) -> bool {
+        false
+    }
+
     /// How much it may buffer for one connection beyond its outbox and one message, in bytes (G10).
     fn buffer_allowance(&self) -> u64 {
         0

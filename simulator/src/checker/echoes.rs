@@ -25,6 +25,7 @@ impl Checker {
     fn on_due_echo(&mut self, peer: &mut Peer, expected: Text, seen: Sighting) {
         peer.pop_echo();
         peer.waiting_since = seen.at;
+        peer.is_overdue = false;
         peer.echoes_at_drain = peer.echoes_at_drain.saturating_sub(1);
         self.exercise(Guarantee::G5, peer.met);
         self.exercise(Guarantee::G8, peer.met);
@@ -111,9 +112,11 @@ impl Checker {
             return;
         }
         if let Some(text) = peer.echoes.front() {
-            let guarantee = guarantee_of_lost(text);
-            self.violate(guarantee, Fault::Lost, now, peer, || format!("the reply to {text} never came"));
-            peer.forget_echoes();
+            // It stays in the queue: should it come after all, what follows is not out of place.
+            if !std::mem::replace(&mut peer.is_overdue, true) {
+                let guarantee = guarantee_of_lost(text);
+                self.violate(guarantee, Fault::Lost, now, peer, || format!("the reply to {text} never came"));
+            }
         } else if let Some(text) = peer.unlogged.front() {
             self.violate(Guarantee::G15, Fault::WrongLog, now, peer, || format!("{text} was never logged"));
             peer.unlogged.clear();

@@ -37,6 +37,8 @@ pub(crate) struct Checker {
     /// What the whole server has met.
     weather: Met,
     drained_at: Timestamp,
+    /// The server has habits of its own: it may render a text when it sends it, and send it to whoever is there then.
+    pub(crate) is_foreign: bool,
     scratch: String,
 }
 
@@ -62,6 +64,7 @@ impl Checker {
             paused: (Timestamp::ZERO, Timestamp::ZERO),
             weather: Met::default(),
             drained_at: Timestamp::MAX,
+            is_foreign: false,
             scratch: String::new(),
         }
     }
@@ -82,6 +85,11 @@ impl Checker {
     pub(crate) fn on_pause(&mut self, now: Timestamp, until: Timestamp) {
         self.paused = (now, until);
         self.weather.add(Hazard::Pause);
+    }
+
+    /// The newest cycle of which a connection that is made now gets no push.
+    pub(crate) fn newest_past(&self, now: Timestamp) -> u64 {
+        self.grid.newest(now).saturating_sub(u64::from(self.is_foreign))
     }
 
     /// Until when the server last stood still.

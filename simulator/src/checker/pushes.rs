@@ -36,7 +36,7 @@ impl Checker {
         let newest = self.grid.newest(seen.sent_at);
         self.count(seen, newest);
         self.check_wanted(peer, seen);
-        let Some(cycle) = self.cycle_of(peer, text, newest) else {
+        let Some(cycle) = self.cycle_of(peer, text, seen) else {
             return self.on_stray_push(peer, text, seen, flow);
         };
         if let Some(owed) = &mut peer.owed {
@@ -60,14 +60,13 @@ impl Checker {
 
     /// The cycle whose push may have come late. Where daylight saving ends, two of them have the same text: then it is
     /// the first that the client still waits for, or else the newest.
-    fn cycle_of(&mut self, peer: &Peer, text: &[u8], newest: u64) -> Option<u64> {
-        let mut says = |cycle: &u64| &self.grid.frame(*cycle)[2..] == text;
+    fn cycle_of(&mut self, peer: &Peer, text: &[u8], seen: Sighting) -> Option<u64> {
+        let could_come = u64::from(peer.windows.last_cycle) + 1..=self.grid.newest(seen.sent_at);
         let waiting = peer.owed.iter().flat_map(|owed| &owed.waiting).map(|cycle| u64::from(*cycle));
-        let could_come = u64::from(peer.windows.last_cycle) + 1..=newest;
-        waiting
-            .filter(|cycle| could_come.contains(cycle))
-            .find(&mut says)
-            .or_else(|| could_come.clone().rfind(says))
+        let mut waiting = waiting.filter(|cycle| could_come.contains(cycle));
+        let mut says = |cycle: &u64| &self.grid.frame(*cycle)[2..] == text;
+        let exact = waiting.find(&mut says).or_else(|| could_come.clone().rfind(says));
+        exact.or_else(|| could_come.clone().rfind(|cycle| self.is_text_of(*cycle, text, seen)))
     }
 
     /// A push that belongs to no cycle that could still come.
@@ -94,10 +93,8 @@ impl Checker {
             self.check_punctuality(peer, newest, seen);
         }
         let last = u64::from(peer.windows.last_cycle);
-        if last > 0 && &self.grid.frame(last)[2..] == text {
-            return self.violate(Guarantee::G4, Fault::Duplicated, seen.at, peer, || {
-                format!("a second push of cycle {last}")
-            });
+        if last > 0 && self.is_text_of(last, text, seen) {
+            return self.check_once(peer, last, seen);
         }
         self.violate(Guarantee::G6, Fault::WrongText, seen.at, peer, || {
             format!("{shown:?} is the text of no cycle that could come")
@@ -171,8 +168,14 @@ impl Checker {
         }
     }
 
+    /// Whether the push of this cycle may have this text.
+    fn is_text_of(&mut self, cycle: u64, text: &[u8], seen: Sighting) -> bool {
+        text == &self.grid.frame(cycle)[2..]
+            || (self.is_foreign && self.grid.is_text_between(cycle, seen.sent_at, text))
+    }
+
     fn check_text(&mut self, peer: &Peer, cycle: u64, text: &[u8], seen: Sighting) {
-        if text == &self.grid.frame(cycle)[2..] {
+        if self.is_text_of(cycle, text, seen) {
             return self.exercise(Guarantee::G6, peer.met);
         }
         let expected = String::from_utf8_lossy(&self.grid.frame(cycle)[2..]).into_owned();

@@ -27,6 +27,9 @@ use stream::{Activity, Pipe, RECEIVE_BUFFER, lock};
 /// How much a server may write on one link before the world has looked.
 const ROOM: usize = 1 << 20;
 
+/// What a server with limits of its own may hold for one client, in bytes: whoever holds more has no bound.
+const FOREIGN_BUFFER: u64 = 1 << 20;
+
 /// tokio's timers know nothing shorter.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -131,6 +134,8 @@ pub struct PausedTarget {
     pipes: Vec<Option<Arc<Mutex<Pipe>>>>,
     /// The server may have something to do before time passes.
     is_busy: bool,
+    /// It is not ours, and has freedoms that ours has not.
+    is_foreign: bool,
 }
 
 impl std::fmt::Debug for PausedTarget {
@@ -164,7 +169,15 @@ impl PausedTarget {
             activity: Arc::default(),
             pipes: Vec::new(),
             is_busy: true,
+            is_foreign: false,
         })
+    }
+
+    /// Judges it as a server with limits of its own: it may render a text when it sends it (G6), and what it holds for
+    /// one client need not fit the scenario's outbox, only be bounded (G10).
+    #[must_use]
+    pub fn foreign(self) -> Self {
+        Self { is_foreign: true, ..self }
     }
 
     /// Runs the server until it has acted, or until its clock shows `until` and every task waits.
@@ -326,9 +339,14 @@ impl Target for PausedTarget {
         true
     }
 
+    fn is_foreign(&self) -> bool {
+        self.is_foreign
+    }
+
     fn buffer_allowance(&self) -> u64 {
         // The receive buffer, and what a library reads ahead and writes behind.
-        4 * RECEIVE_BUFFER as u64
+        let allowance = 4 * RECEIVE_BUFFER as u64;
+        if self.is_foreign { FOREIGN_BUFFER } else { allowance }
     }
 
     fn has_unread(&self, link: LinkId) -> bool {

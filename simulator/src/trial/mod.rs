@@ -47,7 +47,7 @@ pub fn main<S: Service + 'static>(
     let start = Rc::new(start);
     let build = |scenario: &Scenario| {
         let (terms, start) = (scenario.clone(), Rc::clone(&start));
-        PausedTarget::new(scenario.wall_origin, move |clock| start(&terms, clock))
+        PausedTarget::new(scenario.wall_origin, move |clock| start(&terms, clock)).map(PausedTarget::foreign)
     };
     match Options::parse().execute(&Suspect { command, build: &build }) {
         Ok(verdict) => Exit::of(verdict).into(),

@@ -131,7 +131,8 @@ impl<T: Target> World<T> {
 
     fn build(scenario: Scenario, target: T, rng: &Rng, trace: Trace) -> Self {
         let grid = Grid::new(scenario.server.period, scenario.wall_origin, scenario.zone.clone());
-        let checker = Checker::new(grid, scenario.bounds, scenario.links.longest_way());
+        let mut checker = Checker::new(grid, scenario.bounds, scenario.links.longest_way());
+        checker.is_foreign = target.is_foreign();
         let clients = rng.fork("clients");
         let handshakes = rng.fork("handshakes");
         let mut world = Self {

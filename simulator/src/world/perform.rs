@@ -50,7 +50,7 @@ impl<T: Target> World<T> {
         let link = self.net.open_link(Link::new(plan));
         self.clients[client as usize].link = link.0;
         let request = self.handshakes[client as usize % HANDSHAKES].request.len() as u64;
-        let windows = Windows::new(now, request, self.checker.grid.newest(now));
+        let windows = Windows::new(now, request, self.checker.newest_past(now));
         let mut peer = Peer::new(client, epoch, windows, request, now);
         peer.has_window = plan.window.is_some();
         if plan.sliced > 0 {

@@ -290,7 +290,7 @@ impl<T: Target> World<T> {
         self.tell(link, |line| line.push_str(if end == End::Finished { "end of stream" } else { "reset" }));
         let peer = &self.peers[link.index()];
         let client = peer.client;
-        if peer.offence.is_some() && end == End::Finished {
+        if peer.offence.is_some() && end == End::Finished && !self.net.links[link.index()].is_server_gone {
             return;
         }
         let is_current = self.is_current(link);
@@ -305,12 +305,13 @@ impl<T: Target> World<T> {
         let peer = &self.peers[link.index()];
         let is_unannounced = !peer.has_close && peer.phase == Phase::Open;
         let punished = peer.offence.filter(|offence| offence.close_code().is_some());
+        let is_excused = peer.may_be_ended || self.checker.is_draining() || self.may_be_cut(link);
         if let Some(offence) = punished
             && is_unannounced
-            && end == End::Finished
+            && (end == End::Finished || !is_excused)
         {
             return self.checker.violate(Guarantee::G12, Fault::WrongClose, self.net.now, peer, || {
-                format!("{:?} ended the stream without a Close", offence.name())
+                format!("{} was answered with the end of the stream, and no Close", offence.name())
             });
         }
         let is_expected = peer.has_close || peer.phase == Phase::Closing || peer.may_be_ended || peer.is_mute;

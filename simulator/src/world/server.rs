@@ -253,10 +253,13 @@ impl<T: Target> World<T> {
         let (client, is_offender) = (peer.client, peer.offence.is_some());
         let is_current = self.is_current(link);
         let state = &self.net.links[link.index()];
+        let sees_end = !state.is_down_lost && !state.flow.as_ref().is_some_and(|flow| flow.has_unread());
         if is_offender && !state.is_client_gone {
-            self.leave(link);
-            if is_current {
-                self.return_later(client);
+            if !sees_end {
+                self.leave(link);
+                if is_current {
+                    self.return_later(client);
+                }
             }
         } else if state.flow.as_ref().is_some_and(|flow| flow.has_unread()) && is_current {
             // It does not read, and so does not see the end; some day it gives up.
