@@ -14,5 +14,6 @@ mod readme;
 mod report;
 mod schema;
 mod shrink;
+mod soak;
 mod support;
 mod tcp;
