@@ -357,6 +357,7 @@ impl Caller {
     pub(crate) fn drop_out(&mut self) {
         self.stage.settle_accounts(&mut self.seat);
         self.seat.is_out = true;
+        self.asked = None;
         self.may_be_ended = true;
         self.seat.peer.forget_echoes();
     }

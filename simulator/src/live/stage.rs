@@ -176,6 +176,10 @@ impl Stage {
     pub(crate) fn on_push(&self, seat: &mut Seat, text: &[u8], arrival: Arrival, offset: u64) {
         let mut judge = self.judge.borrow_mut();
         let cycle = judge.on_push(seat, arrival, offset);
+        if seat.is_out {
+            self.metrics.borrow_mut().counts.deliveries += 1;
+            return;
+        }
         let due = judge.rhythm.due(cycle).min(arrival.at);
         self.measure_push(judge.rhythm.period(), due, arrival.at);
         if judge.rhythm.is_excused(cycle) || judge.is_known_text(seat, cycle, text) {

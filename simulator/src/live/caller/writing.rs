@@ -47,7 +47,7 @@ impl Caller {
             None => {
                 if self.seat.peer.echoes.front().is_none() {
                     self.seat.peer.waiting_since = now;
-                    self.asked = Some(now);
+                    self.asked = (!self.seat.is_out).then_some(now);
                 }
                 self.seat.peer.expect_echo(text);
                 let due = self.seat.peer.echoes.len();

@@ -15,10 +15,11 @@ impl Judge {
     pub(crate) fn on_push(&mut self, seat: &mut Seat, arrival: Arrival, offset: u64) -> u64 {
         self.checker.score.deliveries += 1;
         let cycle = self.cycle_of(seat, arrival);
-        self.rhythm.take(cycle, arrival);
         if seat.is_out {
+            // Who does not read at once gets at any time what was sent at another: that says nothing of the grid.
             return cycle;
         }
+        self.rhythm.take(cycle, arrival);
         self.audit_before(seat, cycle, arrival.at);
         let (client, role) = (Some(seat.peer.client), seat.role);
         if offset >= seat.peer.windows.quiet_from {
