@@ -49,6 +49,8 @@ pub(crate) struct Caller {
     has_story: bool,
     /// When the text was sent whose echo is timed.
     asked: Option<Timestamp>,
+    /// When a pong was last sent.
+    ponged_at: Option<Timestamp>,
     is_reading: bool,
     /// Nothing can be sent any more.
     is_broken: bool,

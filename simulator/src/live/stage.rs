@@ -121,7 +121,12 @@ impl Stage {
         *self.scratch.borrow_mut() = buffer;
     }
 
-    pub(crate) fn record_round_trip(&self, span: Duration) {
+    /// An answer came that was asked for then. What a stall has held up says nothing of the way.
+    pub(crate) fn record_answer(&self, asked: Timestamp, at: Timestamp) {
+        if self.judge.borrow().rhythm.stalled_until(asked).is_some() {
+            return;
+        }
+        let span = at.since(asked);
         self.round_trips.borrow_mut().saturating_record(span.as_micros() as u64);
         self.metrics.borrow_mut().record_echo(span);
     }

@@ -81,6 +81,7 @@ impl Caller {
             story: VecDeque::new(),
             has_story: true,
             asked: None,
+            ponged_at: None,
             is_reading: true,
             is_broken: false,
             answers_pings: true,

@@ -57,6 +57,9 @@ impl Caller {
     }
 
     pub(super) fn compose_frame(&mut self, first: u8, payload: &[u8]) {
+        if first == 0x80 | opcode::PONG {
+            self.ponged_at = Some(self.stage.now());
+        }
         let mask = self.rng.bits() as u32;
         codec::encode_raw(&mut self.outgoing, first, payload, mask);
     }
