@@ -108,6 +108,8 @@ fn servers_with_one_mistake_are_convicted_of_it() {
         Defect::StartsUnsubscribed,
         Defect::AppliesCommandOnNextText,
         Defect::IgnoresUnsubscribe,
+        Defect::ResubscribesOnHeartbeat,
+        Defect::UndoesUnsubscribe,
         Defect::LosesLastSubscriber,
         Defect::PushesPerSubscribe,
         Defect::ServesNewestFirst,
