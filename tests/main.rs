@@ -15,5 +15,6 @@ mod readme;
 mod report;
 mod schema;
 mod shrink;
+mod soak;
 mod support;
 mod tcp;

@@ -1,7 +1,10 @@
 //! Servers as processes of their own: this test binary, started anew to be nothing but a server.
 
 use std::env;
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::thread;
 
 use chrono::Local;
 use tokio::runtime::Runtime;
@@ -46,6 +49,33 @@ pub(crate) fn command(who: Who) -> (u16, String) {
     let executable = env::current_exe().expect("a test has an executable");
     let test = "support::child::serves_as_it_is_told --exact --ignored --nocapture";
     (port, format!("{PORT}={port} {WHO}={name} exec '{}' {test}", executable.display()))
+}
+
+/// A server that runs until this is dropped, and then is gone without a word.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+impl Process {
+    /// Starts it, and waits until it listens.
+    pub(crate) fn start(who: Who) -> Self {
+        let (port, command) = command(who);
+        let quiet = || Stdio::null();
+        let child = Command::new("sh").args(["-c", &command]).stdout(quiet()).stderr(quiet()).spawn();
+        let process = Self { child: child.expect("the system has room for a process"), port };
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        process
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
 }
 
 #[test]

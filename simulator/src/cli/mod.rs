@@ -1,5 +1,6 @@
 //! The command line: one file, one subcommand.
 
+mod capacity;
 mod choice;
 mod compare;
 mod conform;
@@ -40,6 +41,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Find out how many clients a real server bears, and what gives way first
+    Capacity(capacity::Options),
     /// Say whether a server has become worse: reports of runs before against those of runs after
     Compare(compare::Options),
     /// Put a server on a real socket on trial: a verdict on each of its guarantees
@@ -89,6 +92,7 @@ impl From<LoadError> for Failure {
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
     let (name, result) = match Cli::parse().command {
+        Command::Capacity(options) => ("capacity", capacity::execute(&options)),
         Command::Compare(options) => ("compare", compare::execute(&options)),
         Command::Conform(options) => ("conform", conform::execute(&options)),
         Command::Connect(options) => ("connect", connect::execute(&options)),

@@ -1,26 +1,23 @@
 //! A client of the live arm: the connection of a virtual client, over a real socket.
 
+mod opening;
 mod reading;
 mod writing;
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::rc::Rc;
 
 use carillon_server::Timestamp;
 use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio::time::timeout_at;
 
 use super::judge::Seat;
-use super::stage::{Plug, Stage};
+use super::stage::Stage;
 use crate::checker::guarantee_of_lost;
-use crate::codec::{Handshake, opcode};
+use crate::codec::opcode;
 use crate::guarantee::Guarantee;
-use crate::model::Windows;
-use crate::peer::{Peer, Phase};
+use crate::peer::Phase;
 use crate::rng::Rng;
 use crate::score::Fault;
 use crate::text::Text;
@@ -28,24 +25,6 @@ use crate::verb::{Offence, Utterance};
 
 /// Lines of a story that are kept.
 const STORY: usize = 6;
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub(crate) enum NoConnection {
-    /// The socket did not open.
-    Socket(io::Error),
-    /// The server did not complete the handshake.
-    Handshake(String),
-}
-
-impl fmt::Display for NoConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Socket(error) => write!(f, "cannot connect: {error}"),
-            Self::Handshake(cause) => write!(f, "no upgrade: {cause}"),
-        }
-    }
-}
 
 /// How the server's stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +49,8 @@ pub(crate) struct Caller {
     has_story: bool,
     /// When the text was sent whose echo is timed.
     asked: Option<Timestamp>,
+    /// When a pong was last sent.
+    ponged_at: Option<Timestamp>,
     is_reading: bool,
     /// Nothing can be sent any more.
     is_broken: bool,
@@ -83,96 +64,6 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Connects and upgrades.
-    pub(crate) async fn connect(stage: &Rc<Stage>, role: &'static str) -> Result<Self, NoConnection> {
-        Self::connect_with(stage, role, Plug::default()).await
-    }
-
-    /// The same, with a receive buffer of about this size.
-    pub(crate) async fn connect_narrow(
-        stage: &Rc<Stage>,
-        role: &'static str,
-        window: u32,
-    ) -> Result<Self, NoConnection> {
-        Self::connect_with(stage, role, Plug { window: Some(window), ..Plug::default() }).await
-    }
-
-    pub(crate) async fn connect_with(
-        stage: &Rc<Stage>,
-        role: &'static str,
-        plug: Plug,
-    ) -> Result<Self, NoConnection> {
-        let (client, mut rng) = stage.enrol();
-        let further: String =
-            stage.dialect.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let target = stage.dialect.path.as_deref().unwrap_or(&stage.address.target);
-        let handshake = Handshake::to(&stage.address.host_field(), target, &further, rng.bits());
-        let opening = timeout_at(stage.pulse.instant(stage.now() + stage.patience), stage.open(plug));
-        let stream = match opening.await {
-            Ok(opened) => opened.map_err(NoConnection::Socket)?,
-            Err(_) => return Err(NoConnection::Socket(ErrorKind::TimedOut.into())),
-        };
-        let now = stage.now();
-        let mut windows = Windows::new(now, handshake.request.len() as u64, 0);
-        if !stage.dialect.is_subscribed {
-            windows = windows.unsubscribed();
-        }
-        let peer = Peer::new(client, 1, windows, 0, now);
-        let audited = stage.judge.borrow().rhythm.newest(now);
-        let seat = Seat { peer, role, audited, last_stated: i64::MIN, pushes: 0, is_out: false };
-        let mut caller = Self {
-            stage: Rc::clone(stage),
-            stream,
-            seat,
-            rng,
-            outgoing: handshake.request.clone(),
-            pings: VecDeque::new(),
-            last_number: 0,
-            story: VecDeque::new(),
-            has_story: true,
-            asked: None,
-            is_reading: true,
-            is_broken: false,
-            answers_pings: true,
-            end: None,
-            close_code: None,
-            may_be_ended: false,
-        };
-        caller.shake_hands(&handshake).await?;
-        Ok(caller)
-    }
-
-    async fn shake_hands(&mut self, handshake: &Handshake) -> Result<(), NoConnection> {
-        let refused = |cause: &str| NoConnection::Handshake(cause.to_owned());
-        let deadline = self.stage.pulse.instant(self.stage.now() + self.stage.patience);
-        let mut arrived = Vec::new();
-        loop {
-            self.write();
-            match timeout_at(deadline, self.stream.readable()).await {
-                Ok(ready) => ready.map_err(NoConnection::Socket)?,
-                Err(_) => return Err(refused("the server did not answer in time")),
-            }
-            let mut buffer = self.stage.borrow_buffer();
-            let result = self.stream.try_read(&mut buffer);
-            if let Ok(length) = result {
-                arrived.extend_from_slice(&buffer[..length]);
-            }
-            self.stage.return_buffer(buffer);
-            match result {
-                Ok(0) => return Err(refused("the server ended the connection")),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(NoConnection::Socket(error)),
-            }
-            if let Some(length) = handshake.read_response(&arrived).map_err(|garbled| refused(garbled.0))? {
-                self.seat.peer.phase = Phase::Open;
-                self.seat.peer.received = length as u64;
-                self.read_frames(&arrived[length..]);
-                return Ok(());
-            }
-        }
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         self.stage.now()
     }
@@ -357,6 +248,7 @@ impl Caller {
     pub(crate) fn drop_out(&mut self) {
         self.stage.settle_accounts(&mut self.seat);
         self.seat.is_out = true;
+        self.asked = None;
         self.may_be_ended = true;
         self.seat.peer.forget_echoes();
     }

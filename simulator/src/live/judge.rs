@@ -24,8 +24,8 @@ use crate::score::{Bounds, Fault, Tally, Violation};
 /// Violations of each guarantee that are kept with their story; all are counted.
 const KEPT: usize = 8;
 
-/// How long after an offence a harmless client's loss is put down to it.
-const AFTERMATH: Duration = Duration::from_millis(300);
+/// How long after an offence a harmless client's loss is put down to it, and after a pong its own.
+pub(super) const AFTERMATH: Duration = Duration::from_millis(300);
 
 /// A connection and who holds it.
 #[derive(Debug)]

@@ -8,6 +8,12 @@
 //! | `stamps` | the server's wall clock, learned from their texts |
 //! | `judge` | the checker's verdicts on connections, and windows for the pushes |
 //! | `stage`, `caller` | what connections share, and a client with its own |
+//! | `child`, `serve` | servers that are started here |
+//! | `leaks`, `usage` | what the system says about a server on this machine |
+//! | `canary` | how long a readable socket goes unread |
+//! | `verdicts` | the judge's verdicts as every report has them |
+//! | [`conform`] | a verdict on each guarantee |
+//! | [`soak`] | a load for a while |
 
 mod address;
 mod caller;
@@ -15,6 +21,7 @@ mod canary;
 mod child;
 pub mod conform;
 mod dialect;
+mod interrupt;
 mod judge;
 mod leaks;
 mod pulse;
@@ -28,3 +35,4 @@ mod verdicts;
 
 pub use address::Address;
 pub use dialect::Dialect;
+pub use interrupt::interrupted;

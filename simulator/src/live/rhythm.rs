@@ -185,17 +185,26 @@ impl Rhythm {
         if late.len() < 4 {
             return Fit::Short;
         }
-        let (before, after) = late.split_at(late.len() / 2);
         // A gap that the harness's own delays cannot account for: from the surely earliest to the surely latest.
         let gap = |lower: &[(Duration, Duration)], upper: &[(Duration, Duration)]| {
             let highest = lower.iter().map(|(_, at)| *at).max().unwrap_or_default();
             let lowest = upper.iter().map(|(earliest, _)| *earliest).min().unwrap_or_default();
             lowest.saturating_sub(highest)
         };
-        for (lower, upper, is_later) in [(before, after, true), (after, before, false)] {
-            let by = gap(lower, upper);
-            if by > blur {
-                return Fit::Moved { by, is_later };
+        // Halves for a drift; for a grid that was moved at once the two sides of a stall, which may be short ones: a few
+        // pushes that are late by chance are not late by so much.
+        let after_stall = self.stalls.last().map(|(_, until)| self.nearest(*until)).map(|cycle| {
+            let calm = self.cycles.range(self.base + 1..cycle);
+            calm.filter(|(cycle, _)| !self.is_excused(**cycle)).count()
+        });
+        let splits = [Some((late.len() / 2, blur)), after_stall.map(|at| (at, blur.max(self.period / 4)))];
+        for (at, least) in splits.into_iter().flatten() {
+            let (before, after) = late.split_at(at.min(late.len()));
+            for (lower, upper, is_later) in [(before, after, true), (after, before, false)] {
+                let by = gap(lower, upper);
+                if lower.len() > 1 && upper.len() > 1 && by > least {
+                    return Fit::Moved { by, is_later };
+                }
             }
         }
         let latest = late.iter().map(|(_, at)| *at).max().unwrap_or_default();
@@ -274,6 +283,11 @@ mod tests {
         // The third cycle's push may have been under way when the server was stopped.
         let excused: Vec<u64> = (1..=8).filter(|cycle| rhythm.is_excused(*cycle)).collect();
         assert_eq!(excused, [3, 4, 5]);
-        assert!(matches!(rhythm.fit(Duration::ZERO), Fit::Moved { is_later: true, .. }));
+        // 840 ms behind a stall that three of the eight cycles fell into.
+        let moved = Fit::Moved { by: Duration::from_millis(840), is_later: true };
+        assert_eq!(rhythm.fit(Duration::from_millis(10)), moved);
+        // The same number of cycles on both sides, and pushes that are late as they please.
+        let (calm, _) = self::rhythm(&[10_000, 12_400, 14_100, 16_450, 18_010, 20_440, 22_450]);
+        assert!(matches!(calm.fit(Duration::from_millis(10)), Fit::OnGrid { .. }));
     }
 }

@@ -121,7 +121,12 @@ impl Stage {
         *self.scratch.borrow_mut() = buffer;
     }
 
-    pub(crate) fn record_round_trip(&self, span: Duration) {
+    /// An answer came that was asked for then. What a stall has held up says nothing of the way.
+    pub(crate) fn record_answer(&self, asked: Timestamp, at: Timestamp) {
+        if self.judge.borrow().rhythm.stalled_until(asked).is_some() {
+            return;
+        }
+        let span = at.since(asked);
         self.round_trips.borrow_mut().saturating_record(span.as_micros() as u64);
         self.metrics.borrow_mut().record_echo(span);
     }
@@ -176,6 +181,10 @@ impl Stage {
     pub(crate) fn on_push(&self, seat: &mut Seat, text: &[u8], arrival: Arrival, offset: u64) {
         let mut judge = self.judge.borrow_mut();
         let cycle = judge.on_push(seat, arrival, offset);
+        if seat.is_out {
+            self.metrics.borrow_mut().counts.deliveries += 1;
+            return;
+        }
         let due = judge.rhythm.due(cycle).min(arrival.at);
         self.measure_push(judge.rhythm.period(), due, arrival.at);
         if judge.rhythm.is_excused(cycle) || judge.is_known_text(seat, cycle, text) {

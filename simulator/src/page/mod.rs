@@ -1,6 +1,7 @@
 //! Reports as documents: one HTML page that loads nothing, or Markdown for a pull request.
 
 mod axis;
+mod capacity;
 mod chart;
 mod figures;
 mod markdown;
@@ -13,6 +14,7 @@ use self::sweep::SweepPage;
 use self::view::RunPage;
 use crate::report::Document;
 
+pub use capacity::capacity;
 pub use markdown::markdown;
 
 /// The report as one HTML page, for light and dark screens and for paper.

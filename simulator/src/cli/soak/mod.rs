@@ -1,16 +1,16 @@
 //! `carillon-sim soak`: a load of virtual clients on a real server, judged all the time.
 
 mod display;
-mod workers;
+pub(super) mod workers;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use carillon_simulator::choice::{Source, parse_clients};
 use carillon_simulator::exit::{self, Exit};
-use carillon_simulator::live::Address;
 use carillon_simulator::live::serve::Serving;
 use carillon_simulator::live::soak::{Plan, SoakOptions, soak};
+use carillon_simulator::live::{Address, interrupted};
 use carillon_simulator::metrics::Threshold;
 use carillon_simulator::report::{Summary, SummaryReport};
 use carillon_simulator::units::{parse_seed, parse_span};
@@ -127,13 +127,7 @@ fn run(options: &Options, load: SoakOptions) -> Result<Summary, Failure> {
         workers::end_with_parent();
     }
     let mut display = Display::new(&load.size(), options.is_worker);
-    let interrupted = async {
-        // Where Ctrl-C cannot be caught, it ends the process as ever.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    };
-    soak(load, interrupted, move |progress| display.show(progress))
+    soak(load, interrupted(), move |progress| display.show(progress))
         .map_err(|error| Failure::Impossible(error.to_string()))
 }
 
@@ -143,10 +137,13 @@ fn serve(period: Duration) -> Result<Serving, Failure> {
 
 /// What broke, and what is in doubt, below the table.
 fn evidence(summary: &Summary) -> String {
-    let lines = summary.guarantees.iter().flat_map(|entry| {
-        entry.evidence.iter().map(move |sentence| format!("  {:<5}{sentence}\n", entry.id))
-    });
-    format!("\n{}  repeat with\n  {}\n", lines.collect::<String>(), summary.repeat)
+    let entries = summary.guarantees.iter();
+    let mut lines: Vec<String> = entries
+        .flat_map(|entry| entry.evidence.iter().map(move |sentence| format!("  {:<5}{sentence}\n", entry.id)))
+        .collect();
+    // Several workers may have found the same.
+    lines.dedup();
+    format!("\n{}  repeat with\n  {}\n", lines.concat(), summary.repeat)
 }
 
 impl Options {

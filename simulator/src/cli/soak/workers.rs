@@ -29,7 +29,7 @@ struct Worker {
 }
 
 /// Lets this process hold its part of the clients.
-pub(super) fn raise_limit(load: &SoakOptions) -> Result<(), Failure> {
+pub(crate) fn raise_limit(load: &SoakOptions) -> Result<(), Failure> {
     let files = limits::raise_open_files().unwrap_or_else(|_| limits::open_files());
     let clients = u64::from(load.plan.most().div_ceil(load.shard.1));
     if clients + OWN_FILES <= files {

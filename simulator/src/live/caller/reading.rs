@@ -9,7 +9,7 @@ use super::{Caller, End, STORY};
 use crate::checker::Sighting;
 use crate::codec::{self, Frame, Garbled, Received, opcode};
 use crate::guarantee::Guarantee;
-use crate::live::judge::seconds;
+use crate::live::judge::{AFTERMATH, seconds};
 use crate::peer::Phase;
 use crate::score::Fault;
 
@@ -91,7 +91,7 @@ impl Caller {
                 let seen = Sighting { at: arrival.at, sent_at: arrival.at, offset };
                 stage.judge.borrow_mut().on_echo(&mut self.seat, text, seen);
                 if let Some(asked) = self.asked.take() {
-                    stage.record_round_trip(arrival.at.since(asked));
+                    stage.record_answer(asked, arrival.at);
                 }
             }
             Received::Ping(payload) if self.answers_pings => {
@@ -179,7 +179,13 @@ impl Caller {
     fn on_dropped(&mut self, how: &str) {
         let now = self.now();
         let before = self.stage.judge.borrow().violations.len();
-        self.stage.judge.borrow_mut().on_dropped(&self.seat, now, how);
+        if self.ponged_at.is_some_and(|at| now.since(at) < AFTERMATH) {
+            let detail =
+                format!("{}: the server ended the connection {how}, right after a pong", self.seat.role);
+            self.violate(Guarantee::G13, Fault::Dropped, detail);
+        } else {
+            self.stage.judge.borrow_mut().on_dropped(&self.seat, now, how);
+        }
         self.illustrate(before);
     }
 

@@ -47,7 +47,7 @@ impl Caller {
             None => {
                 if self.seat.peer.echoes.front().is_none() {
                     self.seat.peer.waiting_since = now;
-                    self.asked = Some(now);
+                    self.asked = (!self.seat.is_out).then_some(now);
                 }
                 self.seat.peer.expect_echo(text);
                 let due = self.seat.peer.echoes.len();
@@ -57,6 +57,9 @@ impl Caller {
     }
 
     pub(super) fn compose_frame(&mut self, first: u8, payload: &[u8]) {
+        if first == 0x80 | opcode::PONG {
+            self.ponged_at = Some(self.stage.now());
+        }
         let mask = self.rng.bits() as u32;
         codec::encode_raw(&mut self.outgoing, first, payload, mask);
     }

@@ -48,6 +48,8 @@ pub(super) async fn play(show: &Rc<Show>, mut server: Option<Spawned>, files: Fi
     if let Some(server) = &mut server
         && show.tries(Guarantee::G14)
     {
+        // When no push is due or under way: one that comes then is one too many.
+        show.wait_for_phase(STALL.0).await;
         tell("the server is told to shut down");
         drain(show, server).await;
     }

@@ -31,6 +31,10 @@ async fn come_back(show: Rc<Show>, index: u64) {
         leave(&show, caller, (cycle + index) % 4).await;
         let Some(next) = admit(&show, "returner").await else { return };
         caller = next;
+        if index == 0 {
+            // Cleaning up after its last connection must not touch this one.
+            caller.command(&[Text::Unsubscribe]).await;
+        }
     }
     show.stay(caller).await;
 }

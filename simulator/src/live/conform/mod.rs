@@ -31,7 +31,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::signal::ctrl_c;
 use tokio::task::LocalSet;
 
 use self::show::Show;
@@ -39,6 +38,7 @@ use super::address::Address;
 use super::caller::Caller;
 use super::child::Spawned;
 use super::dialect::Dialect;
+use super::interrupt::interrupted;
 use super::judge::Judge;
 use super::stage::Stage;
 use super::stamps::Stamps;
@@ -134,14 +134,14 @@ impl std::error::Error for ConformError {}
 ///
 /// # Errors
 ///
-/// A server that is not there, and Ctrl-C.
+/// A server that is not there, and whoever has had enough: Ctrl-C or SIGTERM.
 pub fn conform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conformance, ConformError> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ConformError::System(format!("cannot start: {error}")))?;
     LocalSet::new().block_on(&runtime, async {
         tokio::select! {
             biased;
-            Ok(()) = ctrl_c() => Err(ConformError::Interrupted),
+            () = interrupted() => Err(ConformError::Interrupted),
             result = perform(options, tell) => result,
         }
     })

@@ -17,6 +17,9 @@ use crate::verb::{Offence, Utterance};
 /// Time between two offences: who suffers from which is to be told apart.
 const PAUSE: Duration = Duration::from_millis(25);
 
+/// How often each bad request is made: what a server keeps of them is to be told from a file that it opened meanwhile.
+const REFUSALS: u32 = 3;
+
 /// The beginning of an oversized frame is sent ahead, so that a server that judges by the announced length has read all
 /// that was sent when it hangs up: else a reset would destroy its Close.
 const AHEAD: usize = 512;
@@ -42,7 +45,9 @@ async fn offend_all(show: Rc<Show>) {
         show.stage.pulse.sleep(PAUSE).await;
     }
     show.start(be_largest(Rc::clone(&show)));
-    refused_requests(&show).await;
+    for _ in 0..REFUSALS {
+        refused_requests(&show).await;
+    }
 }
 
 async fn offend(show: Rc<Show>, offence: Offence) {

@@ -71,6 +71,14 @@ impl Show {
         self.stage.pulse.sleep_until(self.instant(cycle, phase)).await;
     }
 
+    /// Sleeps until the next time that a cycle has come so far.
+    pub(super) async fn wait_for_phase(&self, phase: f64) {
+        let now = self.stage.now();
+        let newest = self.stage.judge.borrow().rhythm.newest(now);
+        let next = if self.instant(newest, phase) > now { newest } else { newest + 1 };
+        self.wait(next, phase).await;
+    }
+
     /// Connects, and proves that the connection is served. A server that refuses is reported once for each role.
     pub(super) async fn admit(&self, role: &'static str) -> Option<Caller> {
         let mut caller = self.dial(role).await?;

@@ -31,6 +31,9 @@ async fn talk(show: Rc<Show>, index: u64) {
         let command = if (cycle + index).is_multiple_of(2) { Text::Unsubscribe } else { Text::Subscribe };
         caller.command(&[command]).await;
         converse(&show, &mut caller).await;
+        // The last word before the next cycle is one that every app says, and that changes nothing.
+        caller.say(&[Utterance::Text(Text::Heartbeat)]);
+        caller.hear_echoes().await;
         if !caller.is_open() {
             return;
         }

@@ -15,9 +15,13 @@ impl Judge {
     pub(crate) fn on_push(&mut self, seat: &mut Seat, arrival: Arrival, offset: u64) -> u64 {
         self.checker.score.deliveries += 1;
         let cycle = self.cycle_of(seat, arrival);
-        self.rhythm.take(cycle, arrival);
         if seat.is_out {
+            // Who does not read at once gets at any time what was sent at another: that says nothing of the grid.
             return cycle;
+        }
+        if self.drained_at.is_none() {
+            // What a server still sends when it was told to end is no part of its grid.
+            self.rhythm.take(cycle, arrival);
         }
         self.audit_before(seat, cycle, arrival.at);
         let (client, role) = (Some(seat.peer.client), seat.role);
@@ -33,7 +37,7 @@ impl Judge {
         } else {
             self.on_first(seat, cycle);
         }
-        self.check_drained(seat, arrival);
+        self.check_drained(seat, cycle, arrival);
         seat.peer.windows.last_cycle = cycle as u32;
         seat.peer.last_push_at = arrival.earliest;
         seat.pushes += 1;
@@ -101,13 +105,12 @@ impl Judge {
         }
     }
 
-    fn check_drained(&mut self, seat: &Seat, arrival: Arrival) {
+    /// A cycle that falls due after the signal must not fire. The signal takes its time to arrive, too.
+    fn check_drained(&mut self, seat: &Seat, cycle: u64, arrival: Arrival) {
         let Some(drained_at) = self.drained_at else { return };
-        // Its own signal reaches a server that is busy later than it was sent; a cycle is more than that.
-        let cycle = u64::from(seat.peer.windows.last_cycle) + 1;
-        let due = self.rhythm.due(cycle);
-        if due > drained_at + self.rhythm.period() / 4 && arrival.earliest >= due {
-            let detail = format!("{}: a push of a cycle that fell due after the signal", seat.role);
+        if self.rhythm.due(cycle) > drained_at + self.rhythm.period() / 8 {
+            let detail =
+                format!("{}: a push of a cycle that was not due when the server was told to end", seat.role);
             self.violate(Guarantee::G14, Fault::Unexpected, arrival.at, Some(seat.peer.client), detail);
         }
     }

@@ -96,6 +96,7 @@ pub(super) struct Soak {
     subscribed: Cell<u64>,
     /// When a connection was last refused, or could not be made.
     refused_at: Cell<Option<Timestamp>>,
+    outage: RefCell<Option<watch::Outage>>,
     is_over: Cell<bool>,
     over: Notify,
 }
@@ -192,6 +193,7 @@ impl Soak {
             connected: Cell::new(0),
             subscribed: Cell::new(0),
             refused_at: Cell::new(None),
+            outage: RefCell::default(),
             is_over: Cell::new(false),
             over: Notify::new(),
         }
@@ -221,7 +223,7 @@ impl Soak {
         {
             let mut judge = self.stage.judge.borrow_mut();
             let (blur, now) = (self.stage.blur(), self.stage.now());
-            watch::conclude_drops(&mut judge, now);
+            watch::conclude_drops(&mut judge, self.outage.take(), now);
             judge.conclude(u64::MAX);
             judge.conclude_grid(blur, now);
             judge.conclude_late(self.stage.pulse.lateness(0.999), now);

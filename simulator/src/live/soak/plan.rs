@@ -17,6 +17,11 @@ impl Plan {
         Self(vec![(clients, ramp), (clients, duration - ramp)])
     }
 
+    /// Stages: a number of clients, and the time that it takes to come to that.
+    pub fn stages(stages: Vec<(u32, Duration)>) -> Self {
+        Self(stages)
+    }
+
     /// How many clients there are to be so long after the start.
     pub fn clients_at(&self, after: Duration) -> u32 {
         let (mut before, mut start) = (0, Duration::ZERO);

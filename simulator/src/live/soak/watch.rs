@@ -71,7 +71,7 @@ impl Progress {
 }
 
 /// A time in which the server was not there.
-struct Outage {
+pub(super) struct Outage {
     from: Timestamp,
     connections: u64,
     until: Timestamp,
@@ -79,14 +79,13 @@ struct Outage {
 
 /// Watches until it is aborted.
 pub(super) async fn watch(soak: Rc<Soak>, mut show: impl FnMut(&Progress)) {
-    let mut outage: Option<Outage> = None;
     let mut lost_connections = 0;
     let mut is_grid_known = false;
     for look in 0_u32.. {
         soak.stage.pulse.sleep(LOOK).await;
-        let dropped = watch_drops(&soak, &mut outage);
+        let dropped = watch_drops(&soak, &mut soak.outage.borrow_mut());
         lost_connections += dropped;
-        if dropped > 0 && outage.is_some() {
+        if dropped > 0 && soak.outage.borrow().is_some() {
             is_grid_known = false;
         }
         let origin = soak.stage.judge.borrow().rhythm.origin();
@@ -162,10 +161,14 @@ fn report_outage(judge: &mut Judge, outage: &Outage) {
     judge.doubt(Guarantee::G3, sentence);
 }
 
-/// What is left when a soak ends. Drops of which nobody knows yet whether they were an outage are put down to one if the
-/// server has taken nobody since.
-pub(super) fn conclude_drops(judge: &mut Judge, now: Timestamp) {
+/// What is left when a soak ends: an outage that goes on, or drops too fresh for anybody to know what they are. These are
+/// put down to an outage.
+pub(super) fn conclude_drops(judge: &mut Judge, outage: Option<Outage>, now: Timestamp) {
     let drops = judge.drops.take().unwrap_or_default();
+    if let Some(mut outage) = outage {
+        outage.connections += drops.len() as u64;
+        return report_outage(judge, &outage);
+    }
     let (fresh, old): (Vec<Dropped>, Vec<Dropped>) =
         drops.into_iter().partition(|drop| now.since(drop.at) < TOGETHER);
     convict(judge, old);

@@ -1,0 +1,165 @@
+//! `carillon-sim capacity`: how many clients a server bears, and what gives way first.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use carillon_simulator::Scenario;
+use carillon_simulator::choice::parse_clients;
+use carillon_simulator::exit::{self, Exit};
+use carillon_simulator::live::serve::Serving;
+use carillon_simulator::live::soak::{Plan, SoakOptions, soak};
+use carillon_simulator::live::{Address, Dialect, interrupted};
+use carillon_simulator::metrics::Threshold;
+use carillon_simulator::page;
+use carillon_simulator::report::{Summary, Verdict};
+use carillon_simulator::units::parse_span;
+use clap::Args;
+
+use super::soak::workers;
+use super::{Failure, terminal};
+
+/// Clients that come in a second.
+const RATE: u32 = 2000;
+
+/// Periods for which each number of clients is held.
+const HOLD: u32 = 4;
+
+/// A server that refuses more than one in so many connections is full.
+const FULL: u64 = 100;
+
+/// Below this share of its memory a machine is exhausted, in per cent.
+const EXHAUSTED: u64 = 5;
+
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_help = exit::help(
+    "carillon-sim capacity --serve --step 2000 --until 'spread:p(95)<250ms' --plot capacity.svg"
+))]
+pub(crate) struct Options {
+    /// The server, such as ws://127.0.0.1:8080/ws
+    #[arg(required_unless_present = "serve", conflicts_with = "serve", value_parser = Address::parse)]
+    url: Option<Address>,
+
+    /// Start the reference server, and try that
+    #[arg(long)]
+    serve: bool,
+
+    /// Time between two pushes of the server
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_span)]
+    period: Duration,
+
+    /// How many clients are added at a time
+    #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = parse_clients)]
+    step: u32,
+
+    /// The bound that must hold
+    #[arg(long, value_name = "BOUND", default_value = "spread:p(95)<250ms")]
+    until: Threshold,
+
+    /// Write a plot of the bound's figure to this file, as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+}
+
+/// Adds clients until something gives way, and says what.
+pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
+    let serving = if options.serve { Some(serve(options.period)?) } else { None };
+    let address = match (&serving, &options.url) {
+        (Some(serving), _) => Address::parse(&serving.url()).map_err(Failure::Impossible)?,
+        (None, Some(url)) => url.clone(),
+        (None, None) => return Err(Failure::Usage("name a server, or say --serve".to_owned())),
+    };
+    let mut points = Vec::new();
+    let mut table = String::new();
+    let mut clients = options.step;
+    let (cause, is_interrupted) = loop {
+        let load = load(options, &address, clients, serving.as_ref().and_then(Serving::pid));
+        if let Err(Failure::Usage(sentence)) = workers::raise_limit(&load) {
+            break (format!("the limit of files: {sentence}"), false);
+        }
+        let summary =
+            soak(load, interrupted(), |_| ()).map_err(|error| Failure::Impossible(error.to_string()))?;
+        let observed = summary.thresholds.first().and_then(|judgement| judgement.observed);
+        let shown = summary.thresholds.first().map_or(String::new(), |judgement| {
+            observed.map_or("nothing".to_owned(), |observed| judgement.unit().format(observed))
+        });
+        terminal::complain(&format!("{clients} clients: {shown}"));
+        // Writing to a string does not fail.
+        let _is_written = writeln!(table, "  {clients:>9}  {shown:>12}");
+        points.extend(observed.map(|observed| (f64::from(clients), observed)));
+        if summary.interrupted {
+            break ("somebody stopped it".to_owned(), true);
+        }
+        if let Some(cause) = what_gave_way(&summary, clients) {
+            break (cause, false);
+        }
+        clients += options.step;
+    };
+    let borne = clients - options.step;
+    terminal::print(&format!(
+        "    clients  {:>12}\n{table}\n{borne} clients are borne; with {clients} what gave way was {cause}\n",
+        "figure"
+    ))?;
+    if let Some(path) = &options.plot {
+        fs::write(path, page::capacity(&options.until, &points))
+            .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
+    }
+    Ok(match (is_interrupted, points.is_empty()) {
+        (true, _) => Exit::Interrupted,
+        (false, true) => Exit::NothingRan,
+        (false, false) => Exit::Held,
+    })
+}
+
+fn serve(period: Duration) -> Result<Serving, Failure> {
+    Serving::start(period).map_err(|error| Failure::Impossible(format!("cannot start the server: {error}")))
+}
+
+fn load(options: &Options, address: &Address, clients: u32, server: Option<u32>) -> SoakOptions {
+    let ramp = Duration::from_secs(u64::from(clients.div_ceil(RATE)));
+    let plan = Plan::stages(vec![(clients, ramp), (clients, options.period * HOLD)]);
+    let mut scenario = Scenario::fanout(clients, plan.duration(), options.period);
+    scenario.name = "capacity".to_owned();
+    SoakOptions {
+        address: address.clone(),
+        dialect: Dialect::default(),
+        scenario,
+        plan,
+        seed: 1,
+        shard: (1, 1),
+        thresholds: vec![options.until],
+        server,
+        is_served: options.serve,
+    }
+}
+
+/// Why more clients make no sense, if they do not.
+fn what_gave_way(summary: &Summary, clients: u32) -> Option<String> {
+    let counts = summary.metrics.as_ref().map(|metrics| metrics.counts).unwrap_or_default();
+    let crossed = summary.thresholds.iter().find(|judgement| !judgement.held);
+    if counts.connect_failures > u64::from(clients) / FULL {
+        return Some(format!("a refusal: {} connections were not made", counts.connect_failures));
+    }
+    if let Some(free) = free_memory().filter(|free| *free < EXHAUSTED) {
+        return Some(format!("memory: {free} % of the machine's is left"));
+    }
+    if let Some(judgement) = crossed {
+        let observed = judgement.observed.map_or("nothing was observed".to_owned(), |observed| {
+            format!("{} observed", judgement.unit().format(observed))
+        });
+        return Some(format!("the threshold {}: {observed}", judgement.threshold));
+    }
+    let broken = summary.guarantees.iter().find(|entry| entry.verdict == Verdict::Violated)?;
+    Some(format!("a guarantee: {} {}, {}", broken.id, broken.name, broken.evidence.first()?))
+}
+
+/// The share of this machine's memory that is available, in per cent; `None` where nobody can tell.
+fn free_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let kibibytes = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    Some(kibibytes("MemAvailable:")? * 100 / kibibytes("MemTotal:")?.max(1))
+}
