@@ -60,14 +60,27 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it, and waits until it listens.
     pub(crate) fn start(who: Who) -> Self {
+        // Somebody else may have taken the port in the meantime.
+        let started = (0..5).find_map(|_| Self::try_start(who));
+        started.expect("a server that serves")
+    }
+
+    /// `None` if it ended before it listened.
+    fn try_start(who: Who) -> Option<Self> {
         let (port, command) = command(who);
         let quiet = || Stdio::null();
         let child = Command::new("sh").args(["-c", &command]).stdout(quiet()).stderr(quiet()).spawn();
-        let process = Self { child: child.expect("the system has room for a process"), port };
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let mut process = Self { child: child.expect("the system has room for a process"), port };
+        loop {
+            let has_ended = process.child.try_wait().expect("a child of ours").is_some();
+            if has_ended {
+                return None;
+            }
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Some(process);
+            }
             thread::sleep(Duration::from_millis(10));
         }
-        process
     }
 }
 
