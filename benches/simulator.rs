@@ -18,9 +18,14 @@ const PERIOD: Duration = Duration::from_secs(300);
 
 const SEED: u64 = 1;
 
-/// Scenario, clients, hours.
-const TABLE: [Size; 4] =
-    [("fanout", 10_000, 24), ("day", 10_000, 24), ("fanout", 100_000, 2), ("day", 100_000, 2)];
+/// Scenario, clients, hours. With this seed swarm draws every kind of fault.
+const TABLE: [Size; 5] = [
+    ("fanout", 10_000, 24),
+    ("day", 10_000, 24),
+    ("swarm", 10_000, 2),
+    ("fanout", 100_000, 2),
+    ("day", 100_000, 2),
+];
 
 const LARGE: [Size; 4] =
     [("fanout", 100_000, 24), ("day", 100_000, 24), ("fanout", 1_000_000, 1), ("day", 1_000_000, 1)];
