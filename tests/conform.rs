@@ -91,14 +91,19 @@ fn acquitted(all: &[Defect]) -> Vec<(Defect, Vec<String>)> {
     missed.into_inner().expect("nobody panics with it in hand")
 }
 
+/// What a busy machine leaves undecided is tried again so often in all; a wrong verdict never is.
+const TRIALS: usize = 3;
+
 #[test]
 fn a_server_that_keeps_its_promises_is_acquitted() {
-    let conformance = try_out(options(Who::Compact(None)));
-    for entry in conformance.guarantees() {
-        assert_ne!(entry.verdict, Verdict::Violated, "{entry:#?}");
-        let is_log = entry.id == "G15";
-        assert_eq!(entry.verdict == Verdict::Held, !is_log, "{entry:#?}");
-    }
+    let is_acquitted = || {
+        let conformance = try_out(options(Who::Compact(None)));
+        conformance.guarantees().iter().all(|entry| {
+            assert_ne!(entry.verdict, Verdict::Violated, "{entry:#?}");
+            (entry.verdict == Verdict::Held) == (entry.id != "G15")
+        })
+    };
+    assert!((0..TRIALS).any(|_| is_acquitted()), "some guarantees were never decided");
 }
 
 /// One mistake for each guarantee, and those that take a probe of their own.
@@ -132,7 +137,11 @@ fn servers_with_one_mistake_are_convicted_of_it() {
         Defect::PushesFarewell,
         Defect::CountsOnlyUp,
     ];
-    let missed = acquitted(&chosen);
+    let mut missed = acquitted(&chosen);
+    for _ in 1..TRIALS {
+        let again: Vec<Defect> = missed.iter().map(|(defect, _)| *defect).collect();
+        missed = acquitted(&again);
+    }
     assert!(missed.is_empty(), "{missed:#?}");
 }
 
