@@ -15,6 +15,8 @@ use crate::time::{Timestamp, nanos};
 pub(crate) struct Timers {
     /// The turns of the wheel that somebody waits for.
     turns: BTreeMap<Timestamp, Vec<u32>>,
+    /// The first of them, `MAX` if there is none: it is asked for after everything that happens in a hub.
+    first: Timestamp,
     /// The turn that is under way, and who of it was not woken yet.
     under_way: (Timestamp, Vec<u32>),
     /// Entries in all turns.
@@ -33,6 +35,7 @@ impl Timers {
     pub(crate) fn new(granularity: Duration) -> Self {
         Self {
             turns: BTreeMap::new(),
+            first: Timestamp::MAX,
             under_way: (Timestamp::ZERO, Vec::new()),
             entries: 0,
             live: Vec::new(),
@@ -47,6 +50,9 @@ impl Timers {
         if index >= self.live.len() {
             self.live.resize(index + 1, Timestamp::MAX);
         }
+        if deadline >= self.live[index] {
+            return;
+        }
         let rounded = self.round_up(deadline);
         if rounded >= self.live[index] {
             return;
@@ -54,6 +60,7 @@ impl Timers {
         self.armed += usize::from(self.live[index] == Timestamp::MAX);
         self.live[index] = rounded;
         self.turns.entry(rounded).or_default().push(slot);
+        self.first = self.first.min(rounded);
         self.entries += 1;
         self.drop_overtaken();
     }
@@ -72,7 +79,8 @@ impl Timers {
     /// The next instant at which [`Timers::pop`] may have something.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         let (at, rest) = &self.under_way;
-        if rest.is_empty() { self.turns.first_key_value().map(|(at, _)| *at) } else { Some(*at) }
+        let next = if rest.is_empty() { self.first } else { *at };
+        (next < Timestamp::MAX).then_some(next)
     }
 
     /// A slot whose wake-up has come; it is disarmed.
@@ -89,6 +97,7 @@ impl Timers {
     fn pop_entry(&mut self) -> Option<u32> {
         if self.under_way.1.is_empty() {
             self.under_way = self.turns.pop_first()?;
+            self.find_first();
         }
         let (at, rest) = &mut self.under_way;
         let slot = rest.pop()?;
@@ -112,7 +121,12 @@ impl Timers {
             slots.retain(|slot| live[*slot as usize] == *at);
             !slots.is_empty()
         });
+        self.find_first();
         self.entries = self.under_way.1.len() + self.turns.values().map(Vec::len).sum::<usize>();
+    }
+
+    fn find_first(&mut self) {
+        self.first = self.turns.first_key_value().map_or(Timestamp::MAX, |(at, _)| *at);
     }
 
     fn round_up(&self, deadline: Timestamp) -> Timestamp {

@@ -301,8 +301,8 @@ impl Client {
     }
 
     fn flood(&mut self, view: &View<'_>) -> Vec<Verb> {
-        // A client's own buffer is not endless either.
-        if view.unsent > 64 << 10 {
+        // A client's own buffer is not endless either, and a server that has stopped reading is not tried any harder.
+        if view.unsent > 2 * view.scenario.server.outbox_limit as u64 {
             return Vec::new();
         }
         let length = self.rng.between(20, view.scenario.server.max_message as u64) as u32;

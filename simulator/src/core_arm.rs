@@ -21,6 +21,8 @@ pub struct CoreTarget {
     rng: Rng,
     announcer: Announcer,
     shards: Vec<Shard>,
+    /// When each shard wants to be woken: beside each other, as all are looked at before every event.
+    wakes_at: Vec<Timestamp>,
     /// Where each link is served.
     homes: Vec<Home>,
     next_shard: usize,
@@ -91,6 +93,7 @@ impl CoreTarget {
             zone,
             rng,
             shards: Vec::new(),
+            wakes_at: Vec::new(),
             homes: Vec::new(),
             next_shard: 0,
         };
@@ -109,6 +112,13 @@ impl CoreTarget {
             let asks_at = now + self.config.period + skew;
             self.shards.push(Shard { hub, links: Vec::new(), skew, asks_at, last_cycle: 0 });
         }
+        self.wakes_at = vec![Timestamp::ZERO; shards];
+        (0..shards).for_each(|shard| self.ask_when(shard));
+    }
+
+    /// Asks a shard to which something has happened when it wants to be woken.
+    fn ask_when(&mut self, shard: usize) {
+        self.wakes_at[shard] = self.shards[shard].poll_timeout();
     }
 
     /// Runs `act` on the hub that serves `link`.
@@ -120,7 +130,9 @@ impl CoreTarget {
     ) -> R {
         let home = self.homes[link.index()];
         let Shard { hub, links, .. } = &mut self.shards[home.shard];
-        act(hub, home.connection, &mut HubWire { net, links })
+        let result = act(hub, home.connection, &mut HubWire { net, links });
+        self.ask_when(home.shard);
+        result
     }
 }
 
@@ -151,6 +163,7 @@ impl Target for CoreTarget {
         let connection = shard.hub.handle_connect(net.now(), true);
         put(&mut shard.links, connection.index(), link);
         put(&mut self.homes, link.index(), Home { shard: index, connection });
+        self.ask_when(index);
     }
 
     fn receive(&mut self, link: LinkId, bytes: &[u8], net: &mut Network) -> usize {
@@ -174,16 +187,17 @@ impl Target for CoreTarget {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        self.shards.iter().map(Shard::poll_timeout).min()
+        self.wakes_at.iter().min().copied()
     }
 
     fn advance(&mut self, limit: Timestamp, net: &mut Network) -> Advance {
-        let next = self.shards.iter_mut().min_by_key(|shard| shard.poll_timeout());
-        let Some(shard) = next.filter(|shard| shard.poll_timeout() <= limit) else {
+        let next = self.wakes_at.iter().copied().enumerate().min_by_key(|(_, wakes_at)| *wakes_at);
+        let Some((index, wakes_at)) = next.filter(|(_, wakes_at)| *wakes_at <= limit) else {
             return Advance::Reached;
         };
-        net.now = net.now.max(shard.poll_timeout());
-        shard.handle_timeout(&mut self.announcer, net);
+        net.now = net.now.max(wakes_at);
+        self.shards[index].handle_timeout(&mut self.announcer, net);
+        self.ask_when(index);
         Advance::Acted
     }
 
@@ -194,6 +208,7 @@ impl Target for CoreTarget {
             shard.asks_at = Timestamp::MAX;
             shard.hub.handle_drain(now, &mut HubWire { net, links: &shard.links });
         }
+        (0..self.shards.len()).for_each(|shard| self.ask_when(shard));
         true
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use crate::network::End;
+use crate::payloads::PayloadId;
 use crate::rng::Rng;
 use crate::verb::{LinkPlan, Reading};
 
@@ -111,13 +112,12 @@ pub(crate) struct Flow {
     unread: VecDeque<Unread>,
 }
 
-/// An arrival of which the client has read some.
-#[derive(Clone, Debug)]
-struct Unread {
-    /// When the server had sent it.
-    sent_at: Timestamp,
-    bytes: Vec<u8>,
-    read: usize,
+/// Bytes of a payload that have arrived and were not read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unread {
+    pub(crate) payload: PayloadId,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
 }
 
 impl Flow {
@@ -152,28 +152,34 @@ impl Flow {
         taken
     }
 
-    /// Bytes have arrived, and wait to be read.
-    pub(crate) fn arrive(&mut self, sent_at: Timestamp, bytes: &[u8]) {
-        self.unread.push_back(Unread { sent_at, bytes: bytes.to_vec(), read: 0 });
+    /// Bytes have arrived, and wait to be read: the flow has a reference to their payload from now on.
+    pub(crate) fn arrive(&mut self, unread: Unread) {
+        self.unread.push_back(unread);
     }
 
-    /// The client reads up to `limit` bytes of one arrival.
-    pub(crate) fn read(&mut self, limit: usize) -> Option<(Timestamp, Vec<u8>)> {
+    /// The client reads up to `limit` bytes of one arrival. The flow's reference goes with the last of them, which the
+    /// flag tells.
+    pub(crate) fn read(&mut self, limit: u32) -> Option<(Unread, bool)> {
         let unread = self.unread.front_mut()?;
-        let sent_at = unread.sent_at;
-        let rest = &unread.bytes[unread.read..];
-        let read = rest[..limit.min(rest.len())].to_vec();
-        unread.read += read.len();
-        if unread.read == unread.bytes.len() {
+        let end = unread.end.min(unread.start.saturating_add(limit));
+        let read = Unread { end, ..*unread };
+        unread.start = end;
+        let is_last = unread.start == unread.end;
+        if is_last {
             self.unread.pop_front();
         }
-        self.outstanding -= read.len() as u32;
-        Some((sent_at, read))
+        self.outstanding -= end - read.start;
+        Some((read, is_last))
+    }
+
+    /// What nobody is going to read any more.
+    pub(crate) fn take_unread(&mut self) -> VecDeque<Unread> {
+        std::mem::take(&mut self.unread)
     }
 
     /// Bytes that were lost on their way take no room.
-    pub(crate) fn forget(&mut self, length: usize) {
-        self.outstanding -= length as u32;
+    pub(crate) fn forget(&mut self, length: u32) {
+        self.outstanding -= length;
     }
 
     pub(crate) fn has_unread(&self) -> bool {

@@ -279,6 +279,10 @@ impl Network {
 
     /// Forgets a link on which nothing is under way any more.
     pub(crate) fn free_link(&mut self, id: LinkId) {
+        let flow = self.links[id.index()].flow.take();
+        for unread in flow.into_iter().flat_map(|mut flow| flow.take_unread()) {
+            self.payloads.release(unread.payload);
+        }
         self.free.push(id.0);
     }
 
@@ -314,5 +318,35 @@ fn carry(link: LinkId, kind: Kind, payload: PayloadId, piece: Piece) -> Event {
         tag: payload.0 << 8 | kind as u32,
         start: piece.start,
         end: piece.end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::link::Unread;
+    use crate::verb::LinkPlan;
+
+    #[test]
+    fn what_nobody_read_is_given_back_with_its_link() {
+        let mut net = Network::new(1, WallTime::default());
+        let plan = LinkPlan {
+            latency: Duration::ZERO,
+            jitter: Duration::ZERO,
+            sliced: 0,
+            window: Some(64),
+            seed: 1,
+        };
+        let link = net.open_link(Link::new(&plan));
+        assert_eq!(net.send(link, b"a push"), 6);
+        let event = net.queue.pop(Timestamp::MAX).expect("it is on its way");
+        let unread = Unread { payload: payload_of(&event), start: event.start, end: event.end };
+        let flow = net.links[link.index()].flow.as_mut().expect("its window is limited");
+        flow.arrive(unread);
+        assert_eq!(net.payloads.in_use(), 1);
+        net.free_link(link);
+        assert_eq!(net.payloads.in_use(), 0);
     }
 }

@@ -6,6 +6,9 @@ use carillon_server::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PayloadId(pub(crate) u32);
 
+/// Memory is kept for the next payload up to this size, in bytes: else every slot would in time be as large as the largest.
+const LARGEST_KEPT: usize = 2048;
+
 /// A slab of byte strings with reference counts. A push to a hundred thousand clients is in it once, and its memory is
 /// used again when the last of them has it.
 #[derive(Debug, Default)]
@@ -61,16 +64,19 @@ impl Payloads {
     pub(crate) fn release(&mut self, id: PayloadId) {
         let payload = &mut self.slots[id.0 as usize];
         payload.references -= 1;
-        if payload.references == 0 {
-            self.free.push(id.0);
-        }
+        self.discard_unused(id);
     }
 
-    /// Gives back a payload that nobody came to refer to.
+    /// Gives back a payload that nobody refers to.
     pub(crate) fn discard_unused(&mut self, id: PayloadId) {
-        if self.slots[id.0 as usize].references == 0 {
-            self.free.push(id.0);
+        let payload = &mut self.slots[id.0 as usize];
+        if payload.references > 0 {
+            return;
         }
+        if payload.bytes.capacity() > LARGEST_KEPT {
+            payload.bytes = Vec::new();
+        }
+        self.free.push(id.0);
     }
 
     /// How many are under way.

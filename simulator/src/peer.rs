@@ -1,5 +1,7 @@
 //! A connection as its client sees it: what it has read, what it waits for, and what the model knows of it.
 
+use std::borrow::Cow;
+
 use carillon_server::Timestamp;
 
 use crate::codec::{self, Garbled};
@@ -207,17 +209,22 @@ impl Peer {
     }
 
     /// Joins what was left over with what has arrived. Give the rest back with [`Peer::keep`].
-    pub(crate) fn join(&mut self, arrived: &[u8]) -> Vec<u8> {
-        let mut bytes =
-            self.partial.as_mut().map(|partial| std::mem::take(&mut partial.bytes)).unwrap_or_default();
-        bytes.extend_from_slice(arrived);
-        bytes
+    pub(crate) fn join<'a>(&mut self, arrived: &'a [u8]) -> Cow<'a, [u8]> {
+        match &mut self.partial {
+            Some(partial) if !partial.bytes.is_empty() => {
+                let mut bytes = std::mem::take(&mut partial.bytes);
+                bytes.extend_from_slice(arrived);
+                Cow::Owned(bytes)
+            }
+            _ => Cow::Borrowed(arrived),
+        }
     }
 
     /// Keeps the bytes of a frame that is not complete, behind the first `used` ones.
-    pub(crate) fn keep(&mut self, mut bytes: Vec<u8>, used: usize) {
-        bytes.drain(..used);
-        if !bytes.is_empty() {
+    pub(crate) fn keep(&mut self, bytes: Cow<'_, [u8]>, used: usize) {
+        if used < bytes.len() {
+            let mut bytes = bytes.into_owned();
+            bytes.drain(..used);
             self.partial.get_or_insert_default().bytes = bytes;
         } else if self.partial.as_ref().is_some_and(|partial| partial.message.is_none()) {
             self.partial = None;

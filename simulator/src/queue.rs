@@ -154,6 +154,11 @@ impl EventQueue {
     /// Takes the next event, if it happens at `limit` or before.
     pub(crate) fn pop(&mut self, limit: Timestamp) -> Option<Event> {
         self.next_at(limit)?;
+        self.take()
+    }
+
+    /// Takes the event that [`EventQueue::next_at`] has just found.
+    pub(crate) fn take(&mut self) -> Option<Event> {
         self.length -= 1;
         let Some(Reverse(late)) = self.late.peek() else {
             return self.current.pop();

@@ -11,14 +11,12 @@ use crate::text::Text;
 impl Checker {
     /// A reply arrived. Returns when the command was sent that it is the fence of.
     pub(crate) fn on_echo(&mut self, peer: &mut Peer, text: &[u8], seen: Sighting) -> Option<Timestamp> {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let expected = peer.echoes.front().filter(|expected| expected.is(text, &mut scratch));
+        let expected = peer.echoes.front().filter(|expected| expected.is(text));
         if let Some(expected) = expected {
             self.on_due_echo(peer, expected, seen);
         } else {
-            self.on_other_echo(peer, text, seen, &mut scratch);
+            self.on_other_echo(peer, text, seen);
         }
-        self.scratch = scratch;
         peer.windows.on_echo(seen.offset, seen.at)
     }
 
@@ -37,7 +35,7 @@ impl Checker {
         }
     }
 
-    fn on_other_echo(&mut self, peer: &mut Peer, text: &[u8], seen: Sighting, scratch: &mut String) {
+    fn on_other_echo(&mut self, peer: &mut Peer, text: &[u8], seen: Sighting) {
         if peer.is_mute {
             // Which of its last messages have arrived, nobody knows.
             return;
@@ -48,19 +46,19 @@ impl Checker {
                 format!("{offence:?} was answered with a reply to {shown:?}")
             });
         }
-        if let Some(skipped) = peer.skipped_echo.take_if(|skipped| skipped.is(text, scratch)) {
+        if let Some(skipped) = peer.skipped_echo.take_if(|skipped| skipped.is(text)) {
             return self.violate(Guarantee::G5, Fault::OutOfOrder, seen.at, peer, || {
                 format!("the reply to {skipped} came behind one to a later message")
             });
         }
-        let is_command = [Text::Subscribe, Text::Unsubscribe].iter().any(|command| command.is(text, scratch));
+        let is_command = [Text::Subscribe, Text::Unsubscribe].iter().any(|command| command.is(text));
         if is_command {
             return self.violate(Guarantee::G9, Fault::Unexpected, seen.at, peer, || {
                 format!("the command {shown:?} was answered, or a binary message that holds it")
             });
         }
-        if peer.echoes.has_behind_front(|later| later.is(text, scratch)) {
-            return self.on_early_echo(peer, text, &shown, seen, scratch);
+        if peer.echoes.has_behind_front(|later| later.is(text)) {
+            return self.on_early_echo(peer, text, &shown, seen);
         }
         match peer.pop_echo() {
             Some(Text::NearMiss(which)) => {
@@ -81,17 +79,10 @@ impl Checker {
     }
 
     /// A reply that others should have come before. They are lost, or out of order: the next few replies will tell.
-    fn on_early_echo(
-        &mut self,
-        peer: &mut Peer,
-        text: &[u8],
-        shown: &str,
-        seen: Sighting,
-        scratch: &mut String,
-    ) {
+    fn on_early_echo(&mut self, peer: &mut Peer, text: &[u8], shown: &str, seen: Sighting) {
         let mut skipped = Vec::new();
         while let Some(front) = peer.pop_echo() {
-            if front.is(text, scratch) {
+            if front.is(text) {
                 break;
             }
             skipped.push(front);

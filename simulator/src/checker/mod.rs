@@ -39,7 +39,6 @@ pub(crate) struct Checker {
     drained_at: Timestamp,
     /// The server has habits of its own: it may render a text when it sends it, and send it to whoever is there then.
     pub(crate) is_foreign: bool,
-    scratch: String,
 }
 
 /// Where and when a frame was seen.
@@ -65,7 +64,6 @@ impl Checker {
             weather: Met::default(),
             drained_at: Timestamp::MAX,
             is_foreign: false,
-            scratch: String::new(),
         }
     }
 

@@ -103,7 +103,7 @@ impl Dialect {
         match text.command() {
             Some(Command::Subscribe) => to.push_str(&self.subscribe),
             Some(Command::Unsubscribe) => to.push_str(&self.unsubscribe),
-            None => text.render(to),
+            None => text.append_to(to),
         }
     }
 

@@ -52,6 +52,8 @@ pub struct World<T> {
     journal: Journal,
     coin: Rng,
     observed: u64,
+    /// The text being sent; kept for its memory.
+    rendered: String,
     outgoing: Vec<u8>,
     /// What the clients do, if it is not drawn.
     script: Option<Vec<ScriptLine>>,
@@ -152,6 +154,7 @@ impl<T: Target> World<T> {
             journal: Journal::default(),
             coin: rng.fork("coin"),
             observed: 0,
+            rendered: String::new(),
             outgoing: Vec::new(),
             script: None,
             record: None,
@@ -250,8 +253,11 @@ impl<T: Target> World<T> {
         let limit = event_at.unwrap_or(horizon);
         let is_tie = event_at.is_some() && event_at == wakes_at;
         let server_first = wakes_at.is_none_or(|at| at <= limit) && !(is_tie && self.coin.chance(500));
-        let advance = if server_first { self.target.advance(limit, &mut self.net) } else { Advance::Reached };
-        match advance {
+        if !server_first {
+            let event = event_at.and_then(|_| self.net.queue.take());
+            return self.handle_event(event, end);
+        }
+        match self.target.advance(limit, &mut self.net) {
             Advance::Acted => {
                 self.trace.events += 1;
                 self.after_server();
@@ -268,7 +274,12 @@ impl<T: Target> World<T> {
     }
 
     fn next_event(&mut self, limit: Timestamp, end: Timestamp) -> bool {
-        let Some(event) = self.net.queue.pop(limit) else {
+        let event = self.net.queue.pop(limit);
+        self.handle_event(event, end)
+    }
+
+    fn handle_event(&mut self, event: Option<Event>, end: Timestamp) -> bool {
+        let Some(event) = event else {
             self.net.now = end;
             return false;
         };

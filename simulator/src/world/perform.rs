@@ -9,7 +9,7 @@ use crate::client::Behaviour;
 use crate::codec::{self, opcode};
 use crate::coverage::Hazard;
 use crate::guarantee::Guarantee;
-use crate::link::{Link, LinkId};
+use crate::link::{Link, LinkId, Unread};
 use crate::model::Windows;
 use crate::network::{End, Kind};
 use crate::peer::{Peer, Phase};
@@ -115,9 +115,11 @@ impl<T: Target> World<T> {
     }
 
     fn compose_text(&mut self, link: LinkId, text: Text, pieces: u32) {
-        let mut rendered = String::new();
-        text.render(&mut rendered);
+        let mut rendered = std::mem::take(&mut self.rendered);
+        text.append_to(&mut rendered);
         self.compose_pieces(link, rendered.as_bytes(), pieces as usize);
+        rendered.clear();
+        self.rendered = rendered;
         let now = self.net.now;
         let end = self.peers[link.index()].sent + self.outgoing.len() as u64;
         let attributes_log = self.target.attributes_log();
@@ -290,14 +292,14 @@ impl<T: Target> World<T> {
     }
 
     /// Bytes have arrived at a client that does not always read.
-    pub(super) fn on_slow_bytes(&mut self, link: LinkId, bytes: &[u8], sent_at: Timestamp) {
+    pub(super) fn on_slow_bytes(&mut self, link: LinkId, piece: Unread) {
         let Some(flow) = &mut self.net.links[link.index()].flow else { return };
         if flow.reading == Reading::AtOnce && flow.is_flowing() {
-            flow.forget(bytes.len());
+            flow.forget(piece.end - piece.start);
             self.target.made_room(link, &mut self.net);
-            return self.read(link, bytes, sent_at);
+            return self.read_payload(link, piece);
         }
-        flow.arrive(sent_at, bytes);
+        flow.arrive(piece);
         match flow.reading {
             Reading::AtOnce => self.read_held(link),
             Reading::Never => {}
@@ -308,17 +310,20 @@ impl<T: Target> World<T> {
     /// Lets the client read of what has arrived as much as it does at a time.
     pub(super) fn read_held(&mut self, link: LinkId) {
         let mut allowance = match self.net.links[link.index()].flow.as_ref().map(|flow| flow.reading) {
-            Some(Reading::AtOnce) => usize::MAX,
-            Some(Reading::Slowly(bytes)) => bytes as usize,
+            Some(Reading::AtOnce) => u32::MAX,
+            Some(Reading::Slowly(bytes)) => bytes,
             Some(Reading::Never) | None => return,
         };
         while allowance > 0
             && !self.net.links[link.index()].is_client_gone
-            && let Some((sent_at, bytes)) =
+            && let Some((piece, is_last)) =
                 self.net.links[link.index()].flow.as_mut().and_then(|flow| flow.read(allowance))
         {
-            allowance = allowance.saturating_sub(bytes.len());
-            self.read(link, &bytes, sent_at);
+            allowance -= piece.end - piece.start;
+            if !is_last {
+                self.net.payloads.retain(piece.payload);
+            }
+            self.read_payload(link, piece);
         }
         self.after_read(link);
     }

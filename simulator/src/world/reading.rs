@@ -6,7 +6,7 @@ use super::{HANDSHAKES, World};
 use crate::checker::Sighting;
 use crate::codec::{self, Frame, Garbled, Received, opcode};
 use crate::guarantee::Guarantee;
-use crate::link::LinkId;
+use crate::link::{LinkId, Unread};
 use crate::network::{End, payload_of};
 use crate::peer::Phase;
 use crate::queue::Event;
@@ -17,20 +17,26 @@ use crate::verb::{Departure, Offence};
 
 impl<T: Target> World<T> {
     pub(super) fn on_client_bytes(&mut self, link: LinkId, event: &Event) {
-        let payload = payload_of(event);
-        let sent_at = self.net.payloads.sent_at(payload);
-        let bytes = self.net.payloads.take(payload);
+        let piece = Unread { payload: payload_of(event), start: event.start, end: event.end };
         let state = &self.net.links[link.index()];
-        let piece = &bytes[event.start as usize..event.end as usize];
-        if !state.is_client_gone && state.flow.is_some() {
-            self.on_slow_bytes(link, piece, sent_at);
-        } else if !state.is_client_gone {
-            self.read(link, piece, sent_at);
+        if state.is_client_gone {
+            self.net.payloads.release(piece.payload);
+        } else if state.flow.is_some() {
+            self.on_slow_bytes(link, piece);
+        } else {
+            self.read_payload(link, piece);
         }
-        self.net.payloads.put_back(payload, bytes);
     }
 
-    pub(super) fn read(&mut self, link: LinkId, bytes: &[u8], sent_at: Timestamp) {
+    /// Reads a piece of a payload, and gives back one reference to it.
+    pub(super) fn read_payload(&mut self, link: LinkId, piece: Unread) {
+        let sent_at = self.net.payloads.sent_at(piece.payload);
+        let bytes = self.net.payloads.take(piece.payload);
+        self.read(link, &bytes[piece.start as usize..piece.end as usize], sent_at);
+        self.net.payloads.put_back(piece.payload, bytes);
+    }
+
+    fn read(&mut self, link: LinkId, bytes: &[u8], sent_at: Timestamp) {
         self.note(link, |line| {
             line.push_str(&format!("{} bytes reach the client, sent at {sent_at}", bytes.len()));
         });

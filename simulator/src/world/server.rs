@@ -330,6 +330,6 @@ impl<T: Target> World<T> {
             Text::Unsubscribe => Some(LogEntry::Unsubscribed),
             _ => None,
         };
-        text.is(logged.as_bytes(), &mut String::new())
+        text.is(logged.as_bytes())
     }
 }

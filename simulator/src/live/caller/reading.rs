@@ -37,28 +37,23 @@ impl Caller {
     }
 
     pub(super) fn read_frames(&mut self, arrived: &[u8]) {
-        let joined;
-        let mut rest = if self.seat.peer.is_between_frames() {
-            arrived
-        } else {
-            joined = self.seat.peer.join(arrived);
-            &joined
-        };
+        let bytes = self.seat.peer.join(arrived);
+        let mut used = 0;
         while self.end.is_none() {
-            match codec::split_frame(rest) {
+            match codec::split_frame(&bytes[used..]) {
                 Ok(Some(Frame { first, payload, length })) => {
                     let offset = self.seat.peer.received;
                     self.seat.peer.received += length as u64;
                     if let Err(garbled) = self.on_frame(first, payload, offset) {
                         return self.on_garbled(garbled);
                     }
-                    rest = &rest[length..];
+                    used += length;
                 }
                 Ok(None) => break,
                 Err(garbled) => return self.on_garbled(garbled),
             }
         }
-        self.seat.peer.keep(rest.to_vec(), 0);
+        self.seat.peer.keep(bytes, used);
     }
 
     fn on_frame(&mut self, first: u8, payload: &[u8], offset: u64) -> Result<(), Garbled> {
