@@ -154,6 +154,17 @@ mod tests {
     }
 
     #[test]
+    fn pushes_are_numbered_and_the_newest_four_are_kept() {
+        let mut announcer = Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC);
+        for cycle in 1..=6 {
+            announcer.handle_timeout(now(300.0 * f64::from(cycle)));
+        }
+        let kept =
+            announcer.pushes_after(0).map(|push| (push.cycle(), push.due().as_nanos() / 1_000_000_000));
+        assert!(kept.eq([(3, 900), (4, 1200), (5, 1500), (6, 1800)]));
+    }
+
+    #[test]
     fn no_cycle_fires_after_the_stop() {
         let mut announcer = Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC);
         announcer.stop();

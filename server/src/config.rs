@@ -141,6 +141,11 @@ mod tests {
     fn times_and_paths_out_of_range_are_named() {
         let short = Config { close_timeout: Duration::from_millis(9), ..Config::default() };
         assert!(short.validate().unwrap_err().to_string().starts_with("close-timeout is 9ms"));
+        let ten_years = Duration::from_secs(315_360_000);
+        let longest = Config { period: ten_years, ..Config::default() };
+        assert_eq!(longest.validate(), Ok(()));
+        let longer = Config { period: ten_years + Duration::from_nanos(1), ..Config::default() };
+        assert!(longer.validate().is_err());
         let path = Config { path: "ws".to_owned(), ..Config::default() };
         assert!(path.validate().unwrap_err().to_string().contains("must begin with '/'"));
     }

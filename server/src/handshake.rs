@@ -200,7 +200,15 @@ mod tests {
         assert_eq!(status(&REQUEST.replace("Upgrade: WebSocket\r\n", "")), 426);
         assert_eq!(status(&REQUEST.replace("keep-alive, Upgrade", "keep-alive")), 426);
         assert_eq!(status(&REQUEST.replace("Version: 13", "Version: 8")), 426);
-        assert_eq!(status(&REQUEST.replace("dGhl", "d")), 400);
+        for key in [
+            "dIHNhbXBsZSBub25jZQ==",
+            "dGhlIHNhbXBsZSBub25jZQ===",
+            "dGhl!HNhbXBsZSBub25jZQ==",
+            "dGhlIHNhbXBsZSBub25jZR==",
+            "dGhlIHNhbXBsZSBub25jZQQ=",
+        ] {
+            assert_eq!(status(&REQUEST.replace("dGhlIHNhbXBsZSBub25jZQ==", key)), 400, "{key}");
+        }
         assert_eq!(status(&REQUEST.replace("Host: x", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")), 400);
         assert_eq!(status("hello\r\n\r\n"), 400);
     }
@@ -231,6 +239,27 @@ mod tests {
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{response}");
         assert!(Refusal::BadVersion.response().contains("Sec-WebSocket-Version: 13\r\n"));
+    }
+
+    #[test]
+    fn a_refusal_names_its_status_and_its_cause() {
+        for (refusal, status_line, cause) in [
+            (Refusal::BadKey, "400 Bad Request", "Sec-WebSocket-Key"),
+            (Refusal::BadRequest, "400 Bad Request", "not an HTTP/1.1 request"),
+            (Refusal::BadVersion, "426 Upgrade Required", "must be 13"),
+            (Refusal::Full, "503 Service Unavailable", "full"),
+            (Refusal::NotAnUpgrade, "426 Upgrade Required", "ask for an upgrade"),
+            (Refusal::NotFound, "404 Not Found", "no such path"),
+            (Refusal::NotGet, "400 Bad Request", "GET"),
+            (Refusal::ShuttingDown, "503 Service Unavailable", "shutting down"),
+            (Refusal::TimedOut, "408 Request Timeout", "in time"),
+            (Refusal::TooLarge, "431 Request Header Fields Too Large", "8 KiB"),
+        ] {
+            let response = refusal.response();
+            let (head, body) = response.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status_line}\r\n")), "{response}");
+            assert!(body.contains(cause), "{response}");
+        }
     }
 
     proptest! {

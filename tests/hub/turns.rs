@@ -1,9 +1,12 @@
 //! Whose turn it is: who comes first in a fan-out and who last, and when each client is pinged.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_server::hub::SLICE;
-use carillon_server::{Announcer, Config, ConnectionId, Hub, LogLine, Now, Timestamp, Wire, Zone};
+use carillon_server::{
+    Announcer, Config, ConnectionId, Counters, Hub, LogLine, Now, Push, Timestamp, Wire, Zone,
+};
 
 use crate::support::frames::{PING, REQUEST};
 
@@ -18,6 +21,8 @@ const PERIOD: Duration = Duration::from_secs(300);
 struct Order {
     pushed: Vec<usize>,
     pings: usize,
+    /// How many subscribers each finished fan-out had, by its log line.
+    logged: Vec<u64>,
 }
 
 impl Wire for Order {
@@ -38,7 +43,11 @@ impl Wire for Order {
 
     fn close(&mut self, _connection: ConnectionId) {}
 
-    fn log(&mut self, _line: LogLine<'_>) {}
+    fn log(&mut self, line: LogLine<'_>) {
+        if let LogLine::Pushed { subscribers, .. } = line {
+            self.logged.push(subscribers);
+        }
+    }
 }
 
 /// A hub to which all have come at the same instant, as they do when a server is started again.
@@ -71,6 +80,55 @@ fn orders() -> Vec<Vec<usize>> {
         order.pushed
     };
     (0..CYCLES).map(&mut cycle).collect()
+}
+
+/// The push of the first cycle, and the time when it is due.
+fn first_push() -> (Arc<Push>, Now) {
+    let now = Now { at: Timestamp::ZERO + PERIOD, ..Now::default() };
+    let mut announcer = Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC);
+    announcer.handle_timeout(now);
+    (Arc::clone(announcer.pushes_after(0).next().expect("the first cycle is due")), now)
+}
+
+#[test]
+fn a_fan_out_in_slices_is_counted_and_logged_as_one() {
+    let mut hub = crowded_hub(PERIOD * 2);
+    let (push, now) = first_push();
+    hub.handle_push(push);
+    let mut order = Order::default();
+    let mut slices = 0;
+    while hub.poll_timeout() == Some(Timestamp::ZERO) {
+        hub.handle_timeout(now, &mut order);
+        slices += 1;
+    }
+    assert_eq!(slices, SUBSCRIBERS.div_ceil(SLICE));
+    assert_eq!(order.logged, [SUBSCRIBERS as u64]);
+    let expected = Counters {
+        connections: SUBSCRIBERS as u64,
+        deliveries: SUBSCRIBERS as u64,
+        pushes: 1,
+        ..Counters::default()
+    };
+    assert_eq!(hub.counters(), expected);
+}
+
+#[test]
+fn a_walk_past_those_who_are_not_subscribed_gives_others_their_turn_as_well() {
+    // A slice looks at 64 times as many slots as it serves.
+    const UNSUBSCRIBED: usize = 64 * SLICE + 1;
+    let config = Config { handshake_timeout: PERIOD * 2, ..Config::default() };
+    let mut hub = Hub::new(config, 1).expect("the configuration is valid");
+    for _ in 0..UNSUBSCRIBED {
+        hub.handle_connect(Now::default(), true);
+    }
+    let (push, now) = first_push();
+    hub.handle_push(push);
+    let mut order = Order::default();
+    hub.handle_timeout(now, &mut order);
+    assert_eq!(hub.poll_timeout(), Some(Timestamp::ZERO), "one is left");
+    hub.handle_timeout(now, &mut order);
+    assert_ne!(hub.poll_timeout(), Some(Timestamp::ZERO), "none is left");
+    assert_eq!(order.logged, [0]);
 }
 
 #[test]

@@ -99,9 +99,12 @@ fn a_message_in_fragments_is_one_message_and_control_frames_may_come_between() {
 fn each_broken_rule_has_the_close_code_of_the_rfc() {
     let unmasked = [0x81, 0x00];
     assert_eq!(code_of(&unmasked), Some(1002), "5.1: a client masks");
-    assert_eq!(code_of(&frame(0xC1, b"", [0; 4])), Some(1002), "5.2: reserved bits");
+    for reserved in [0xC1, 0xA1, 0x91] {
+        assert_eq!(code_of(&frame(reserved, b"", [0; 4])), Some(1002), "5.2: reserved bits");
+    }
     assert_eq!(code_of(&frame(0x83, b"", [0; 4])), Some(1002), "5.2: reserved opcode");
     assert_eq!(code_of(&frame(0x09, b"", [0; 4])), Some(1002), "5.5: control frames are not fragmented");
+    assert_eq!(code_of(&frame(0x89, &[0; 125], [0; 4])), None, "5.5: 125 bytes are short");
     assert_eq!(code_of(&frame(0x89, &[0; 126], [0; 4])), Some(1002), "5.5: control frames are short");
     assert_eq!(code_of(&frame(0x80, b"", [0; 4])), Some(1002), "5.4: nothing to continue");
     assert_eq!(code_of(&[frame(0x01, b"a", [0; 4]), text("b")].concat()), Some(1002), "5.4: no interleaving");
@@ -113,6 +116,27 @@ fn each_broken_rule_has_the_close_code_of_the_rfc() {
         "7.4.1: 1005 is never sent"
     );
     assert_eq!(code_of(&frame(0x88, &[0x03, 0xE8, 0xFF], [0; 4])), Some(1007), "5.5.1: the reason is UTF-8");
+}
+
+#[test]
+fn what_is_held_for_a_message_is_its_first_piece_and_a_control_frame_in_it() {
+    let (mut decoder, mut scratch) = (Decoder::default(), Vec::new());
+    let mut hold = |bytes: &[u8]| {
+        let mut input = bytes;
+        let decoded = decoder.decode(&mut input, &mut scratch, 100_000);
+        assert!(matches!(decoded, Ok(None)) && input.is_empty(), "{bytes:?} is no whole message");
+        decoder.held()
+    };
+    let fragment = frame(0x01, &[b'x'; 60_000], [0; 4]);
+    let of_the_first_bytes = hold(&fragment[..10]);
+    assert!((4096..4200).contains(&of_the_first_bytes), "{of_the_first_bytes} bytes for two");
+    let of_the_message = hold(&fragment[10..]);
+    assert!((60_000..130_000).contains(&of_the_message), "{of_the_message} bytes for 60,000");
+    let with_a_ping = hold(&frame(0x89, &[0; 125], [0; 4])[..100]);
+    assert!(
+        (94..300).contains(&(with_a_ping - of_the_message)),
+        "{with_a_ping} bytes, {of_the_message} before"
+    );
 }
 
 #[test]
