@@ -188,6 +188,15 @@ impl Hub {
         ConnectionId(slot)
     }
 
+    /// How many bytes to read from a connection next, at most, if what is refused then is to be little.
+    ///
+    /// Replies are about as long as what they reply to: more than there is room for in half of the outbox would only have
+    /// to be kept.
+    pub fn input_allowance(&self, from: ConnectionId) -> usize {
+        let session = self.sessions[from.index()].as_ref();
+        session.map_or(usize::MAX, |session| session.input_allowance(&self.config))
+    }
+
     /// Takes bytes from a connection and returns how many, from the front.
     ///
     /// Less than all means that the connection has a backlog of answers: keep the rest, read no more, and offer it

@@ -20,6 +20,8 @@ pub enum LogLine<'a> {
     Dead,
     /// A connection whose upgrade had been accepted is gone.
     Disconnected,
+    /// The kernel has let a batch of sends down: the shard writes to one socket after the other from now on.
+    FellBack,
     /// A cycle's push was offered to everybody it was due to.
     Pushed {
         /// The cycle.
@@ -60,6 +62,7 @@ impl LogLine<'_> {
             Self::Connected => format!("Client connected. Total connections: {total}"),
             Self::Dead => "Cut off a client that was silent for too long".to_owned(),
             Self::Disconnected => format!("Client disconnected. Total connections: {total}"),
+            Self::FellBack => "Fan-out by plain writes from now on, as the io_uring has failed".to_owned(),
             Self::Pushed { cycle, subscribers } => {
                 format!("[{}] push {cycle}: {subscribers} subscribers", zone.format(wall))
             }
@@ -78,6 +81,7 @@ impl LogLine<'_> {
             Self::Connected => "connected",
             Self::Dead => "dead",
             Self::Disconnected => "disconnected",
+            Self::FellBack => "fanout",
             Self::Pushed { .. } => "pushed",
             Self::Received { .. } => "received",
             Self::Refused { .. } => "refused",

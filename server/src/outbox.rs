@@ -71,6 +71,8 @@ impl Outbox {
         debug_assert!(sent == 0 || self.is_empty(), "only the first frame can have been begun");
         self.unsent += frames.len() - sent;
         if let Some(Chunk::Frames(bytes)) = self.chunks.back_mut() {
+            // Who reads slowly is charged for bytes, not for room: a vector left to itself would hold up to twice as much.
+            bytes.reserve_exact(frames.len());
             bytes.extend_from_slice(frames);
             return;
         }

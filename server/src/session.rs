@@ -18,6 +18,9 @@ const JITTER_DIVISOR: u32 = 8;
 /// A timeout that fires later than this part of its span did not fire late: the process stood still.
 const OVERSLEPT_DIVISOR: u32 = 8;
 
+/// What is worth reading from a peer that is about to be stalled, in bytes.
+const SMALLEST_READ: usize = 1 << 10;
+
 /// The answer to a Close without a status code (RFC 6455 section 7.4.1).
 const NORMAL_CLOSURE: u16 = 1000;
 
@@ -119,6 +122,17 @@ impl Session {
             Phase::Open { is_pinged: false, .. } => self.last_heard + self.ping_after(config),
             Phase::Open { is_pinged: true, .. } | Phase::Handshake { .. } | Phase::Closing { .. } => {
                 self.deadline
+            }
+        }
+    }
+
+    /// How many bytes are worth reading from the peer next, at most.
+    pub(crate) fn input_allowance(&self, config: &Config) -> usize {
+        match self.phase {
+            // Nothing of it is kept, and nothing answered.
+            Phase::Closing { .. } => usize::MAX,
+            Phase::Handshake { .. } | Phase::Open { .. } => {
+                (config.outbox_limit / 2).saturating_sub(self.backlog()).max(SMALLEST_READ)
             }
         }
     }

@@ -103,7 +103,8 @@ impl<S: Socket> State<S> {
             let Some(stream) = slot.stream().filter(|_| !is_ended) else {
                 return false;
             };
-            match poll_read(stream, cx, &mut self.buffer) {
+            let most = self.hub.input_allowance(ticket.id).min(self.buffer.len());
+            match poll_read(stream, cx, &mut self.buffer[..most]) {
                 Poll::Pending => return false,
                 Poll::Ready(Err(_)) => slot.has_failed = true,
                 Poll::Ready(Ok(0)) => {

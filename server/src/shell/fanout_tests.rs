@@ -15,10 +15,11 @@ use tokio::time::Instant;
 use crate::announcer::Announcer;
 use crate::config::Config;
 use crate::shell::clock::{Clock, SystemClock};
-use crate::shell::fanout::Fanout;
+use crate::shell::fanout::{Fanout, Way};
 use crate::shell::scripted::{Events, PERIOD, REQUEST, RESPONSE, push};
 use crate::shell::shard::Shard;
 use crate::shell::streams::{Streams, Ticket};
+use crate::shell::uring::Ring;
 use crate::time::{Now, Timestamp, WallTime};
 use crate::wire::{ConnectionId, Wire};
 use crate::zone::Zone;
@@ -200,6 +201,27 @@ async fn a_socket_that_was_reset_has_failed_and_the_next_one_has_not() {
         assert_eq!(read(&mut reader, 4).await, b"push");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_ring_that_fails_is_given_up_with_a_line_in_the_log_and_nobody_misses_a_push() {
+    let mut ring = match Ring::open() {
+        Ok(ring) => Box::new(ring),
+        Err(error) => return println!("skipped: there is no io_uring: {error}"),
+    };
+    ring.retire();
+    let events = Arc::<Events>::default();
+    let mut streams = Streams::new(events.clone());
+    streams.set_fanout(Fanout(Way::Uring(ring)));
+    let (near, mut far) = connect_narrow(&listen_narrow()).await;
+    near.writable().await.unwrap();
+    let to = [streams.insert(ConnectionId(0), near).id];
+    for _ in 0..2 {
+        let mut taken = [0];
+        streams.send_all(&to, b"push", &mut taken);
+        assert_eq!((taken, read(&mut far, 4).await.as_slice()), ([4], &b"push"[..]));
+    }
+    assert_eq!(events.take(), ["fanout"], "said once");
 }
 
 /// Offers the frame as a fan-out does, from the task that later wants to be woken.

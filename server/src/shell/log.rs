@@ -212,7 +212,7 @@ fn render_json(line: &LogLine<'_>, wall: WallTime, zone: &Zone, total: u64) -> S
         LogLine::Received { text } => object.text("text", text),
         LogLine::Refused { status } => object.number("status", u64::from(status)),
         LogLine::Skipped { cycles } => object.number("cycles", cycles),
-        LogLine::Dead | LogLine::Subscribed | LogLine::Unsubscribed => {}
+        LogLine::Dead | LogLine::FellBack | LogLine::Subscribed | LogLine::Unsubscribed => {}
     }
     object.end()
 }

@@ -139,6 +139,11 @@ impl Peer {
         self.0.borrow().reads.len()
     }
 
+    pub(super) fn unread_bytes(&self) -> usize {
+        let length = |read: &Read| if let Read::Bytes(bytes) = read { bytes.len() } else { 0 };
+        self.0.borrow().reads.iter().map(length).sum()
+    }
+
     pub(super) fn is_shut(&self) -> bool {
         self.0.borrow().is_shut
     }
@@ -176,7 +181,13 @@ impl AsyncRead for Scripted {
                 script.reader = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            Some(Read::Bytes(bytes)) => buffer.put_slice(&bytes),
+            Some(Read::Bytes(mut bytes)) => {
+                let rest = bytes.split_off(bytes.len().min(buffer.remaining()));
+                buffer.put_slice(&bytes);
+                if !rest.is_empty() {
+                    script.reads.push_front(Read::Bytes(rest));
+                }
+            }
             Some(Read::End) => {}
             Some(Read::Reset) => return Poll::Ready(Err(ErrorKind::ConnectionReset.into())),
         }

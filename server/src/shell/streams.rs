@@ -191,6 +191,10 @@ impl<S: Socket> Wire for Streams<S> {
                 };
             }
         }
+        if ring.has_failed() {
+            self.fanout = Fanout::portable();
+            self.note(&LogLine::FellBack);
+        }
     }
 
     fn resume(&mut self, connection: ConnectionId) {

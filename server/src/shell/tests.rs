@@ -214,6 +214,23 @@ async fn who_reads_no_echoes_is_not_read_either_and_loses_none_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_flood_that_cannot_be_answered_no_more_is_read_than_half_an_outbox() {
+    const OUTBOX_LIMIT: usize = 16 << 10;
+    let config = Config { max_message: 1 << 10, outbox_limit: OUTBOX_LIMIT, ..quiet() };
+    on_stage(config, async |stage| {
+        let (peer, _task) = connect(&stage).await;
+        peer.plan([Write::Block]);
+        let flood: Vec<u8> = (0..1000).flat_map(|_| client_text(&"x".repeat(100))).collect();
+        let length = flood.len();
+        peer.send(Read::Bytes(flood));
+        settle().await;
+        let read = length - peer.unread_bytes();
+        assert!((1..=OUTBOX_LIMIT / 2).contains(&read), "{read} bytes for an outbox of {OUTBOX_LIMIT}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_too_slow_for_pushes_is_told_so_and_its_input_is_thrown_away() {
     let config = Config { max_message: 100, outbox_limit: 254, ..quiet() };
     on_stage(config, async |stage| {

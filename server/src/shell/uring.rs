@@ -85,8 +85,13 @@ impl Ring {
         self.results.iter().map(|&result| taken(result))
     }
 
+    /// Whether the kernel has let a batch down; then nothing is tried any more.
+    pub(super) fn has_failed(&self) -> bool {
+        self.queues.is_none()
+    }
+
     /// Sends may still be queued or in flight.
-    fn retire(&mut self) {
+    pub(super) fn retire(&mut self) {
         self.queues = None;
         // The kernel may read the buffer for as long as it likes, also after the ring was closed.
         std::mem::forget(std::mem::take(&mut self.frame));
