@@ -28,11 +28,8 @@ const HEALTHY: usize = 99 * SLOW;
 /// Pairs of rounds, the slow ones being stuck.
 const PAIRS: usize = 25;
 
-const MAX_MESSAGE: usize = 4 << 10;
-const OUTBOX_LIMIT: usize = 16 << 10;
-
-/// What the server reads at a time, and keeps of a client whose answers are refused.
-const UNANSWERED: usize = 16 << 10;
+const MAX_MESSAGE: usize = 1 << 10;
+const OUTBOX_LIMIT: usize = 64 << 10;
 
 /// So many fill an outbox that is half full.
 const PUSHES: usize = OUTBOX_LIMIT / 2 / PUSH + 1;
@@ -40,9 +37,11 @@ const PUSHES: usize = OUTBOX_LIMIT / 2 / PUSH + 1;
 /// What a slow client's own kernel buffers hold, in bytes: no megabytes, so that the server's outbox soon has to.
 const KERNEL_BUFFER: usize = 64 << 10;
 
-/// As the clock leaps a period with every push: longer than filling the outboxes takes, so that those who wake up then
-/// find their Close.
-const CLOSE_TIMEOUT: Duration = ours::PERIOD.saturating_mul(PUSHES as u32);
+/// From the first outbox that is full until the last: they were half full to within a message.
+const CLOSING: usize = 2 * MAX_MESSAGE / PUSH;
+
+/// The clock leaps a period with every push. Those who wake up when all outboxes have filled find their Close.
+const CLOSE_TIMEOUT: Duration = ours::PERIOD.saturating_mul(CLOSING as u32);
 
 /// A client is stuck when the kernel has taken nothing for this long.
 const STUCK: Duration = Duration::from_millis(500);
@@ -91,15 +90,15 @@ fn compare() {
     let [early, late] = &mut slow;
     early.order("wake");
     let early = early.hear();
-    (0..=PUSHES).for_each(|_| with.push());
+    (0..=CLOSING).for_each(|_| with.push());
     late.order("wake");
     print_times(&pairs);
     println!(
         "Resident memory grew by {} KiB until the slow ones were stuck, and by {} KiB at most until they were closed; \
-         outboxes, messages and unanswered input may come to {} KiB.\n",
+         {SLOW} times the outbox limit are {} KiB.\n",
         stuck.saturating_sub(before) >> 10,
         most.saturating_sub(before) >> 10,
-        (SLOW * (OUTBOX_LIMIT + MAX_MESSAGE + UNANSWERED)) >> 10
+        (SLOW * OUTBOX_LIMIT) >> 10
     );
     println!("After {PUSHES} pushes half of them woke up: {early}.");
     println!("The other half slept on until the close timeout was over: {}.\n", late.hear());

@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use crate::framing;
 
+/// For how many more pushes room is made at a time: a queue that doubles would hold more room than pushes, and thousands of
+/// slow clients have one each.
+const MORE_CHUNKS: usize = 8;
+
 /// The unsent rest of one connection's output, in order.
 ///
 /// A push that is shared with other connections stays shared: the entry is a pointer and an offset. What belongs to
@@ -63,6 +67,9 @@ impl Outbox {
             self.sent = sent;
         }
         self.unsent += frame.len() - sent;
+        if self.chunks.len() == self.chunks.capacity() {
+            self.chunks.reserve_exact(MORE_CHUNKS);
+        }
         self.chunks.push_back(Chunk::Whole(frame));
     }
 
