@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::file::LoadError;
 use crate::limits::{MOST_CLIENTS, Misfit};
 use crate::scenario::Scenario;
-use crate::scenario_file::{self, LoadError};
+use crate::scenario_file;
 use crate::units::parse_count;
 
 /// Where a scenario comes from.

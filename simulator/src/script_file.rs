@@ -3,15 +3,15 @@
 //! The file is a scenario in TOML, a line `---`, a head of `seed`, `arm` and `breaks`, and the lines of the script.
 //! What follows a `#` is a comment.
 
-use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
+use crate::file::{self, LoadError};
 use crate::guarantee::Guarantee;
 use crate::rng::Rng;
 use crate::run::{Arm, RunError, core_target, paused_target};
 use crate::scenario::Scenario;
-use crate::scenario_file::{self, LoadError, Mistake, Unwritable};
+use crate::scenario_file::{self, Mistake, Unwritable};
 use crate::score::{Fault, Violation};
 use crate::script::ScriptLine;
 use crate::target::Target;
@@ -105,8 +105,7 @@ impl Script {
     ///
     /// A file that cannot be read or holds no script.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let text = fs::read_to_string(path).map_err(|error| LoadError::Io(path.to_owned(), error))?;
-        text.parse().map_err(|mistake| LoadError::Mistake(path.to_owned(), mistake))
+        file::load(path, str::parse)
     }
 }
 

@@ -24,9 +24,9 @@ mod terminal;
 use std::path::Path;
 use std::process::ExitCode;
 
+use carillon_simulator::LoadError;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::live::Dialect;
-use carillon_simulator::scenario_file::LoadError;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::page;
-use carillon_simulator::report::{Document, ReadError, Summary};
+use carillon_simulator::report::{Document, Summary};
 use clap::Args;
 
 use super::{Failure, terminal};
@@ -34,7 +34,7 @@ enum Output {
 
 /// Reads and writes.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
-    let document = Document::load(&options.file).map_err(failure)?;
+    let document = Document::load(&options.file)?;
     let (path, text) = match &options.output {
         Output::Html(path) => (path, page::html(&document)),
         Output::Markdown(path) => (path, page::markdown(&document)),
@@ -47,15 +47,8 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
 
 /// The report of one run in this file, and the name of the file.
 pub(super) fn load_run(path: &Path) -> Result<(String, Summary), Failure> {
-    let summary = Summary::load(path).map_err(failure)?;
+    let summary = Summary::load(path)?;
     Ok((path.display().to_string(), summary))
-}
-
-fn failure(error: ReadError) -> Failure {
-    match error {
-        ReadError::Io(..) => Failure::Impossible(error.to_string()),
-        ReadError::Mistake(..) => Failure::Unreadable(error.to_string()),
-    }
 }
 
 fn parse_output(text: &str) -> Result<Output, String> {

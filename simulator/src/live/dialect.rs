@@ -1,7 +1,6 @@
 //! The words of a server that does what `PROTOCOL.md` says in words of its own.
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 use carillon_server::protocol::{Command, ECHO_PREFIX, PUSH_PREFIX, SUBSCRIBE, UNSUBSCRIBE};
@@ -10,8 +9,9 @@ use chrono::format::{Item, StrftimeItems};
 use toml::de::{DeTable, DeValue};
 
 use crate::codec::{self, Garbled, Received, opcode};
+use crate::file::{self, LoadError};
 use crate::scenario_file::section::{Section, Wrong};
-use crate::scenario_file::{LoadError, Mistake, values};
+use crate::scenario_file::{Mistake, values};
 use crate::text::Text;
 
 /// How a server words what the protocol leaves to it.
@@ -62,8 +62,7 @@ impl Dialect {
     ///
     /// A file that cannot be read, or holds a mistake; it is named with its line.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let text = fs::read_to_string(path).map_err(|error| LoadError::Io(path.to_owned(), error))?;
-        Self::parse(&text).map_err(|mistake| LoadError::Mistake(path.to_owned(), mistake))
+        file::load(path, Self::parse)
     }
 
     /// The dialect that this TOML describes. What it leaves out is as in `PROTOCOL.md`.

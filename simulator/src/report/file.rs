@@ -1,14 +1,12 @@
 //! Reports as files, read back.
 
-use std::fmt;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
 use super::json::{SCHEMA_VERSION, Summary};
 use super::sweep::SweepSummary;
+use crate::file::{self, LoadError};
 
 /// What a subcommand has written with `--json`.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,33 +15,6 @@ pub enum Document {
     Run(Box<Summary>),
     /// By `sweep`.
     Sweep(Box<SweepSummary>),
-}
-
-/// Why there is no report in a file.
-#[derive(Debug)]
-pub enum ReadError {
-    /// It cannot be read; check the path.
-    Io(PathBuf, io::Error),
-    /// It can be read, but not understood: what is wrong, and where.
-    Mistake(PathBuf, String),
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
-            Self::Mistake(path, sentence) => write!(f, "{}: {sentence}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(_, error) => Some(error),
-            Self::Mistake(..) => None,
-        }
-    }
 }
 
 /// What is needed to say which object it is.
@@ -59,9 +30,8 @@ impl Document {
     /// # Errors
     ///
     /// A file that cannot be read or holds no report.
-    pub fn load(path: &Path) -> Result<Self, ReadError> {
-        let text = fs::read_to_string(path).map_err(|error| ReadError::Io(path.to_owned(), error))?;
-        Self::parse(&text).map_err(|sentence| ReadError::Mistake(path.to_owned(), sentence))
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        file::load(path, Self::parse)
     }
 
     /// The report that this text is.
@@ -94,12 +64,12 @@ impl Summary {
     /// # Errors
     ///
     /// A file that cannot be read or holds no such report.
-    pub fn load(path: &Path) -> Result<Self, ReadError> {
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
         match Document::load(path)? {
             Document::Run(summary) => Ok(*summary),
             Document::Sweep(_) => {
                 let sentence = "this is the report of a sweep, not of one run".to_owned();
-                Err(ReadError::Mistake(path.to_owned(), sentence))
+                Err(LoadError::Mistake(path.to_owned(), sentence))
             }
         }
     }
@@ -122,7 +92,5 @@ mod tests {
             let error = Document::parse(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
         }
-        let error = Document::load(Path::new("/no/such/file")).unwrap_err();
-        assert!(matches!(error, ReadError::Io(..)), "{error}");
     }
 }

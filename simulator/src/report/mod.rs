@@ -26,7 +26,7 @@ use crate::score::Tally;
 use crate::world::Outcome;
 
 pub use coverage::{CoverageEntry, CoverageTable};
-pub use file::{Document, ReadError};
+pub use file::Document;
 pub use json::{GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Shard, Summary, ViolationEntry};
 pub use repeat::{DEFAULT_CLIENTS, DEFAULT_DURATION, DEFAULT_PERIOD, DEFAULT_SCENARIO};
 pub use scenarios::{ScenarioEntry, ScenarioList};

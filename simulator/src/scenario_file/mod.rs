@@ -8,15 +8,14 @@ pub(crate) mod section;
 pub(crate) mod values;
 
 use std::fmt;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use carillon_server::Config;
 use toml::de::DeTable;
 
 use self::section::{Section, Wrong};
 use crate::client::Behaviour;
+use crate::file::{self, LoadError};
 use crate::report::{DEFAULT_CLIENTS, DEFAULT_DURATION, DEFAULT_PERIOD};
 use crate::scenario::{AppProfile, FaultProfile, Scenario, SwitchProfile};
 
@@ -41,44 +40,14 @@ impl fmt::Display for Mistake {
 
 impl std::error::Error for Mistake {}
 
-/// Why there is no scenario in a file.
-#[derive(Debug)]
-pub enum LoadError {
-    /// It cannot be read; check the path.
-    Io(PathBuf, io::Error),
-    /// It can be read, but not understood; correct the line.
-    Mistake(PathBuf, Mistake),
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
-            Self::Mistake(path, mistake) => write!(f, "{}, {mistake}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for LoadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(_, error) => Some(error),
-            Self::Mistake(_, mistake) => Some(mistake),
-        }
-    }
-}
-
 /// The scenario of this file, which it names.
 ///
 /// # Errors
 ///
 /// A file that cannot be read or holds no scenario.
 pub fn load(path: &Path) -> Result<Scenario, LoadError> {
-    let text = fs::read_to_string(path).map_err(|error| LoadError::Io(path.to_owned(), error))?;
-    match parse(&text) {
-        Ok(scenario) => Ok(Scenario { file: Some(path.to_owned()), ..scenario }),
-        Err(mistake) => Err(LoadError::Mistake(path.to_owned(), mistake)),
-    }
+    let scenario = file::load(path, parse)?;
+    Ok(Scenario { file: Some(path.to_owned()), ..scenario })
 }
 
 /// The scenario that this text describes.

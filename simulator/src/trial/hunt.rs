@@ -4,13 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::exit::Exit;
 use crate::explain::Explanation;
 use crate::guarantee::Guarantee;
 use crate::report::{Palette, Run, TextReport, Verdict};
 use crate::run::{Arm, How};
 use crate::scenario::Scenario;
-use crate::scenario_file::LoadError;
 use crate::script_file::Script;
 use crate::shrink::{NextSteps, PATIENCE, shrink};
 use crate::trace::Trace;
@@ -100,10 +98,7 @@ fn broken_promise(script: &Script) -> String {
 }
 
 fn load(file: &Path) -> Result<Script, Refusal> {
-    Script::load(file).map_err(|error| {
-        let exit = if matches!(error, LoadError::Mistake(..)) { Exit::Unreadable } else { Exit::Impossible };
-        Refusal { exit, sentence: error.to_string() }
-    })
+    Script::load(file).map_err(|error| Refusal { exit: error.exit(), sentence: error.to_string() })
 }
 
 #[expect(clippy::disallowed_methods, reason = "a person waits for it: the limit is one of real time")]

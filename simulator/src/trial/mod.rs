@@ -20,7 +20,6 @@ use crate::report::{
 use crate::rng::Rng;
 use crate::run::{Arm, How, run_target};
 use crate::scenario::Scenario;
-use crate::scenario_file::LoadError;
 use crate::script_file::Script;
 use crate::trace::Trace;
 use crate::units::{parse_seed, parse_span};
@@ -171,11 +170,8 @@ impl Options {
 
     fn scenario(&self) -> Result<Scenario, Refusal> {
         let wishes = Wishes { clients: self.clients, duration: self.duration, period: self.period };
-        let recipe = Recipe::new(self.scenario.as_ref(), wishes, DEFAULTS).map_err(|error| {
-            let exit =
-                if matches!(error, LoadError::Mistake(..)) { Exit::Unreadable } else { Exit::Impossible };
-            Refusal { exit, sentence: error.to_string() }
-        })?;
+        let recipe = Recipe::new(self.scenario.as_ref(), wishes, DEFAULTS)
+            .map_err(|error| Refusal { exit: error.exit(), sentence: error.to_string() })?;
         recipe.scenario(self.seed).map_err(|sentence| Refusal { exit: Exit::Usage, sentence })
     }
 }

@@ -1,0 +1,71 @@
+//! Files that hold something to be understood: scenarios, scripts, dialects, reports.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::exit::Exit;
+
+/// Why a file was of no use.
+#[derive(Debug)]
+pub enum LoadError {
+    /// It cannot be read; check the path.
+    Io(PathBuf, io::Error),
+    /// It can be read, but not understood: what is wrong, and where.
+    Mistake(PathBuf, String),
+}
+
+impl LoadError {
+    /// How a program ends that needed the file.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Io(..) => Exit::Impossible,
+            Self::Mistake(..) => Exit::Unreadable,
+        }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Mistake(path, sentence) => write!(f, "{}: {sentence}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(_, error) => Some(error),
+            Self::Mistake(..) => None,
+        }
+    }
+}
+
+/// What `parse` makes of the text in this file.
+pub(crate) fn load<T, M: fmt::Display>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, M>,
+) -> Result<T, LoadError> {
+    let text = fs::read_to_string(path).map_err(|error| LoadError::Io(path.to_owned(), error))?;
+    parse(&text).map_err(|mistake| LoadError::Mistake(path.to_owned(), mistake.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_and_one_with_a_mistake_end_differently() {
+        let nowhere = load(Path::new("/no/such/file"), |_| Ok::<_, String>(())).unwrap_err();
+        assert!(nowhere.to_string().starts_with("cannot read /no/such/file: "), "{nowhere}");
+        assert_eq!(nowhere.exit(), Exit::Impossible);
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let wrong = load(&here, |text| Err::<(), _>(format!("{} bytes", text.len()))).unwrap_err();
+        let length = here.metadata().unwrap().len();
+        assert!(wrong.to_string().ends_with(&format!("Cargo.toml: {length} bytes")), "{wrong}");
+        assert_eq!(wrong.exit(), Exit::Unreadable);
+    }
+}
