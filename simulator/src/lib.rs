@@ -16,6 +16,7 @@ mod journal;
 mod limits;
 mod link;
 pub mod live;
+mod markup;
 pub mod metrics;
 mod model;
 mod network;

@@ -23,7 +23,6 @@ use crate::script_file::Script;
 use crate::trace::Trace;
 use crate::world::Outcome;
 
-pub(crate) use picture::escaped;
 pub use promise::promise;
 
 use seen::Recorder;

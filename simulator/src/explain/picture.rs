@@ -2,7 +2,6 @@
 //! promise. It loads nothing, and reads well on light and dark.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use carillon_server::Timestamp;
 
@@ -10,6 +9,7 @@ use super::layout::{LINE, Layout};
 use super::tale::{May, Message, Side};
 use super::text::wrapped;
 use super::{Explanation, seconds};
+use crate::markup::escaped;
 
 const WIDTH: f64 = 1100.0;
 
@@ -237,21 +237,4 @@ fn instants(story: &Explanation) -> BTreeMap<Timestamp, usize> {
         lines.entry(window.from).or_default();
     }
     lines.into_iter().map(|(at, [left, right])| (at, left.max(right))).collect()
-}
-
-/// Text as it stands in SVG and HTML.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\n' => safe.push('\n'),
-            other if other.is_control() => write!(safe, "\\u{{{:x}}}", u32::from(other)).expect("no failure"),
-            other => safe.push(other),
-        }
-    }
-    safe
 }

@@ -6,11 +6,11 @@ use std::path::Path;
 use carillon_server::protocol::{Command, ECHO_PREFIX, PUSH_PREFIX, SUBSCRIBE, UNSUBSCRIBE};
 use chrono::NaiveDateTime;
 use chrono::format::{Item, StrftimeItems};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use crate::codec::{self, Garbled, Received, opcode};
 use crate::file::{self, LoadError};
-use crate::scenario_file::section::{Section, Wrong};
+use crate::scenario_file::section::{self, Section, Wrong};
 use crate::scenario_file::{Mistake, values};
 use crate::text::Text;
 
@@ -71,13 +71,8 @@ impl Dialect {
     ///
     /// The first mistake in it.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
-        let located = |wrong: Wrong| wrong.locate(text);
-        let document = DeTable::parse(text).map_err(|error| {
-            let place = error.span().map_or(0, |span| span.start);
-            located(Wrong { place, sentence: error.message().to_owned() })
-        })?;
-        let root = document.get_ref();
-        read(Section::root(root)).map_err(located)
+        let document = section::document(text)?;
+        read(Section::root(document.get_ref())).map_err(|wrong| wrong.locate(text))
     }
 
     /// What a message or a control frame of the server means.

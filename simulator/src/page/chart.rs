@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::axis::Axis;
-use crate::explain::escaped;
+use crate::markup::escaped;
 
 const WIDTH: f64 = 540.0;
 const HEIGHT: f64 = 230.0;

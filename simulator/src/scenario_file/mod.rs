@@ -11,7 +11,6 @@ use std::fmt;
 use std::path::Path;
 
 use carillon_server::Config;
-use toml::de::DeTable;
 
 use self::section::{Section, Wrong};
 use crate::client::Behaviour;
@@ -57,10 +56,7 @@ pub fn load(path: &Path) -> Result<Scenario, LoadError> {
 /// The first mistake in it.
 pub fn parse(text: &str) -> Result<Scenario, Mistake> {
     let located = |wrong: Wrong| wrong.locate(text);
-    let document = DeTable::parse(text).map_err(|error| {
-        let place = error.span().map_or(0, |span| span.start);
-        located(Wrong { place, sentence: error.message().to_owned() })
-    })?;
+    let document = section::document(text)?;
     let root = document.get_ref();
     let scenario = read(Section::root(root)).map_err(located)?;
     scenario.check().map_err(|misfit| {

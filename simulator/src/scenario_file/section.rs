@@ -12,6 +12,14 @@ pub(crate) struct Wrong {
     pub(crate) sentence: String,
 }
 
+/// A TOML file as a table.
+pub(crate) fn document(text: &str) -> Result<Spanned<DeTable<'_>>, Mistake> {
+    DeTable::parse(text).map_err(|error| {
+        let place = error.span().map_or(0, |span| span.start);
+        Wrong { place, sentence: error.message().to_owned() }.locate(text)
+    })
+}
+
 impl Wrong {
     /// The same, for people.
     pub(crate) fn locate(self, text: &str) -> Mistake {
