@@ -170,6 +170,30 @@ mod tests {
         assert!(timers.turns.len() <= 64, "{} turns for nobody", timers.turns.len());
     }
 
+    #[test]
+    fn overtaken_entries_are_dropped_when_there_are_many_and_not_before() {
+        // Two for the one that is armed, and 64.
+        const MOST: u64 = 66;
+        let mut timers = Timers::new(Duration::from_nanos(1));
+        for earlier in 0..MOST {
+            timers.arm(0, at(1000 - earlier));
+            assert_eq!(timers.entries as u64, earlier + 1);
+        }
+        timers.arm(0, at(1000 - MOST));
+        assert_eq!((timers.entries, timers.next()), (1, Some(at(1000 - MOST))));
+    }
+
+    #[test]
+    fn a_slot_costs_an_entry_of_4_bytes_and_an_instant_of_8() {
+        assert_eq!(Timers::EACH, 12);
+    }
+
+    fn check_counts(timers: &Timers) {
+        let entries = timers.under_way.1.len() + timers.turns.values().map(Vec::len).sum::<usize>();
+        assert_eq!(timers.entries, entries);
+        assert_eq!(timers.armed, timers.live.iter().filter(|live| **live < Timestamp::MAX).count());
+    }
+
     #[derive(Clone, Debug)]
     enum Op {
         Advance { nanos: u64 },
@@ -212,6 +236,7 @@ mod tests {
                         model.remove(&slot);
                     }
                 }
+                check_counts(&timers);
             }
         }
     }

@@ -81,6 +81,7 @@ mod tests {
         let winter = zone.format(WallTime::from_unix_seconds(SUMMER_TIME_ENDS + 60));
         assert_eq!(last_of_summer, "2026-10-25 02:01:00");
         assert_eq!(winter, last_of_summer);
+        assert_eq!([SUMMER_TIME_ENDS - 1, SUMMER_TIME_ENDS].map(|unix| zone.offset(unix)), [7200, 3600]);
     }
 
     #[test]
