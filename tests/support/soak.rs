@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use carillon_simulator::explain::promise;
 use carillon_simulator::metrics::{Counts, Metrics, Sample, Threshold};
 use carillon_simulator::report::{
     GuaranteeEntry, Latency, SCHEMA_VERSION, Shard, Summary, Verdict, ViolationEntry,
@@ -86,6 +87,7 @@ fn guarantee(guarantee: Guarantee) -> GuaranteeEntry {
     GuaranteeEntry {
         id: guarantee.to_string(),
         name: guarantee.name().into(),
+        promise: promise(guarantee),
         verdict,
         exercised,
         violations: 0,

@@ -4,6 +4,7 @@ use carillon_server::Timestamp;
 
 use super::judge::{Judge, seconds};
 use super::stage::Stage;
+use crate::explain::promise;
 use crate::guarantee::Guarantee;
 use crate::metrics::Judgement;
 use crate::report::{
@@ -102,8 +103,8 @@ fn entry(judge: &Judge, is_tried: bool, guarantee: Guarantee) -> GuaranteeEntry 
         }
     }
     let (exercised, violations) = if is_tried { (tally.exercised, tally.violations) } else { (0, 0) };
-    let (id, name) = (guarantee.to_string(), guarantee.name().into());
-    GuaranteeEntry { id, name, verdict, exercised, violations, evidence }
+    let (id, name, promise) = (guarantee.to_string(), guarantee.name().into(), promise(guarantee));
+    GuaranteeEntry { id, name, promise, verdict, exercised, violations, evidence }
 }
 
 /// What it takes to put it to the test.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::coverage::CoverageEntry;
 use super::words::{moment, who};
 use super::{Run, Verdict};
+use crate::explain::promise;
 use crate::guarantee::Guarantee;
 use crate::metrics::{Counts, Judgement, Metrics, Timing};
 use crate::score::{Fault, Race, Score, Violation};
@@ -115,6 +116,8 @@ pub struct GuaranteeEntry {
     pub id: String,
     /// The name that `PROTOCOL.md` gives it.
     pub name: Cow<'static, str>,
+    /// What it promises: the first sentence of its section there.
+    pub promise: String,
     /// `held`, `violated`, `not_exercised` or `undecided`.
     pub verdict: Verdict,
     /// Times that its premise held and a wrong server would have been convicted.
@@ -230,6 +233,7 @@ impl GuaranteeEntry {
         Self {
             id: guarantee.to_string(),
             name: guarantee.name().into(),
+            promise: promise(guarantee),
             verdict: Verdict::of(tally),
             exercised: tally.exercised,
             violations: tally.violations,

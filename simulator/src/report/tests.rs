@@ -199,7 +199,7 @@ fn the_json_has_every_field_of_its_schema() {
         "wall_seconds",
     ];
     assert_eq!(keys(&json), expected);
-    let guarantee = ["evidence", "exercised", "id", "name", "verdict", "violations"];
+    let guarantee = ["evidence", "exercised", "id", "name", "promise", "verdict", "violations"];
     assert_eq!(keys(&json["guarantees"][0]), guarantee);
     let violation = ["at_seconds", "client", "detail", "fault", "guarantee"];
     assert_eq!(keys(&json["violations"][0]), violation);

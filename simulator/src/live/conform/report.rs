@@ -210,6 +210,7 @@ mod tests {
         let entry = |id: &str, verdict, evidence: &str| GuaranteeEntry {
             id: id.to_owned(),
             name: "Subscribed by default".into(),
+            promise: "A connection is subscribed.".to_owned(),
             verdict,
             exercised: 1,
             violations: u64::from(verdict == Verdict::Violated),
