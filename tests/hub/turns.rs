@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use carillon_server::hub::SLICE;
 use carillon_server::{
-    Announcer, Config, ConnectionId, Counters, Hub, LogLine, Now, Push, Timestamp, Wire, Zone,
+    Announcer, Census, Config, ConnectionId, Counters, Hub, LogLine, Now, Push, Timestamp, Wire, Zone,
 };
 
-use crate::support::frames::{PING, REQUEST};
+use crate::support::frames::{PING, REQUEST, text};
 
 const SUBSCRIBERS: usize = 1000;
 
@@ -52,13 +52,20 @@ impl Wire for Order {
 
 /// A hub to which all have come at the same instant, as they do when a server is started again.
 fn crowded_hub(ping_interval: Duration) -> Hub {
+    crowd(ping_interval).0
+}
+
+/// The same, and who they are.
+fn crowd(ping_interval: Duration) -> (Hub, Vec<ConnectionId>) {
     let config = Config { ping_interval, period: PERIOD, ..Config::default() };
     let mut hub = Hub::new(config, 1).expect("the configuration is valid");
-    for _ in 0..SUBSCRIBERS {
+    let connections = (0..SUBSCRIBERS).map(|_| {
         let connection = hub.handle_connect(Now::default(), true);
         hub.handle_input(connection, REQUEST, Now::default(), &mut Order::default());
-    }
-    hub
+        connection
+    });
+    let connections = connections.collect();
+    (hub, connections)
 }
 
 /// The order of each of many cycles.
@@ -113,6 +120,20 @@ fn a_fan_out_in_slices_is_counted_and_logged_as_one() {
 }
 
 #[test]
+fn a_fan_out_that_has_begun_in_time_is_finished_however_late_it_became() {
+    let mut hub = crowded_hub(PERIOD * 2);
+    let (push, now) = first_push();
+    hub.handle_push(push);
+    let mut order = Order::default();
+    hub.handle_timeout(now, &mut order);
+    let late = Now { at: now.at + PERIOD / 2, ..now };
+    while hub.poll_timeout() == Some(Timestamp::ZERO) {
+        hub.handle_timeout(late, &mut order);
+    }
+    assert_eq!((order.pushed.len(), hub.counters().late_pushes), (SUBSCRIBERS, 0));
+}
+
+#[test]
 fn a_walk_past_those_who_are_not_subscribed_gives_others_their_turn_as_well() {
     // A slice looks at 64 times as many slots as it serves.
     const UNSUBSCRIBED: usize = 64 * SLICE + 1;
@@ -129,6 +150,27 @@ fn a_walk_past_those_who_are_not_subscribed_gives_others_their_turn_as_well() {
     hub.handle_timeout(now, &mut order);
     assert_ne!(hub.poll_timeout(), Some(Timestamp::ZERO), "none is left");
     assert_eq!(order.logged, [0]);
+}
+
+#[test]
+fn a_census_adds_up_what_everybody_holds() {
+    let (mut hub, connections) = crowd(PERIOD);
+    let all = Census { connections: SUBSCRIBERS, subscribed: SUBSCRIBERS, held: 0 };
+    assert_eq!(hub.census(), all);
+    let mut order = Order::default();
+    let [one, other, third] = [connections[0], connections[1], connections[2]];
+    let begun = &text(&"x".repeat(1000))[..500];
+    hub.handle_input(one, begun, Now::default(), &mut order);
+    let held = hub.census().held;
+    assert!(held >= 500 - 8, "{held} bytes for a message of which 492 have come");
+    hub.handle_input(other, begun, Now::default(), &mut order);
+    hub.handle_input(third, &text("unsubscribe"), Now::default(), &mut order);
+    assert_eq!(hub.census(), Census { subscribed: SUBSCRIBERS - 1, held: 2 * held, ..all });
+}
+
+#[test]
+fn a_hub_tells_its_configuration() {
+    assert_eq!(crowded_hub(PERIOD * 7).config().ping_interval, PERIOD * 7);
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl SweepReport<'_> {
     pub fn broken_promises(&self) -> Option<Vec<(Hazard, Guarantee)>> {
         let promise = Promise::of(self.run.scenario)?;
         let holds = promise.holds(self.run.scenario, self.totals.seeds);
-        holds.then(|| promise.broken(&self.totals.coverage))
+        holds.then(|| promise.broken(self.run.arm, &self.totals.coverage))
     }
 
     fn header(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -122,7 +122,8 @@ impl SweepReport<'_> {
     }
 
     fn coverage(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let promised = Promise::of(self.run.scenario).map_or(0, |promise| promise.cells().count());
+        let promised =
+            Promise::of(self.run.scenario).map_or(0, |promise| promise.cells(self.run.arm).count());
         match (Promise::of(self.run.scenario), self.broken_promises()) {
             (None, _) => writeln!(f, "\nno coverage is promised of this scenario"),
             (Some(promise), None) => writeln!(
