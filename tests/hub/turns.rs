@@ -134,6 +134,19 @@ fn a_fan_out_that_has_begun_in_time_is_finished_however_late_it_became() {
 }
 
 #[test]
+fn a_push_may_be_late_by_a_third_of_the_period_and_not_by_a_nanosecond_more() {
+    for (late, pushes, late_pushes) in [(PERIOD / 3, 1, 0), (PERIOD / 3 + Duration::from_nanos(1), 0, 1)] {
+        let mut hub = crowded_hub(PERIOD * 2);
+        let (push, now) = first_push();
+        hub.handle_push(push);
+        while hub.poll_timeout() == Some(Timestamp::ZERO) {
+            hub.handle_timeout(Now { at: now.at + late, ..now }, &mut Order::default());
+        }
+        assert_eq!((hub.counters().pushes, hub.counters().late_pushes), (pushes, late_pushes), "{late:?}");
+    }
+}
+
+#[test]
 fn a_walk_past_those_who_are_not_subscribed_gives_others_their_turn_as_well() {
     // A slice looks at 64 times as many slots as it serves.
     const UNSUBSCRIBED: usize = 64 * SLICE + 1;
