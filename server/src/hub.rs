@@ -380,3 +380,31 @@ pub fn dead_peer_bound(config: &Config) -> Duration {
     let shortest = config.handshake_timeout.min(config.ping_interval).min(config.close_timeout);
     config.ping_interval * 2 + shortest / GRANULARITY_DIVISOR
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_is_the_first_byte_of_splitmix64() {
+        // The generator's published values for this seed begin 6457827717110365317, 3203168211198807973, …
+        let mut hub = Hub::new(Config::default(), 1_234_567).expect("the defaults are valid");
+        let jitters = [(); 5].map(|()| hub.next_jitter());
+        assert_eq!(jitters, [89, 44, 136, 63, 227]);
+    }
+
+    #[test]
+    fn walks_begin_golden_ratio_steps_apart() {
+        // The fractions of multiples of 0.6180339887…
+        let starts = [0, 1, 2, 3, 1000].map(|cycle| starting_point(cycle, 1000));
+        assert_eq!(starts, [0, 618, 236, 854, 33]);
+    }
+
+    #[test]
+    fn a_dead_peer_is_found_within_two_intervals_and_a_turn_of_the_wheel() {
+        let config = Config { close_timeout: Duration::from_secs(64), ..Config::default() };
+        let config = Config { handshake_timeout: Duration::from_secs(128), ..config };
+        let config = Config { ping_interval: Duration::from_secs(100), ..config };
+        assert_eq!(dead_peer_bound(&config), Duration::from_secs(201));
+    }
+}

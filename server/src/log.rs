@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn nobody_forges_a_line() {
-        let text = "a\nClient connected. Total connections: 9\u{1b}[2J\u{2028}é";
-        assert_eq!(escape(text), "a\\nClient connected. Total connections: 9\\u{1b}[2J\\u{2028}é");
+        let text = "a\nClient connected. Total connections: 9\u{1b}[2J\u{2028}é\r\tb";
+        assert_eq!(escape(text), "a\\nClient connected. Total connections: 9\\u{1b}[2J\\u{2028}é\\r\\tb");
     }
 
     proptest! {

@@ -228,10 +228,25 @@ mod tests {
     }
 
     #[test]
+    fn the_rest_of_a_response_comes_before_everything_else() {
+        let mut outbox = Outbox::default();
+        outbox.push_response(b"response", 3);
+        assert_eq!(outbox.len(), 5);
+        outbox.push_shared(text_frame("push").into(), 0);
+        let mut sent = Vec::new();
+        outbox.flush(|offered| {
+            sent.extend_from_slice(offered);
+            offered.len()
+        });
+        assert_eq!(sent, [b"ponse".as_slice(), &text_frame("push")].concat());
+    }
+
+    #[test]
     fn a_frame_that_was_begun_survives_and_the_ones_behind_it_do_not() {
         let (first, second) = (text_frame("first"), text_frame("second"));
         let mut outbox = Outbox::default();
         outbox.push_own(&[first.clone(), second].concat(), 3);
+        assert_eq!(outbox.len(), 2 + 5 - 3 + 2 + 6);
         outbox.push_shared(text_frame("third").into(), 0);
         outbox.discard_unbegun();
         let mut rest = Vec::new();
