@@ -37,6 +37,7 @@ mod swarm;
 pub mod sweep;
 mod target;
 mod text;
+pub mod tls;
 mod trace;
 pub mod trial;
 pub mod units;

@@ -10,6 +10,7 @@ use super::show::Show;
 use crate::explain::promise;
 use crate::guarantee::Guarantee;
 use crate::live::verdicts::{self, Trial};
+use crate::report::words::INSECURE;
 use crate::report::{GuaranteeEntry, Palette, Summary, Verdict};
 
 /// The columns of the text report.
@@ -122,6 +123,9 @@ impl Display for ConformReport<'_> {
             uncertainty.round_trip_p99_ms,
             uncertainty.own_delay_p99_ms,
         )?;
+        if self.conformance.summary.insecure {
+            writeln!(f, "{}\n", self.palette.paint(Verdict::Violated, INSECURE))?;
+        }
         for entry in guarantees {
             let word = format!("{:<15}", entry.verdict.name());
             let word = self.palette.paint(entry.verdict, &word);
