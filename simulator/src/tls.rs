@@ -1,6 +1,7 @@
 //! TLS for `wss://`: whose certificates are trusted, and why a handshake failed.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,21 +37,8 @@ impl Trust {
     ///
     /// A file that cannot be read, or that holds anything but certificates of roots.
     pub fn with_roots_of(file: &Path) -> Result<Self, TrustError> {
-        let mistake = |sentence: String| TrustError::Mistake(file.to_owned(), sentence);
-        let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let further = read.map_err(|error| match error {
-            PemError::Io(error) => TrustError::Io(file.to_owned(), error),
-            error => mistake(error.to_string()),
-        })?;
-        if further.is_empty() {
-            return Err(mistake("it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)".to_owned()));
-        }
-        let mut roots = RootCertStore::empty();
-        further
-            .iter()
-            .cloned()
-            .try_for_each(|root| roots.add(root))
-            .map_err(|error| mistake(format!("one of its certificates cannot be a root: {error}")))?;
+        let pem = fs::read(file).map_err(|error| TrustError::Io(file.to_owned(), error))?;
+        let further = read_roots(&pem).map_err(|sentence| TrustError::Mistake(file.to_owned(), sentence))?;
         Ok(Self { file: Some(file.to_owned()), further, is_insecure: false })
     }
 
@@ -96,6 +84,27 @@ impl Trust {
         roots.add_parsable_certificates(self.further.iter().cloned());
         roots
     }
+}
+
+/// The certificates in this text, if each of them can be a root.
+fn read_roots(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = read.map_err(|error| match error {
+        PemError::MissingSectionEnd { .. } => {
+            "a certificate in it has no end (-----END CERTIFICATE-----)".to_owned()
+        }
+        PemError::IllegalSectionStart { line } => {
+            format!("a section in it begins with {:?}", String::from_utf8_lossy(&line))
+        }
+        error => error.to_string(),
+    })?;
+    if found.is_empty() {
+        return Err("it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)".to_owned());
+    }
+    let mut roots = RootCertStore::empty();
+    let added = found.iter().cloned().try_for_each(|root| roots.add(root));
+    added.map_err(|error| format!("one of its certificates cannot be a root: {error}"))?;
+    Ok(found)
 }
 
 /// Why there are no further roots to trust.
@@ -208,5 +217,41 @@ impl ServerCertVerifier for Anybody {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_list_of_roots_is_named() {
+        for (text, expected) in [
+            ("", "no certificate"),
+            ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "no certificate"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n", "has no end"),
+            ("-----BEGIN CERTIFICATE\nAAAA\n", "begins with \"-----BEGIN CERTIFICATE"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be a root"),
+        ] {
+            let sentence = read_roots(text.as_bytes()).unwrap_err();
+            assert!(sentence.contains(expected), "{text}: {sentence}");
+        }
+        let missing = Trust::with_roots_of(Path::new("/there/is/no/such/file"));
+        assert!(matches!(missing, Err(TrustError::Io(..))), "{missing:?}");
+    }
+
+    #[test]
+    fn a_command_line_says_the_same_again() {
+        assert_eq!(Trust::default().as_options(), "");
+        assert_eq!(Trust::anybody().as_options(), " --insecure");
+        let trust = Trust { file: Some("my roots.pem".into()), ..Trust::default() };
+        assert_eq!(trust.as_options(), " --ca 'my roots.pem'");
+    }
+
+    #[test]
+    fn what_no_certificate_can_name_is_refused() {
+        let sentence = Tls::to("-", &Trust::default()).unwrap_err();
+        assert!(sentence.contains("\"-\""), "{sentence}");
+        assert!(Tls::to("::1", &Trust::anybody()).unwrap().is_insecure);
     }
 }

@@ -58,3 +58,48 @@ impl From<TrustError> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        trust: TrustOptions,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<TrustOptions, clap::Error> {
+        Line::try_parse_from(["sim"].iter().chain(arguments)).map(|line| line.trust)
+    }
+
+    #[test]
+    fn another_process_is_told_the_same() {
+        for arguments in [&[] as &[&str], &["--ca", "roots.pem"], &["--insecure"]] {
+            let mut command = Command::new("another");
+            parse(arguments).unwrap().pass_on(&mut command);
+            assert!(command.get_args().eq(arguments.iter().copied()), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_one_or_the_other_and_only_with_tls() {
+        assert_eq!(parse(&["--ca", "roots.pem", "--insecure"]).unwrap_err().exit_code(), 2);
+        let insecure = parse(&["--insecure"]).unwrap();
+        assert!(insecure.trust(true).unwrap().is_insecure());
+        assert!(matches!(insecure.trust(false), Err(Failure::Usage(_))));
+        assert_eq!(parse(&[]).unwrap().trust(false).unwrap(), Trust::default());
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_not_one_with_a_mistake() {
+        let trust = |file: &str| parse(&["--ca", file]).unwrap().trust(true);
+        assert!(matches!(trust("/there/is/no/such/file"), Err(Failure::Impossible(_))));
+        assert!(matches!(
+            trust(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
+            Err(Failure::Unreadable(_))
+        ));
+    }
+}

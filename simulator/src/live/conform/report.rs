@@ -269,6 +269,17 @@ mod tests {
     }
 
     #[test]
+    fn whoever_trusts_anybody_reads_it_at_the_top() {
+        let mut conformance = conformance();
+        let text =
+            |conformance: &Conformance| ConformReport { conformance, palette: Palette::Plain }.to_string();
+        assert!(!text(&conformance).contains(INSECURE));
+        conformance.summary.insecure = true;
+        let text = text(&conformance);
+        assert!(text.split("G1").next().unwrap().contains(INSECURE), "{text}");
+    }
+
+    #[test]
     fn one_violation_outweighs_all_that_held() {
         assert_eq!(conformance().verdict(), Verdict::Violated);
         let mut nothing = conformance();
