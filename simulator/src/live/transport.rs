@@ -185,6 +185,10 @@ impl TlsState {
     fn try_write(&mut self, stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
         self.flush(stream)?;
         let length = self.connection.writer().write(&bytes[..bytes.len().min(RECORD)])?;
+        if length == 0 && !bytes.is_empty() {
+            // The key is used up, and TLS 1.2 has no way to a new one.
+            return Err(ErrorKind::WriteZero.into());
+        }
         match self.flush(stream) {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             _ => Ok(length),
