@@ -9,6 +9,7 @@ use carillon_simulator::Guarantee;
 use carillon_simulator::live::conform::{ConformOptions, Conformance, conform};
 use carillon_simulator::live::{Address, Dialect};
 use carillon_simulator::report::Verdict;
+use carillon_simulator::tls::Trust;
 
 use crate::catalogue::Defect;
 use crate::support::child::{CLOSE_TIMEOUT, MAX_MESSAGE, PERIOD, PING_INTERVAL, Who, command};
@@ -42,6 +43,7 @@ fn options(who: Who) -> ConformOptions {
     let (port, command) = command(who);
     ConformOptions {
         address: Address::parse(&format!("ws://127.0.0.1:{port}/ws")).expect("a sound URL"),
+        trust: Trust::default(),
         period: PERIOD,
         guarantees: Guarantee::ALL.to_vec(),
         cycles: 6,

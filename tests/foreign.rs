@@ -9,6 +9,7 @@ use carillon_simulator::Guarantee;
 use carillon_simulator::live::conform::{ConformOptions, Conformance, conform};
 use carillon_simulator::live::{Address, Dialect};
 use carillon_simulator::report::Verdict;
+use carillon_simulator::tls::Trust;
 
 use crate::support::free_port;
 
@@ -30,6 +31,7 @@ fn try_out(before: &str, arguments: &str, speed: u32, period: Duration) -> Confo
     let port = free_port();
     let options = ConformOptions {
         address: Address::parse(&format!("ws://127.0.0.1:{port}/ws")).expect("a sound URL"),
+        trust: Trust::default(),
         period,
         guarantees: Guarantee::ALL.to_vec(),
         cycles: 6,

@@ -18,3 +18,4 @@ mod shrink;
 mod soak;
 mod support;
 mod tcp;
+mod tls;

@@ -65,15 +65,15 @@ fn the_verdict_is_the_worst() {
     two.1.verdict = Verdict::Violated;
     (two.1.guarantees[2].verdict, two.1.guarantees[2].violations) = (Verdict::Violated, 4);
     two.1.guarantees[11].verdict = Verdict::Held;
-    two.1.interrupted = true;
+    (two.1.interrupted, two.1.insecure) = (true, true);
     let whole = Summary::merge(&[one, two, three]).unwrap();
     let verdicts = [2, 3, 10, 11, 14].map(|index: usize| whole.guarantees[index].verdict);
     let expected =
         [Verdict::Violated, Verdict::Held, Verdict::Undecided, Verdict::Held, Verdict::NotExercised];
     assert_eq!(verdicts, expected);
     assert_eq!(
-        (whole.verdict, whole.guarantees[2].violations, whole.interrupted),
-        (Verdict::Violated, 4, true)
+        (whole.verdict, whole.guarantees[2].violations, whole.interrupted, whole.insecure),
+        (Verdict::Violated, 4, true, true)
     );
 }
 

@@ -94,6 +94,15 @@ fn the_page_of_a_bare_report_still_has_a_verdict() {
 }
 
 #[test]
+fn nobody_overlooks_that_anybody_was_trusted() {
+    let trusting = |insecure| run_document(Summary { insecure, ..soak::whole(1, 100) });
+    for print in [html, markdown] {
+        assert!(print(&trusting(true)).contains("NOT verified (--insecure)"));
+        assert!(!print(&trusting(false)).contains("NOT verified"));
+    }
+}
+
+#[test]
 fn markdown_has_the_verdict_first_and_folds_what_is_long() {
     let text = markdown(&run_document(soak::broken("a push")));
     assert!(text.starts_with("### soak of churn: ✗ 1 of 15 guarantees violated,"), "{text}");

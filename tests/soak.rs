@@ -6,6 +6,7 @@ use std::time::Duration;
 use carillon_simulator::live::soak::{Plan, SoakOptions, soak};
 use carillon_simulator::live::{Address, Dialect};
 use carillon_simulator::report::{Summary, Verdict};
+use carillon_simulator::tls::Trust;
 use carillon_simulator::{AppProfile, Scenario, SwitchProfile};
 use tokio::time::sleep;
 
@@ -22,6 +23,7 @@ fn options(port: u16, clients: u32, seconds: u64) -> SoakOptions {
     scenario.app = AppProfile { heartbeat: Some(SECOND), switch: Some(switch), restart: Some(SECOND * 3) };
     SoakOptions {
         address: Address::parse(&format!("ws://127.0.0.1:{port}/ws")).expect("a sound URL"),
+        trust: Trust::default(),
         dialect: Dialect::default(),
         scenario,
         plan,

@@ -36,7 +36,9 @@ use tokio_tungstenite::tungstenite::http::{Response, Uri};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+
+use crate::tls::{Trust, explain};
 
 /// What the app says when a connection opens.
 const HELLO: &str = "Hello, Server!";
@@ -75,12 +77,19 @@ pub struct Options {
     pub heartbeat: Duration,
     /// Whether to come back when the connection is refused or gone.
     pub reconnect: bool,
+    /// Whose certificates are trusted, if the URL asks for TLS.
+    pub trust: Trust,
 }
 
 impl Options {
     /// Heartbeats every 15 minutes, and back whenever the connection is gone.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), heartbeat: Duration::from_secs(15 * 60), reconnect: true }
+        Self {
+            url: url.into(),
+            heartbeat: Duration::from_secs(15 * 60),
+            reconnect: true,
+            trust: Trust::default(),
+        }
     }
 }
 
@@ -94,6 +103,13 @@ pub enum ConnectError {
         /// The URL as it was given.
         url: String,
         /// What happened.
+        cause: String,
+    },
+    /// There is no TLS with the server. Its certificate, or what is said to trust, has to change first.
+    Tls {
+        /// The URL as it was given.
+        url: String,
+        /// What is wrong, and what to do about it.
         cause: String,
     },
     /// The input could not be read or the output not be written; there is nobody left to serve.
@@ -110,7 +126,9 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { url, cause } => write!(f, "could not connect to {url}: {cause}"),
+            Self::Refused { url, cause } | Self::Tls { url, cause } => {
+                write!(f, "could not connect to {url}: {cause}")
+            }
             Self::Terminal(error) => write!(f, "could not use the terminal: {error}"),
             Self::Url { url, cause } => write!(f, "cannot use the URL {url:?}: {cause}"),
         }
@@ -121,7 +139,7 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Terminal(error) => Some(error),
-            Self::Refused { .. } | Self::Url { .. } => None,
+            Self::Refused { .. } | Self::Tls { .. } | Self::Url { .. } => None,
         }
     }
 }
@@ -141,17 +159,20 @@ impl From<io::Error> for ConnectError {
 ///
 /// # Errors
 ///
-/// A URL that cannot work, a terminal that fails, and, with `reconnect` off, a server that refuses.
+/// A URL that cannot work, a server that there is no TLS with, a terminal that fails, and, with `reconnect` off, a server
+/// that refuses.
 pub async fn run(
     options: Options,
     input: impl AsyncRead + Unpin,
     output: impl Write,
 ) -> Result<(), ConnectError> {
     check(&options.url)?;
+    let is_secure = options.url.starts_with("wss:");
+    let connector = if is_secure { Connector::Rustls(options.trust.config()) } else { Connector::Plain };
     let mut app = App { input: Input::new(input), output, heartbeat: options.heartbeat, wants_pushes: true };
     let mut backoff = Backoff::new(RandomState::new().build_hasher().finish());
     loop {
-        let lost = match open(&options.url).await {
+        let lost = match open(&options.url, connector.clone()).await {
             Ok(socket) => app.talk(socket, &mut backoff).await?,
             Err(ConnectError::Refused { cause, .. }) if options.reconnect => {
                 Some(format!("could not connect: {cause}"))
@@ -358,20 +379,28 @@ fn has_usable_port(uri: &Uri) -> bool {
     })
 }
 
-async fn open(url: &str) -> Result<Socket, ConnectError> {
+async fn open(url: &str, connector: Connector) -> Result<Socket, ConnectError> {
     // Without Nagle's algorithm: a line is to leave when it is typed.
-    let opening = connect_async_with_config(url, None, true);
+    let opening = connect_async_tls_with_config(url, None, true, Some(connector));
     let cause = match timeout(OPEN_LIMIT, opening).await {
         Ok(Ok((socket, _))) => return Ok(socket),
         Ok(Err(Error::Url(cause))) => {
             return Err(ConnectError::Url { url: url.to_owned(), cause: cause.to_string() });
         }
         Ok(Err(Error::Http(response))) => refusal(&response),
-        Ok(Err(Error::Io(error))) => error.to_string(),
+        Ok(Err(Error::Io(error))) => match explain(&host(url), &error) {
+            Some(cause) => return Err(ConnectError::Tls { url: url.to_owned(), cause }),
+            None => error.to_string(),
+        },
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s", OPEN_LIMIT.as_secs()),
     };
     Err(ConnectError::Refused { url: url.to_owned(), cause })
+}
+
+/// The host that a URL names; it has one, for it was checked.
+fn host(url: &str) -> String {
+    url.parse().ok().and_then(|uri: Uri| uri.host().map(str::to_owned)).unwrap_or_default()
 }
 
 /// The status of a handshake that was answered with anything but an upgrade, and the server's sentence about it.

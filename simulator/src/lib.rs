@@ -39,6 +39,7 @@ mod swarm;
 pub mod sweep;
 mod target;
 mod text;
+pub mod tls;
 mod trace;
 pub mod trial;
 pub mod units;

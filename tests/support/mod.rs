@@ -8,6 +8,7 @@ use std::time::Duration;
 pub(crate) mod app;
 pub(crate) mod child;
 pub(crate) mod frames;
+pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod server;
 pub(crate) mod soak;

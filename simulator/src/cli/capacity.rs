@@ -14,10 +14,12 @@ use carillon_simulator::live::{Address, Dialect, interrupted};
 use carillon_simulator::metrics::Threshold;
 use carillon_simulator::page;
 use carillon_simulator::report::{Summary, Verdict};
+use carillon_simulator::tls::Trust;
 use carillon_simulator::units::parse_span;
 use clap::Args;
 
 use super::soak::workers;
+use super::trust::TrustOptions;
 use super::{Failure, terminal};
 
 /// Clients that come in a second.
@@ -37,7 +39,7 @@ const EXHAUSTED: u64 = 5;
     "carillon-sim capacity --serve --step 2000 --until 'spread:p(95)<250ms' --plot capacity.svg"
 ))]
 pub(crate) struct Options {
-    /// The server, such as ws://127.0.0.1:8080/ws
+    /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws
     #[arg(required_unless_present = "serve", conflicts_with = "serve", value_parser = Address::parse)]
     url: Option<Address>,
 
@@ -60,6 +62,9 @@ pub(crate) struct Options {
     /// Write a plot of the bound's figure to this file, as SVG
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+
+    #[command(flatten)]
+    trust: TrustOptions,
 }
 
 /// Adds clients until something gives way, and says what.
@@ -70,11 +75,13 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
         (None, Some(url)) => url.clone(),
         (None, None) => return Err(Failure::Usage("name a server, or say --serve".to_owned())),
     };
+    let trust = options.trust.trust(address.is_secure())?;
+    options.trust.warn();
     let mut points = Vec::new();
     let mut table = String::new();
     let mut clients = options.step;
     let (cause, is_interrupted) = loop {
-        let load = load(options, &address, clients, serving.as_ref().and_then(Serving::pid));
+        let load = load(options, (&address, &trust), clients, serving.as_ref().and_then(Serving::pid));
         if let Err(Failure::Usage(sentence)) = workers::raise_limit(&load) {
             break (format!("the limit of files: {sentence}"), false);
         }
@@ -116,13 +123,19 @@ fn serve(period: Duration) -> Result<Serving, Failure> {
     Serving::start(period).map_err(|error| Failure::Impossible(format!("cannot start the server: {error}")))
 }
 
-fn load(options: &Options, address: &Address, clients: u32, server: Option<u32>) -> SoakOptions {
+fn load(
+    options: &Options,
+    (address, trust): (&Address, &Trust),
+    clients: u32,
+    server: Option<u32>,
+) -> SoakOptions {
     let ramp = Duration::from_secs(u64::from(clients.div_ceil(RATE)));
     let plan = Plan::stages(vec![(clients, ramp), (clients, options.period * HOLD)]);
     let mut scenario = Scenario::fanout(clients, plan.duration(), options.period);
     scenario.name = "capacity".to_owned();
     SoakOptions {
         address: address.clone(),
+        trust: trust.clone(),
         dialect: Dialect::default(),
         scenario,
         plan,

@@ -8,10 +8,12 @@ use carillon_simulator::Guarantee;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::live::conform::{ConformError, ConformOptions, ConformReport, conform, junit};
 use carillon_simulator::live::{Address, Dialect};
+use carillon_simulator::tls::Trust;
 use carillon_simulator::units::parse_span;
 use clap::Args;
 
 use super::output::JsonOutput;
+use super::trust::TrustOptions;
 use super::{Failure, dialect, terminal};
 
 /// Shorter periods are lost in what a scheduler takes.
@@ -24,7 +26,7 @@ const SHORTEST_PERIOD: Duration = Duration::from_millis(500);
      minutes two seconds."
 ))]
 pub(crate) struct Options {
-    /// The server, such as ws://127.0.0.1:8080/ws
+    /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws
     #[arg(value_parser = Address::parse)]
     url: Address,
 
@@ -56,6 +58,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     dialect: Option<PathBuf>,
 
+    #[command(flatten)]
+    trust: TrustOptions,
+
     /// The longest message that it takes; what is longer must be refused with 1009
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_message: Option<usize>,
@@ -84,8 +89,10 @@ pub(crate) struct Options {
 /// Tries the server and reports.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let dialect = dialect(options.dialect.as_deref())?;
+    let trust = options.trust.trust(options.url.is_secure())?;
+    options.trust.warn();
     let json = JsonOutput::open(options.json.as_deref())?;
-    let told = conform(options.trial(dialect), terminal::complain);
+    let told = conform(options.trial(dialect, trust), terminal::complain);
     let conformance = match told {
         Ok(conformance) => conformance,
         Err(ConformError::Interrupted) => return Ok(Exit::Interrupted),
@@ -104,10 +111,11 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
 }
 
 impl Options {
-    fn trial(&self, dialect: Dialect) -> ConformOptions {
+    fn trial(&self, dialect: Dialect, trust: Trust) -> ConformOptions {
         let all = || Guarantee::ALL.to_vec();
         ConformOptions {
             address: self.url.clone(),
+            trust,
             period: self.period,
             guarantees: if self.guarantees.is_empty() { all() } else { self.guarantees.clone() },
             cycles: self.cycles,
@@ -149,9 +157,12 @@ mod tests {
     #[test]
     fn all_guarantees_are_tried_unless_some_are_named() {
         let options = parse(&["ws://h/ws", "--period", "2s"]).unwrap();
-        assert_eq!(options.trial(Dialect::default()).guarantees.len(), 15);
+        assert_eq!(options.trial(Dialect::default(), Trust::default()).guarantees.len(), 15);
         let options = parse(&["ws://h/ws", "g2", "G4", "--period", "2s"]).unwrap();
-        assert_eq!(options.trial(Dialect::default()).guarantees, [Guarantee::G2, Guarantee::G4]);
+        assert_eq!(
+            options.trial(Dialect::default(), Trust::default()).guarantees,
+            [Guarantee::G2, Guarantee::G4]
+        );
     }
 
     #[test]

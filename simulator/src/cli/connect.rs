@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use carillon_simulator::connect::{self, ConnectError};
 use carillon_simulator::exit::Exit;
+use carillon_simulator::tls::Trust;
 use carillon_simulator::units::parse_span;
 use clap::Args;
 use tokio::io::{AsyncWrite, AsyncWriteExt, copy, duplex, stdin};
@@ -14,6 +15,7 @@ use tokio::signal::ctrl_c;
 use tokio::time::sleep;
 
 use super::Failure;
+use super::trust::TrustOptions;
 
 /// How many typed bytes wait for the client.
 const KEYBOARD: usize = 4096;
@@ -23,7 +25,7 @@ const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// The server, such as ws://127.0.0.1:8080/ws
+    /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws
     url: String,
 
     /// Time between two heartbeats; 0 for none
@@ -33,13 +35,18 @@ pub(crate) struct Options {
     /// End when the connection is refused or gone
     #[arg(long)]
     no_reconnect: bool,
+
+    #[command(flatten)]
+    trust: TrustOptions,
 }
 
 /// Talks until the person has had enough.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
+    let trust = options.trust.trust(options.url.starts_with("wss:"))?;
+    options.trust.warn();
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Impossible(format!("cannot start: {error}")))?;
-    let result = runtime.block_on(talk(options));
+    let result = runtime.block_on(talk(options, trust));
     // The thread that reads standard input cannot be stopped, so nobody waits for it.
     runtime.shutdown_background();
     match result {
@@ -51,12 +58,13 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     }
 }
 
-async fn talk(options: &Options) -> Result<(), ConnectError> {
+async fn talk(options: &Options, trust: Trust) -> Result<(), ConnectError> {
     let (keyboard, input) = duplex(KEYBOARD);
     let options = connect::Options {
         url: options.url.clone(),
         heartbeat: options.heartbeat,
         reconnect: !options.no_reconnect,
+        trust,
     };
     tokio::select! {
         biased;

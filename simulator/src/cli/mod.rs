@@ -20,6 +20,7 @@ mod soak;
 mod story;
 mod sweep;
 mod terminal;
+mod trust;
 
 use std::path::Path;
 use std::process::ExitCode;

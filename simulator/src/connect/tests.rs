@@ -21,7 +21,7 @@ impl Server {
 
     fn options(&self) -> Options {
         let url = format!("ws://{}/ws", self.listener.local_addr().unwrap());
-        Options { url, heartbeat: Duration::ZERO, reconnect: false }
+        Options { heartbeat: Duration::ZERO, reconnect: false, ..Options::new(url) }
     }
 
     async fn accept(&self) -> Accepted {

@@ -7,13 +7,15 @@ use std::net::SocketAddr;
 use tokio::net::lookup_host;
 use tungstenite::http::Uri;
 
-/// The port of a URL without one (RFC 6455 section 3).
+/// The ports of URLs without one (RFC 6455 section 3), without and with TLS.
 const DEFAULT_PORT: u16 = 80;
+const SECURE_PORT: u16 = 443;
 
 /// A server's address as its URL gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     url: String,
+    is_secure: bool,
     /// A name or an address, IPv6 without its brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -30,24 +32,27 @@ impl Address {
     pub fn parse(url: &str) -> Result<Self, String> {
         let allowed = "write a URL such as ws://127.0.0.1:8080/ws";
         let uri: Uri = url.parse().map_err(|error| format!("it does not parse ({error}); {allowed}"))?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => {
-                return Err("wss:// takes TLS, which is not spoken here; name the port behind it with ws://"
-                    .to_owned());
-            }
-            _ => return Err(format!("it must begin with ws://; {allowed}")),
-        }
+        let is_secure = match uri.scheme_str() {
+            Some("ws") => false,
+            Some("wss") => true,
+            _ => return Err(format!("it must begin with ws:// or wss://; {allowed}")),
+        };
         let authority = uri.authority().ok_or_else(|| format!("it names no host; {allowed}"))?;
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let has_port = authority.as_str().len() > authority.host().len();
         let port = match authority.port_u16() {
             Some(port @ 1..) => port,
+            None if !has_port && is_secure => SECURE_PORT,
             None if !has_port => DEFAULT_PORT,
             _ => return Err(format!("its port is not a number from 1 to 65535; {allowed}")),
         };
         let target = uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        Ok(Self { url: url.to_owned(), host, port, target })
+        Ok(Self { url: url.to_owned(), is_secure, host, port, target })
+    }
+
+    /// Whether it asks for TLS.
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
     }
 
     /// The field of the request that names the host.
@@ -85,6 +90,10 @@ mod tests {
         let address = Address::parse("ws://[::1]/").unwrap();
         assert_eq!((address.host.as_str(), address.port), ("::1", 80));
         assert_eq!(address.host_field(), "[::1]:80");
+        assert!(!address.is_secure());
+        let address = Address::parse("wss://example.org").unwrap();
+        assert_eq!((address.port, address.is_secure()), (443, true));
+        assert_eq!(Address::parse("wss://h:8443/").unwrap().port, 8443);
         assert_eq!(Address::parse("ws://h").unwrap().target, "/");
     }
 
@@ -92,7 +101,7 @@ mod tests {
     fn what_is_no_url_of_a_websocket_is_named() {
         for (url, expected) in [
             ("http://h/", "must begin with"),
-            ("wss://h/", "TLS"),
+            ("wss://h:0/", "port"),
             ("127.0.0.1:8080", "must begin with"),
             ("ws://h:99999/", "port"),
             ("ws://h:0/", "port"),

@@ -5,15 +5,13 @@ mod reading;
 mod writing;
 
 use std::collections::VecDeque;
-use std::net::Shutdown;
 use std::rc::Rc;
 
 use carillon_server::Timestamp;
-use socket2::SockRef;
-use tokio::net::TcpStream;
 
 use super::judge::Seat;
 use super::stage::Stage;
+use super::transport::Transport;
 use crate::checker::guarantee_of_lost;
 use crate::codec::opcode;
 use crate::guarantee::Guarantee;
@@ -22,6 +20,8 @@ use crate::rng::Rng;
 use crate::score::Fault;
 use crate::text::Text;
 use crate::verb::{Offence, Utterance};
+
+pub(crate) use opening::NoConnection;
 
 /// Lines of a story that are kept.
 const STORY: usize = 6;
@@ -38,7 +38,7 @@ pub(crate) enum End {
 /// A client with its connection.
 pub(crate) struct Caller {
     stage: Rc<Stage>,
-    stream: TcpStream,
+    transport: Transport,
     pub(crate) seat: Seat,
     rng: Rng,
     outgoing: Vec<u8>,
@@ -176,13 +176,12 @@ impl Caller {
 
     /// Whether the server has ended the connection, as far as one knows who does not read.
     pub(crate) fn is_refused(&self) -> bool {
-        let has_error = SockRef::from(&self.stream).take_error().is_ok_and(|error| error.is_some());
-        self.end.is_some() || self.is_broken || has_error
+        self.end.is_some() || self.is_broken || self.transport.has_failed()
     }
 
     /// Whether bytes wait that the socket did not take.
     pub(crate) fn has_unsent(&self) -> bool {
-        !self.outgoing.is_empty()
+        !self.outgoing.is_empty() || (self.transport.has_unsent() && !self.is_broken)
     }
 
     /// Tells nothing from now on: stories of many clients are memory.
@@ -224,8 +223,7 @@ impl Caller {
 
     /// Is reset by this side when it is dropped.
     pub(crate) fn cut(&self) {
-        // A socket that cannot be told so is closed in the ordinary way.
-        let _is_set = self.stream.set_zero_linger();
+        self.transport.cut();
     }
 
     /// What was sent has taken effect, for a reason that the caller of this knows.
@@ -268,8 +266,7 @@ impl Caller {
         self.stage.settle_accounts(&mut self.seat);
         self.seat.peer.phase = Phase::Closing;
         self.may_be_ended = true;
-        // Whoever is gone already has no side to end.
-        let _is_ended = SockRef::from(&self.stream).shutdown(Shutdown::Write);
+        self.transport.end();
         self.tell(|| "ends its side of the stream".to_owned());
     }
 
@@ -302,11 +299,11 @@ impl Caller {
             }
             tokio::select! {
                 biased;
-                ready = self.stream.readable(), if self.is_reading => match ready {
+                ready = self.transport.readable(), if self.is_reading => match ready {
                     Ok(()) => self.read(),
                     Err(_) => self.on_end(End::Reset),
                 },
-                ready = self.stream.writable(), if !self.outgoing.is_empty() => match ready {
+                ready = self.transport.writable(), if self.has_unsent() => match ready {
                     Ok(()) => self.write(),
                     Err(_) => self.on_end(End::Reset),
                 },

@@ -2,7 +2,8 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `address`, `dialect` | where the server is, and how it words things |
+//! | `address`, `endpoint`, `dialect` | where the server is, and how it words things |
+//! | `transport` | its bytes' way: TCP, bare or with TLS |
 //! | `pulse` | the harness's clock, and how late the harness is |
 //! | `rhythm` | the server's grid, learned from its pushes |
 //! | `stamps` | the server's wall clock, learned from their texts |
@@ -21,6 +22,7 @@ mod canary;
 mod child;
 pub mod conform;
 mod dialect;
+mod endpoint;
 mod interrupt;
 mod judge;
 mod leaks;
@@ -30,6 +32,7 @@ pub mod serve;
 pub mod soak;
 mod stage;
 mod stamps;
+mod transport;
 mod usage;
 mod verdicts;
 

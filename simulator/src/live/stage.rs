@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 use hdrhistogram::Histogram;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
+use tokio::time::timeout_at;
 
 use super::address::Address;
 use super::dialect::Dialect;
+use super::endpoint::Endpoint;
 use super::judge::{Judge, Seat};
 use super::pulse::{Arrival, Pulse};
+use super::transport::Transport;
 use crate::metrics::{Metrics, Timing};
 use crate::rng::Rng;
+use crate::tls::Tls;
 
 /// Bytes that are read at a time.
 const READ: usize = 64 << 10;
@@ -45,6 +49,8 @@ pub(crate) struct Stage {
     pub(crate) dialect: Dialect,
     pub(crate) address: Address,
     pub(crate) socket: SocketAddr,
+    /// Only of `wss://`.
+    pub(crate) tls: Option<Tls>,
     /// How long an answer may take before it counts as lost.
     pub(crate) patience: Duration,
     scratch: RefCell<Vec<u8>>,
@@ -61,11 +67,11 @@ impl Stage {
     pub(crate) fn new(
         judge: Judge,
         dialect: Dialect,
-        address: Address,
-        socket: SocketAddr,
+        endpoint: Endpoint,
         patience: Duration,
         seed: u64,
     ) -> Self {
+        let Endpoint { address, socket, tls } = endpoint;
         let pulse = Rc::new(Pulse::new());
         let started = pulse.wall(Timestamp::ZERO).as_unix_nanos() / 1_000_000;
         let metrics =
@@ -77,6 +83,7 @@ impl Stage {
             dialect,
             address,
             socket,
+            tls,
             patience,
             scratch: RefCell::new(vec![0; READ]),
             next_client: Cell::new(0),
@@ -98,8 +105,13 @@ impl Stage {
         (number, self.rng.borrow().split(u64::from(number)))
     }
 
-    /// Opens a socket.
-    pub(crate) async fn open(&self, plug: Plug) -> io::Result<TcpStream> {
+    /// Opens a connection, with TLS if the URL asks for it; as patient as with an answer.
+    pub(crate) async fn open(&self, plug: Plug) -> io::Result<Transport> {
+        let deadline = self.pulse.instant(self.now() + self.patience);
+        timeout_at(deadline, self.open_at_leisure(plug)).await?
+    }
+
+    async fn open_at_leisure(&self, plug: Plug) -> io::Result<Transport> {
         let socket = if self.socket.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(from) = plug.from {
             socket.bind(from)?;
@@ -109,7 +121,10 @@ impl Stage {
         }
         let stream = socket.connect(self.socket).await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        match &self.tls {
+            None => Ok(Transport::bare(stream)),
+            Some(tls) => Transport::secure(stream, tls).await,
+        }
     }
 
     /// Lends the one read buffer.

@@ -68,6 +68,7 @@ pub(crate) fn summary(stage: &Stage, entries: &[GuaranteeEntry], trial: Trial) -
         digest: None,
         observed_digest: None,
         verdict: overall(entries),
+        insecure: stage.tls.as_ref().is_some_and(|tls| tls.is_insecure),
         interrupted: trial.interrupted,
         shard: trial.shard,
         guarantees: entries.to_vec(),

@@ -8,7 +8,7 @@ use super::figures::Figure;
 use crate::explain::promise;
 use crate::guarantee::Guarantee;
 use crate::metrics::{Aggregate, Judgement, Metric, Metrics, Unit};
-use crate::report::words::{counted, grouped, who};
+use crate::report::words::{INSECURE, counted, grouped, who};
 use crate::report::{GuaranteeEntry, Summary, Verdict, ViolationEntry};
 use crate::units::format_span;
 
@@ -167,6 +167,9 @@ fn warnings(summary: &Summary) -> Vec<String> {
     let crossed = summary.thresholds.iter().filter(|judgement| !judgement.held).count();
     if crossed > 0 {
         warnings.push(format!("{crossed} of {} thresholds crossed.", summary.thresholds.len()));
+    }
+    if summary.insecure {
+        warnings.push(INSECURE.to_owned());
     }
     if summary.interrupted {
         warnings.push("It was interrupted: what stands here is true of the time until then.".to_owned());

@@ -36,6 +36,9 @@ pub struct Summary {
     /// What was on trial, if it was not the reference server in this process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Whether anybody's certificate was taken for the server's: nothing proves that it was the server that answered.
+    #[serde(default)]
+    pub insecure: bool,
     /// The name of the scenario.
     pub scenario: String,
     /// What decided the run; drawn seeds fit 48 bits, so that every reader of JSON takes them for what they are.
@@ -197,6 +200,7 @@ impl Summary {
             command: "run".into(),
             arm: run.arm.name().into(),
             url: None,
+            insecure: false,
             scenario: run.scenario.name.clone(),
             seed: run.seed,
             clients: run.scenario.clients,

@@ -37,6 +37,7 @@ impl Summary {
         self.clients += other.clients;
         self.cycles = self.cycles.max(other.cycles);
         self.deliveries += other.deliveries;
+        self.insecure |= other.insecure;
         self.interrupted |= other.interrupted;
         self.verdict = worst(self.verdict, other.verdict);
         self.races.add(&other.races);

@@ -28,6 +28,7 @@ use crate::world::Outcome;
 pub use coverage::{CoverageEntry, CoverageTable};
 pub use file::Document;
 pub use json::{GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Shard, Summary, ViolationEntry};
+pub(crate) use repeat::quoted;
 pub use repeat::{DEFAULT_CLIENTS, DEFAULT_DURATION, DEFAULT_PERIOD, DEFAULT_SCENARIO};
 pub use scenarios::{ScenarioEntry, ScenarioList};
 pub use script::ScriptSummary;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::json::{GuaranteeEntry, Summary};
-use super::words::{counted, grouped};
+use super::words::{INSECURE, counted, grouped};
 use super::{Palette, Verdict};
 use crate::guarantee::Guarantee;
 use crate::metrics::{Judgement, Metric, Metrics, Unit};
@@ -48,6 +48,9 @@ impl SummaryReport<'_> {
         if let Some(shard) = &self.summary.shard {
             let numbers: Vec<_> = shard.numbers.iter().map(u32::to_string).collect();
             writeln!(f, "parts {} of {}", numbers.join(", "), shard.of)?;
+        }
+        if self.summary.insecure {
+            writeln!(f, "{}", self.palette.paint(Verdict::Violated, INSECURE))?;
         }
         let (exercised, violations) = ("exercised", "violations");
         writeln!(f, "\n  {:<5}{:<31}{:<15}{exercised:>15}{violations:>13}", "", "guarantee", "verdict")

@@ -182,6 +182,7 @@ fn the_json_has_every_field_of_its_schema() {
         "digest",
         "events",
         "guarantees",
+        "insecure",
         "interrupted",
         "latency_ms",
         "metrics",

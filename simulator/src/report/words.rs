@@ -2,6 +2,9 @@
 
 use carillon_server::Timestamp;
 
+/// What must not be overlooked where anybody's certificate was trusted.
+pub(crate) const INSECURE: &str = "The server's certificate was NOT verified (--insecure): nothing proves that it was the server that answered.";
+
 /// 1234567 as `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();

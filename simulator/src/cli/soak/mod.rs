@@ -19,6 +19,7 @@ use clap::Args;
 
 use self::display::Display;
 use super::output::JsonOutput;
+use super::trust::TrustOptions;
 use super::{Failure, dialect, merge, terminal};
 
 /// The seed, unless somebody says otherwise: two loads are to be comparable.
@@ -34,7 +35,7 @@ const PERIOD: Duration = Duration::from_secs(5);
      carillon-sim soak ws://10.0.0.7/ws --period 5m --plan '1000,30s;10k,5m;0,10s' --shard 2/5 --json part-2.json"
 ))]
 pub(crate) struct Options {
-    /// The server, such as ws://127.0.0.1:8080/ws
+    /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws
     #[arg(required_unless_present = "serve", conflicts_with = "serve", value_parser = Address::parse)]
     url: Option<Address>,
 
@@ -82,6 +83,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     dialect: Option<PathBuf>,
 
+    #[command(flatten)]
+    trust: TrustOptions,
+
     /// The server's process on this machine, whose memory and processor time are noted
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(2..))]
     pid: Option<u32>,
@@ -107,6 +111,9 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     };
     let server = serving.as_ref().and_then(Serving::pid).or(options.pid);
     let load = options.load(address, period, server)?;
+    if !options.is_worker {
+        options.trust.warn();
+    }
     let summary = if options.workers > 1 {
         workers::share(options, &load)?
     } else {
@@ -163,6 +170,7 @@ impl Options {
         scenario.duration = plan.duration();
         scenario.check().map_err(|misfit| Failure::Usage(misfit.to_string()))?;
         Ok(SoakOptions {
+            trust: self.trust.trust(address.is_secure())?,
             address,
             dialect: dialect(self.dialect.as_deref())?,
             scenario,

@@ -106,6 +106,7 @@ fn start(options: &Options, load: &SoakOptions, number: u32) -> std::io::Result<
     if let Some(dialect) = &options.dialect {
         command.arg("--dialect").arg(dialect);
     }
+    options.trust.pass_on(&mut command);
     if let Some(pid) = load.server {
         command.args(["--pid", &pid.to_string()]);
     }

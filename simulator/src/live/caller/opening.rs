@@ -13,12 +13,15 @@ use crate::live::judge::Seat;
 use crate::live::stage::{Plug, Stage};
 use crate::model::Windows;
 use crate::peer::{Peer, Phase};
+use crate::tls;
 
 /// Why there is no connection.
 #[derive(Debug)]
 pub(crate) enum NoConnection {
     /// The socket did not open.
     Socket(io::Error),
+    /// There is no TLS with the server, for the reason that this sentence states.
+    Tls(String),
     /// The server did not complete the handshake.
     Handshake(String),
 }
@@ -27,7 +30,18 @@ impl fmt::Display for NoConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(error) => write!(f, "cannot connect: {error}"),
+            Self::Tls(sentence) => f.write_str(sentence),
             Self::Handshake(cause) => write!(f, "no upgrade: {cause}"),
+        }
+    }
+}
+
+impl NoConnection {
+    /// Why this stage opens no connection.
+    pub(crate) fn new(stage: &Stage, error: io::Error) -> Self {
+        match tls::explain(&stage.address.host, &error) {
+            Some(sentence) => Self::Tls(sentence),
+            None => Self::Socket(error),
         }
     }
 }
@@ -57,11 +71,7 @@ impl Caller {
             stage.dialect.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let target = stage.dialect.path.as_deref().unwrap_or(&stage.address.target);
         let handshake = Handshake::to(&stage.address.host_field(), target, &further, rng.bits());
-        let opening = timeout_at(stage.pulse.instant(stage.now() + stage.patience), stage.open(plug));
-        let stream = match opening.await {
-            Ok(opened) => opened.map_err(NoConnection::Socket)?,
-            Err(_) => return Err(NoConnection::Socket(ErrorKind::TimedOut.into())),
-        };
+        let transport = stage.open(plug).await.map_err(|error| NoConnection::new(stage, error))?;
         let now = stage.now();
         let mut windows = Windows::new(now, handshake.request.len() as u64, 0);
         if !stage.dialect.is_subscribed {
@@ -72,7 +82,7 @@ impl Caller {
         let seat = Seat { peer, role, audited, last_stated: i64::MIN, pushes: 0, is_out: false };
         let mut caller = Self {
             stage: Rc::clone(stage),
-            stream,
+            transport,
             seat,
             rng,
             outgoing: handshake.request.clone(),
@@ -99,12 +109,12 @@ impl Caller {
         let mut arrived = Vec::new();
         loop {
             self.write();
-            match timeout_at(deadline, self.stream.readable()).await {
+            match timeout_at(deadline, self.transport.readable()).await {
                 Ok(ready) => ready.map_err(NoConnection::Socket)?,
                 Err(_) => return Err(refused("the server did not answer in time")),
             }
             let mut buffer = self.stage.borrow_buffer();
-            let result = self.stream.try_read(&mut buffer);
+            let result = self.transport.try_read(&mut buffer);
             if let Ok(length) = result {
                 arrived.extend_from_slice(&buffer[..length]);
             }

@@ -25,7 +25,7 @@ impl Caller {
     pub(super) fn read_some(&mut self, most: usize) {
         let mut buffer = self.stage.borrow_buffer();
         let most = most.min(buffer.len());
-        let result = self.stream.try_read(&mut buffer[..most]);
+        let result = self.transport.try_read(&mut buffer[..most]);
         match result {
             Ok(0) => self.on_end(End::Finished),
             Ok(length) => self.read_frames(&buffer[..length]),

@@ -66,8 +66,8 @@ impl Caller {
 
     pub(super) fn write(&mut self) {
         let mut written = 0;
-        while written < self.outgoing.len() {
-            match self.stream.try_write(&self.outgoing[written..]) {
+        while written < self.outgoing.len() || (self.transport.has_unsent() && !self.is_broken) {
+            match self.transport.try_write(&self.outgoing[written..]) {
                 Ok(length) => written += length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 // What ended it stands in what the server sent, if in anything.

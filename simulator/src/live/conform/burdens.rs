@@ -3,8 +3,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-
 use super::show::Show;
 use crate::guarantee::Guarantee;
 use crate::live::caller::{Caller, End};
@@ -120,9 +118,9 @@ async fn stop_in_a_frame(show: Rc<Show>) {
 
 /// Half of a request, then silence.
 async fn stop_in_the_handshake(show: Rc<Show>) {
-    let Ok(mut stream) = show.stage.open(Plug::default()).await else { return };
+    let Ok(mut transport) = show.stage.open(Plug::default()).await else { return };
     let begun = format!("GET {} HTTP/1.1\r\nHost: x\r\nUpgr", show.stage.address.target);
-    if stream.write_all(begun.as_bytes()).await.is_err() {
+    if transport.write_all(begun.as_bytes()).await.is_err() {
         return;
     }
     while !show.is_over() {

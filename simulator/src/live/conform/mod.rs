@@ -38,11 +38,13 @@ use super::address::Address;
 use super::caller::Caller;
 use super::child::Spawned;
 use super::dialect::Dialect;
+use super::endpoint::Endpoint;
 use super::interrupt::interrupted;
 use super::judge::Judge;
 use super::stage::Stage;
 use super::stamps::Stamps;
 use crate::guarantee::Guarantee;
+use crate::tls::Trust;
 use crate::units::format_span;
 
 pub use report::{ConformReport, Conformance, Uncertainty, junit};
@@ -64,6 +66,8 @@ const SHORTEST_PATIENCE: Duration = Duration::from_secs(2);
 pub struct ConformOptions {
     /// The server.
     pub address: Address,
+    /// Whose certificates are trusted, if the address asks for TLS.
+    pub trust: Trust,
     /// Time between two pushes.
     pub period: Duration,
     /// What to judge; all of them, or some.
@@ -96,7 +100,8 @@ impl ConformOptions {
 
     /// The command that tries the same server again, but for what its dialect says.
     fn repeat_line(&self) -> String {
-        let mut line = format!("carillon-sim conform {} --period {}", self.address, format_span(self.period));
+        let (address, period) = (&self.address, format_span(self.period));
+        let mut line = format!("carillon-sim conform {address}{} --period {period}", self.trust.as_options());
         if self.is_strict {
             line.push_str(" --strict");
         }
@@ -148,9 +153,9 @@ pub fn conform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conforman
 }
 
 async fn perform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conformance, ConformError> {
-    let socket = options.address.resolve().await;
-    let socket =
-        socket.map_err(|error| ConformError::Unreachable(format!("{}: {error}", options.address)))?;
+    let endpoint = Endpoint::find(&options.address, &options.trust).await;
+    let endpoint = endpoint.map_err(ConformError::Unreachable)?;
+    let socket = endpoint.socket;
     let mut server = options.spawn.as_deref().map(start_server).transpose()?;
     if let Some(server) = &mut server {
         server.accepts(socket).await.map_err(ConformError::Unreachable)?;
@@ -159,8 +164,7 @@ async fn perform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conform
     let stamps = Stamps::new(socket.ip().is_loopback(), options.speed);
     let judge = Judge::new(options.period, stamps, options.is_strict);
     let patience = options.period.max(SHORTEST_PATIENCE);
-    let (dialect, address) = (options.dialect.clone(), options.address.clone());
-    let stage = Rc::new(Stage::new(judge, dialect, address, socket, patience, SEED));
+    let stage = Rc::new(Stage::new(judge, options.dialect.clone(), endpoint, patience, SEED));
     let pulse = tokio::task::spawn_local(Rc::clone(&stage.pulse).beat());
     let show = Rc::new(Show::new(stage, options));
     let files = finale::Files::before(&show, server.as_ref());

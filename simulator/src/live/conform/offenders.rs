@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::show::Show;
@@ -211,12 +210,13 @@ async fn refused_requests(show: &Show) {
 /// The status of the response; `None` if there is none.
 async fn ask(show: &Show, request: &str) -> Option<u16> {
     let asking = async {
-        let mut stream = show.stage.open(Plug::default()).await.ok()?;
-        stream.write_all(request.as_bytes()).await.ok()?;
-        let mut head = Vec::new();
+        let mut transport = show.stage.open(Plug::default()).await.ok()?;
+        transport.write_all(request.as_bytes()).await.ok()?;
+        let (mut head, mut buffer) = (Vec::new(), [0; 1024]);
         while !head.windows(2).any(|end| end == b"\r\n") {
-            if stream.read_buf(&mut head).await.ok()? == 0 {
-                return None;
+            match transport.read(&mut buffer).await.ok()? {
+                0 => return None,
+                length => head.extend_from_slice(&buffer[..length]),
             }
         }
         let line = String::from_utf8_lossy(&head).into_owned();

@@ -11,6 +11,7 @@ use crate::explain::promise;
 use crate::guarantee::Guarantee;
 use crate::live::verdicts::{self, Trial};
 use crate::markup::escaped;
+use crate::report::words::INSECURE;
 use crate::report::{GuaranteeEntry, Palette, Summary, Verdict};
 
 /// The columns of the text report.
@@ -123,6 +124,9 @@ impl Display for ConformReport<'_> {
             uncertainty.round_trip_p99_ms,
             uncertainty.own_delay_p99_ms,
         )?;
+        if self.conformance.summary.insecure {
+            writeln!(f, "{}\n", self.palette.paint(Verdict::Violated, INSECURE))?;
+        }
         for entry in guarantees {
             let word = format!("{:<15}", entry.verdict.name());
             let word = self.palette.paint(entry.verdict, &word);
@@ -247,6 +251,17 @@ mod tests {
         assert!(text.contains("promised: A new connection is subscribed."), "{text}");
         assert!(text.ends_with("1 held, 1 VIOLATED, 1 undecided, 0 not exercised\n"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn whoever_trusts_anybody_reads_it_at_the_top() {
+        let mut conformance = conformance();
+        let text =
+            |conformance: &Conformance| ConformReport { conformance, palette: Palette::Plain }.to_string();
+        assert!(!text(&conformance).contains(INSECURE));
+        conformance.summary.insecure = true;
+        let text = text(&conformance);
+        assert!(text.split("G1").next().unwrap().contains(INSECURE), "{text}");
     }
 
     #[test]

@@ -21,8 +21,10 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinSet, LocalSet};
 
 use super::address::Address;
+use super::caller::NoConnection;
 use super::canary;
 use super::dialect::Dialect;
+use super::endpoint::Endpoint;
 use super::judge::Judge;
 use super::stage::{Plug, Stage};
 use super::stamps::Stamps;
@@ -33,6 +35,7 @@ use crate::model::Grid;
 use crate::report::{Shard, Summary};
 use crate::rng::Rng;
 use crate::scenario::Scenario;
+use crate::tls::Trust;
 use crate::units::{format_count, format_span};
 
 pub use plan::Plan;
@@ -55,6 +58,8 @@ const FAREWELL: Duration = Duration::from_secs(10);
 pub struct SoakOptions {
     /// The server.
     pub address: Address,
+    /// Whose certificates are trusted, if the address asks for TLS.
+    pub trust: Trust,
     /// How it words things.
     pub dialect: Dialect,
     /// What the clients do; its times are real ones.
@@ -105,7 +110,7 @@ pub(super) struct Soak {
 ///
 /// # Errors
 ///
-/// A name that nobody knows, and a system that has no room.
+/// A name that nobody knows, a server that there is no TLS with, and a system that has no room.
 pub fn soak(
     options: SoakOptions,
     interrupted: impl Future<Output = ()>,
@@ -114,9 +119,9 @@ pub fn soak(
     let failed = |error: std::io::Error| SoakError(format!("cannot start: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     LocalSet::new().block_on(&runtime, async {
-        let socket = options.address.resolve().await;
-        let socket = socket.map_err(|error| SoakError(format!("{}: {error}", options.address)))?;
-        let soak = Rc::new(Soak::new(options, socket));
+        let endpoint = Endpoint::find(&options.address, &options.trust).await.map_err(SoakError)?;
+        let soak = Rc::new(Soak::new(options, endpoint));
+        soak.try_tls().await?;
         let canary = canary::start(&soak.stage).map_err(failed)?;
         let tasks = [
             tokio::task::spawn_local(Rc::clone(&soak.stage.pulse).beat()),
@@ -178,15 +183,15 @@ fn resume_panic<T>(ended: &Result<T, tokio::task::JoinError>) {
 }
 
 impl Soak {
-    fn new(options: SoakOptions, socket: SocketAddr) -> Self {
+    fn new(options: SoakOptions, endpoint: Endpoint) -> Self {
         let period = options.scenario.server.period;
-        let stamps = Stamps::new(socket.ip().is_loopback(), 1);
+        let stamps = Stamps::new(endpoint.socket.ip().is_loopback(), 1);
         let mut judge = Judge::new(period, stamps, false);
         judge.drops = Some(Vec::new());
         let patience = period.max(SHORTEST_PATIENCE);
-        let (dialect, address) = (options.dialect.clone(), options.address.clone());
+        let dialect = options.dialect.clone();
         Self {
-            stage: Rc::new(Stage::new(judge, dialect, address, socket, patience, options.seed)),
+            stage: Rc::new(Stage::new(judge, dialect, endpoint, patience, options.seed)),
             grid: RefCell::new(Grid::new(period, WallTime::default(), Zone::UTC)),
             options,
             admission: Semaphore::new(HANDSHAKES),
@@ -197,6 +202,18 @@ impl Soak {
             is_over: Cell::new(false),
             over: Notify::new(),
         }
+    }
+
+    /// Finds out whether there is any use in trying. A server that is not there may yet come; one whose certificate is
+    /// not trusted remains so.
+    async fn try_tls(&self) -> Result<(), SoakError> {
+        if self.stage.tls.is_some()
+            && let Err(error) = self.stage.open(self.plug(None)).await
+            && let NoConnection::Tls(sentence) = NoConnection::new(&self.stage, error)
+        {
+            return Err(SoakError(format!("{}: {sentence}", self.stage.address)));
+        }
+        Ok(())
     }
 
     /// Whether the plan has this client now.
@@ -261,8 +278,10 @@ impl SoakOptions {
         let name = file.unwrap_or_else(|| scenario.name.clone());
         let server = if self.is_served { "--serve".to_owned() } else { address.to_string() };
         let mut line = format!(
-            "carillon-sim soak {server} --scenario {name} --plan '{}' --period {period} --seed {}",
-            self.plan, self.seed
+            "carillon-sim soak {server}{} --scenario {name} --plan '{}' --period {period} --seed {}",
+            self.trust.as_options(),
+            self.plan,
+            self.seed
         );
         if self.shard.1 > 1 {
             line.push_str(&format!(" --shard {}/{}", self.shard.0, self.shard.1));
@@ -287,8 +306,10 @@ mod tests {
         let address = Address::parse("ws://127.0.0.1:1/").unwrap();
         let plan = Plan::steady(1, Duration::from_secs(10));
         let scenario = Scenario::fanout(1, Duration::from_secs(10), Duration::from_secs(1));
+        let endpoint = Endpoint { address: address.clone(), socket: ([127, 0, 0, 1], 1).into(), tls: None };
         let options = SoakOptions {
             address,
+            trust: Trust::default(),
             dialect: Dialect::default(),
             scenario,
             plan,
@@ -300,7 +321,7 @@ mod tests {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let soak = Rc::new(Soak::new(options, ([127, 0, 0, 1], 1).into()));
+            let soak = Rc::new(Soak::new(options, endpoint));
             let task = visitor::live(soak, 0);
             let (caller, task) = (size_of::<Caller>(), size_of_val(&task));
             assert!(caller <= 800 && task <= 1024, "a caller of {caller} bytes in a task of {task}");

@@ -84,9 +84,9 @@ async fn connect(soak: &Rc<Soak>, plan: &LinkPlan, behaviour: Behaviour) -> Opti
 
 /// A connection on which no request comes: held for a while, and left.
 async fn stall(soak: &Rc<Soak>) {
-    if let Ok(stream) = soak.stage.open(soak.plug(None)).await {
+    if let Ok(transport) = soak.stage.open(soak.plug(None)).await {
         soak.pause(SLICE * 3).await;
-        drop(stream);
+        drop(transport);
     }
 }
 

@@ -1,0 +1,105 @@
+//! `--ca` and `--insecure`: whose certificates a client of `wss://` trusts.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use carillon_simulator::tls::{Trust, TrustError};
+use clap::Args;
+
+use super::{Failure, terminal};
+
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TrustOptions {
+    /// With wss://, trust the roots in this PEM file as well as those of this machine
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+
+    /// With wss://, take whoever answers for the server, whatever the certificate; the report says so
+    #[arg(long, conflicts_with = "ca")]
+    insecure: bool,
+}
+
+impl TrustOptions {
+    /// Warns whoever trusts anybody.
+    pub(crate) fn warn(&self) {
+        if self.insecure {
+            terminal::complain("warning: --insecure: whoever answers is taken for the server");
+        }
+    }
+
+    /// What they say for this kind of URL.
+    pub(crate) fn trust(&self, is_secure: bool) -> Result<Trust, Failure> {
+        if !is_secure && *self != Self::default() {
+            let sentence = "--ca and --insecure are about certificates, and there are none without wss://";
+            return Err(Failure::Usage(sentence.to_owned()));
+        }
+        if self.insecure {
+            return Ok(Trust::anybody());
+        }
+        Ok(self.ca.as_deref().map(Trust::with_roots_of).transpose()?.unwrap_or_default())
+    }
+
+    /// Says the same to another process.
+    pub(crate) fn pass_on(&self, command: &mut Command) {
+        if let Some(file) = &self.ca {
+            command.arg("--ca").arg(file);
+        }
+        if self.insecure {
+            command.arg("--insecure");
+        }
+    }
+}
+
+impl From<TrustError> for Failure {
+    fn from(error: TrustError) -> Self {
+        match error {
+            TrustError::Io(..) => Self::Impossible(error.to_string()),
+            TrustError::Mistake(..) => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        trust: TrustOptions,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<TrustOptions, clap::Error> {
+        Line::try_parse_from(["sim"].iter().chain(arguments)).map(|line| line.trust)
+    }
+
+    #[test]
+    fn another_process_is_told_the_same() {
+        for arguments in [&[] as &[&str], &["--ca", "roots.pem"], &["--insecure"]] {
+            let mut command = Command::new("another");
+            parse(arguments).unwrap().pass_on(&mut command);
+            assert!(command.get_args().eq(arguments.iter().copied()), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_one_or_the_other_and_only_with_tls() {
+        assert_eq!(parse(&["--ca", "roots.pem", "--insecure"]).unwrap_err().exit_code(), 2);
+        let insecure = parse(&["--insecure"]).unwrap();
+        assert!(insecure.trust(true).unwrap().is_insecure());
+        assert!(matches!(insecure.trust(false), Err(Failure::Usage(_))));
+        assert_eq!(parse(&[]).unwrap().trust(false).unwrap(), Trust::default());
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_not_one_with_a_mistake() {
+        let trust = |file: &str| parse(&["--ca", file]).unwrap().trust(true);
+        assert!(matches!(trust("/there/is/no/such/file"), Err(Failure::Impossible(_))));
+        assert!(matches!(
+            trust(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
+            Err(Failure::Unreadable(_))
+        ));
+    }
+}

@@ -1,0 +1,190 @@
+//! `wss://`: the same verdicts behind a proxy that terminates TLS, and none from somebody who is not trusted.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use carillon_server::shell::Options;
+use carillon_simulator::connect::{self, ConnectError};
+use carillon_simulator::live::conform::{ConformError, ConformOptions, ConformReport, Conformance, conform};
+use carillon_simulator::live::soak::{Plan, SoakOptions, soak};
+use carillon_simulator::live::{Address, Dialect};
+use carillon_simulator::report::{Palette, Summary, SummaryReport, Verdict};
+use carillon_simulator::tls::Trust;
+use carillon_simulator::{AppProfile, Guarantee, Scenario, SwitchProfile};
+use tokio::io::{AsyncWriteExt, duplex};
+use tokio::task::spawn_blocking;
+
+use crate::support::proxy::Proxy;
+use crate::support::server::Running;
+use crate::support::soon;
+
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// What a busy machine leaves undecided is tried again so often in all; a wrong verdict never is.
+const TRIALS: usize = 3;
+
+/// What a report says where anybody was trusted.
+const WARNING: &str = "The server's certificate was NOT verified (--insecure)";
+
+/// The reference server, and a proxy with a certificate for `name` before it.
+async fn start(name: &str) -> (Running, Proxy) {
+    let server = Running::start(Options { period: PERIOD, ..Options::default() });
+    let proxy = Proxy::start(server.address, name).await;
+    (server, proxy)
+}
+
+fn trust(proxy: &Proxy) -> Trust {
+    Trust::with_roots_of(proxy.root()).expect("a file with a certificate")
+}
+
+async fn try_out(url: String, trust: Trust) -> Result<Conformance, ConformError> {
+    let options = ConformOptions {
+        address: Address::parse(&url).expect("a sound URL"),
+        trust,
+        period: PERIOD,
+        guarantees: vec![Guarantee::G1, Guarantee::G5, Guarantee::G8],
+        cycles: 4,
+        is_strict: false,
+        dialect: Dialect::default(),
+        spawn: None,
+        pid: None,
+        max_message: None,
+        ping_interval: None,
+        close_timeout: PERIOD * 5,
+        speed: 1,
+    };
+    spawn_blocking(|| conform(options, |_| ())).await.expect("a trial does not panic")
+}
+
+/// Clients that use their switch, and some that break things, for a while.
+async fn put_load(url: String, trust: Trust, seconds: u32) -> Result<Summary, String> {
+    let plan = Plan::steady(30, Duration::from_secs(1) * seconds);
+    let mut scenario = Scenario::named("churn", 30, plan.duration(), PERIOD, 7).expect("a built-in one");
+    let switch = SwitchProfile { on: PERIOD * 2, off: PERIOD * 2 };
+    scenario.app = AppProfile { heartbeat: Some(PERIOD), switch: Some(switch), restart: Some(PERIOD * 2) };
+    let options = SoakOptions {
+        address: Address::parse(&url).expect("a sound URL"),
+        trust,
+        dialect: Dialect::default(),
+        scenario,
+        plan,
+        seed: 7,
+        shard: (1, 1),
+        thresholds: Vec::new(),
+        server: None,
+        is_served: false,
+    };
+    let load = spawn_blocking(|| soak(options, pending(), |_| ()).map_err(|error| error.to_string()));
+    load.await.expect("a load does not panic")
+}
+
+async fn talk(url: String, trust: Trust, lines: &str) -> (Result<(), ConnectError>, String) {
+    let (mut keyboard, input) = duplex(1 << 10);
+    keyboard.write_all(lines.as_bytes()).await.expect("it takes a few lines");
+    let mut output = Vec::new();
+    let options = connect::Options { trust, ..connect::Options::new(url) };
+    let result = soon(connect::run(options, input, &mut output)).await;
+    (result, String::from_utf8(output).expect("it prints text"))
+}
+
+/// Why each of the three comes to nothing.
+async fn refusals(url: &str, trust: &Trust) -> [String; 3] {
+    let unreachable = |error| match error {
+        ConformError::Unreachable(sentence) => sentence,
+        other => panic!("{other}"),
+    };
+    let conformance = soon(try_out(url.to_owned(), trust.clone())).await.map(|_| ());
+    let load = soon(put_load(url.to_owned(), trust.clone(), 60)).await.map(|_| ());
+    // It would reconnect, but for this.
+    let (talk, _) = talk(url.to_owned(), trust.clone(), "").await;
+    [conformance.map_err(unreachable), load, talk.map_err(|error| error.to_string())]
+        .map(|result| result.expect_err("somebody who is not trusted"))
+}
+
+fn verdict(summary: &Summary, id: &str) -> Verdict {
+    summary.guarantees.iter().find(|entry| entry.id == id).expect("all are there").verdict
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_behind_tls_is_acquitted() {
+    let (_server, proxy) = start("127.0.0.1").await;
+    for trial in 1.. {
+        let conformance = try_out(proxy.url(), trust(&proxy)).await.expect("a server that is trusted");
+        let tried =
+            || conformance.guarantees().iter().filter(|entry| ["G1", "G5", "G8"].contains(&&*entry.id));
+        assert!(tried().all(|entry| entry.verdict != Verdict::Violated), "{:#?}", conformance.guarantees());
+        if tried().all(|entry| entry.verdict == Verdict::Held) {
+            let report = ConformReport { conformance: &conformance, palette: Palette::Plain }.to_string();
+            assert!(!conformance.summary().insecure && !report.contains(WARNING), "{report}");
+            return assert!(conformance.summary().repeat.contains(" --ca "));
+        }
+        assert!(trial < TRIALS, "{:#?}", conformance.guarantees());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_over_tls_is_judged() {
+    let (_server, proxy) = start("127.0.0.1").await;
+    let summary = put_load(proxy.url(), trust(&proxy), 5).await.expect("a server that is trusted");
+    assert_eq!(summary.verdict, Verdict::Held, "{:#?}", summary.guarantees);
+    for id in ["G1", "G3", "G5", "G8"] {
+        assert_eq!(verdict(&summary, id), Verdict::Held, "{id}: {:#?}", summary.guarantees);
+    }
+    let counts = summary.metrics.as_ref().expect("a soak measures").counts;
+    assert!(counts.deliveries > 50 && counts.reconnects > 0, "{counts:?}");
+    assert_eq!((counts.connect_failures, counts.lost), (0, 0));
+    assert!(!summary.insecure && summary.repeat.contains(" --ca "), "{}", summary.repeat);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_trusts_anybody_is_told_so() {
+    let (_server, proxy) = start("elsewhere.test").await;
+    let summary = put_load(proxy.url(), Trust::anybody(), 3).await.expect("anybody will do");
+    assert!(summary.insecure && summary.deliveries > 0, "{summary:#?}");
+    assert!(summary.repeat.contains(" --insecure"), "{}", summary.repeat);
+    let report = SummaryReport { summary: &summary, palette: Palette::Plain }.to_string();
+    assert!(report.contains(WARNING), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_terminal_client_talks_over_tls() {
+    let (_server, proxy) = start("127.0.0.1").await;
+    let (result, output) = talk(proxy.url(), trust(&proxy), "over TLS\nquit\n").await;
+    result.expect("a server that is trusted");
+    assert!(output.contains("Server received: over TLS\n"), "{output}");
+    assert!(output.ends_with("* closed\n"), "{output}");
+    let (result, output) = talk(proxy.url(), Trust::anybody(), "quit\n").await;
+    result.expect("anybody will do");
+    assert!(output.ends_with("* closed\n"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_trusted_is_named_with_what_to_do() {
+    let (_server, proxy) = start("127.0.0.1").await;
+    let host = "the certificate of 127.0.0.1 is from an issuer that is not known here";
+    for sentence in refusals(&proxy.url(), &Trust::default()).await {
+        assert!(sentence.contains(host), "{sentence}");
+        assert!(sentence.contains("--ca FILE") && sentence.contains("--insecure"), "{sentence}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_for_another_name_is_refused() {
+    let (_server, proxy) = start("elsewhere.test").await;
+    for sentence in refusals(&proxy.url(), &trust(&proxy)).await {
+        assert!(
+            sentence.contains("is not for 127.0.0.1") && sentence.contains("elsewhere.test"),
+            "{sentence}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_tls_is_taken_for_what_it_is() {
+    let server = Running::start(Options { period: PERIOD, ..Options::default() });
+    let SocketAddr::V4(address) = server.address else { panic!("loopback is IPv4") };
+    for sentence in refusals(&format!("wss://{address}/ws"), &Trust::default()).await {
+        assert!(sentence.contains("does not speak TLS") && sentence.contains("ws://"), "{sentence}");
+    }
+}
