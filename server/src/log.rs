@@ -6,6 +6,9 @@ use crate::protocol::CloseReason;
 use crate::time::WallTime;
 use crate::zone::Zone;
 
+/// What [`LogLine::FellBack`] says.
+pub(crate) const FELL_BACK: &str = "Fan-out by plain writes from now on, as the io_uring has failed";
+
 /// One thing that happened (G15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLine<'a> {
@@ -62,7 +65,7 @@ impl LogLine<'_> {
             Self::Connected => format!("Client connected. Total connections: {total}"),
             Self::Dead => "Cut off a client that was silent for too long".to_owned(),
             Self::Disconnected => format!("Client disconnected. Total connections: {total}"),
-            Self::FellBack => "Fan-out by plain writes from now on, as the io_uring has failed".to_owned(),
+            Self::FellBack => FELL_BACK.to_owned(),
             Self::Pushed { cycle, subscribers } => {
                 format!("[{}] push {cycle}: {subscribers} subscribers", zone.format(wall))
             }

@@ -9,10 +9,14 @@ use crate::framing;
 /// slow clients have one each.
 const MORE_CHUNKS: usize = 8;
 
+/// How long a buffer of replies grows, in bytes. What was sent of it goes with the whole of it: in a single buffer everything
+/// would stay that was ever sent to a client who reads as fast as it asks and never quite catches up.
+const LARGEST_BUFFER: usize = 16 << 10;
+
 /// The unsent rest of one connection's output, in order.
 ///
 /// A push that is shared with other connections stays shared: the entry is a pointer and an offset. What belongs to
-/// this connection alone is appended to one buffer, so that a flood of small replies costs its bytes and little more.
+/// this connection alone is gathered in buffers, so that a flood of small replies costs its bytes and little more.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     chunks: VecDeque<Chunk>,
@@ -67,17 +71,16 @@ impl Outbox {
             self.sent = sent;
         }
         self.unsent += frame.len() - sent;
-        if self.chunks.len() == self.chunks.capacity() {
-            self.chunks.reserve_exact(MORE_CHUNKS);
-        }
-        self.chunks.push_back(Chunk::Whole(frame));
+        self.push(Chunk::Whole(frame));
     }
 
     /// Queues the rest of whole frames of this connection's own, of which `sent` bytes are on their way.
     pub(crate) fn push_own(&mut self, frames: &[u8], sent: usize) {
         debug_assert!(sent == 0 || self.is_empty(), "only the first frame can have been begun");
         self.unsent += frames.len() - sent;
-        if let Some(Chunk::Frames(bytes)) = self.chunks.back_mut() {
+        if let Some(Chunk::Frames(bytes)) = self.chunks.back_mut()
+            && bytes.len() + frames.len() <= LARGEST_BUFFER
+        {
             // Who reads slowly is charged for bytes, not for room: a vector left to itself would hold up to twice as much.
             bytes.reserve_exact(frames.len());
             bytes.extend_from_slice(frames);
@@ -86,7 +89,14 @@ impl Outbox {
         if self.is_empty() {
             self.sent = sent;
         }
-        self.chunks.push_back(Chunk::Frames(frames.to_vec()));
+        self.push(Chunk::Frames(frames.to_vec()));
+    }
+
+    fn push(&mut self, chunk: Chunk) {
+        if self.chunks.len() == self.chunks.capacity() {
+            self.chunks.reserve_exact(MORE_CHUNKS);
+        }
+        self.chunks.push_back(chunk);
     }
 
     /// Offers what waits to `send`, which says how much it took, until it takes less than it was offered.
@@ -225,6 +235,25 @@ mod tests {
                 prop_assert_eq!(&wire, &model.on_the_wire, "after {:?}", op);
             }
         }
+    }
+
+    #[test]
+    fn what_was_sent_is_given_up_though_the_outbox_is_never_empty() {
+        let frame = text_frame(&"x".repeat(1000));
+        let mut outbox = Outbox::default();
+        outbox.push_own(&frame, 0);
+        for _ in 0..10_000 {
+            outbox.push_own(&frame, 0);
+            let mut room = frame.len();
+            outbox.flush(|offered| {
+                let taken = room.min(offered.len());
+                room -= taken;
+                taken
+            });
+        }
+        let held: usize = outbox.chunks.iter().map(|chunk| chunk.bytes().len()).sum();
+        assert_eq!(outbox.len(), frame.len());
+        assert!(held <= outbox.len() + 2 * LARGEST_BUFFER, "{held} bytes for {}", outbox.len());
     }
 
     #[test]

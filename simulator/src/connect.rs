@@ -38,7 +38,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
-use crate::tls::{Trust, explain};
+use crate::tls::{Trust, explain, is_final};
 
 /// What the app says when a connection opens.
 const HELLO: &str = "Hello, Server!";
@@ -389,7 +389,10 @@ async fn open(url: &str, connector: Connector) -> Result<Socket, ConnectError> {
         }
         Ok(Err(Error::Http(response))) => refusal(&response),
         Ok(Err(Error::Io(error))) => match explain(&host(url), &error) {
-            Some(cause) => return Err(ConnectError::Tls { url: url.to_owned(), cause }),
+            Some(cause) if is_final(&error) => {
+                return Err(ConnectError::Tls { url: url.to_owned(), cause });
+            }
+            Some(cause) => cause,
             None => error.to_string(),
         },
         Ok(Err(error)) => error.to_string(),

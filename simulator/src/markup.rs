@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-/// Text in which nothing is a sign of markup. What clients were sent may hold anything: control characters, which XML
-/// forbids, are spelt out.
+/// Text in which nothing is a sign of markup. What clients were sent may hold anything: control characters and what else
+/// XML forbids (section 2.2) are spelt out.
 pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
@@ -13,7 +13,7 @@ pub(crate) fn escaped(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\n' | '\t' => safe.push(character),
-            other if other.is_control() => {
+            other if other.is_control() || matches!(other, '\u{FFFE}' | '\u{FFFF}') => {
                 write!(safe, "\\u{{{:x}}}", u32::from(other)).expect("a string takes every text");
             }
             other => safe.push(other),

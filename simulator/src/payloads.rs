@@ -6,6 +6,9 @@ use carillon_server::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PayloadId(pub(crate) u32);
 
+/// An event has 24 bits for the payload that it carries.
+const MOST: usize = 1 << 24;
+
 /// Memory is kept for the next payload up to this size, in bytes: else every slot would in time be as large as the largest.
 const LARGEST_KEPT: usize = 2048;
 
@@ -29,7 +32,8 @@ impl Payloads {
     pub(crate) fn add(&mut self, parts: &[&[u8]], sent_at: Timestamp) -> PayloadId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Payload::default());
-            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 writes are under way")
+            assert!(self.slots.len() <= MOST, "fewer than 2^24 writes are under way");
+            (self.slots.len() - 1) as u32
         });
         let payload = &mut self.slots[index as usize];
         payload.bytes.clear();

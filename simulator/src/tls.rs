@@ -1,6 +1,5 @@
 //! TLS for `wss://`: whose certificates are trusted, and why a handshake failed.
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,8 @@ use rustls::{
 };
 
 use crate::report::quoted;
+
+use crate::file::LoadError;
 
 /// What is spoken inside: a proxy that also speaks HTTP/2 must not choose that, which knows no upgrade.
 const PROTOCOL: &[u8] = b"http/1.1";
@@ -35,10 +36,10 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, or that holds anything but certificates of roots.
-    pub fn with_roots_of(file: &Path) -> Result<Self, TrustError> {
-        let pem = fs::read(file).map_err(|error| TrustError::Io(file.to_owned(), error))?;
-        let further = read_roots(&pem).map_err(|sentence| TrustError::Mistake(file.to_owned(), sentence))?;
+    /// A file that cannot be read, that holds no certificate, or one that cannot be a root.
+    pub fn with_roots_of(file: &Path) -> Result<Self, LoadError> {
+        let pem = fs::read(file).map_err(|error| LoadError::Io(file.to_owned(), error))?;
+        let further = read_roots(&pem).map_err(|sentence| LoadError::Mistake(file.to_owned(), sentence))?;
         Ok(Self { file: Some(file.to_owned()), further, is_insecure: false })
     }
 
@@ -107,33 +108,6 @@ fn read_roots(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(found)
 }
 
-/// Why there are no further roots to trust.
-#[derive(Debug)]
-pub enum TrustError {
-    /// The file cannot be read; check the path.
-    Io(PathBuf, io::Error),
-    /// It can be read, but is no list of roots; correct it.
-    Mistake(PathBuf, String),
-}
-
-impl fmt::Display for TrustError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
-            Self::Mistake(path, sentence) => write!(f, "{}: {sentence}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for TrustError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(_, error) => Some(error),
-            Self::Mistake(..) => None,
-        }
-    }
-}
-
 /// What it takes to speak TLS to one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
@@ -179,6 +153,15 @@ pub(crate) fn explain(host: &str, error: &io::Error) -> Option<String> {
         }
         error => format!("no TLS with {host}: {error}"),
     })
+}
+
+/// Whether a handshake that failed like this fails the next time as well: the certificate is not trusted, or nobody there
+/// speaks TLS. Everything else may be a server that is just being started.
+pub(crate) fn is_final(error: &io::Error) -> bool {
+    matches!(
+        error.get_ref().and_then(|error| error.downcast_ref::<Error>()),
+        Some(Error::InvalidCertificate(_) | Error::InvalidMessage(InvalidMessage::InvalidContentType))
+    )
 }
 
 /// Accepts every certificate, if only whoever shows it has its key.
@@ -237,7 +220,7 @@ mod tests {
             assert!(sentence.contains(expected), "{text}: {sentence}");
         }
         let missing = Trust::with_roots_of(Path::new("/there/is/no/such/file"));
-        assert!(matches!(missing, Err(TrustError::Io(..))), "{missing:?}");
+        assert!(matches!(missing, Err(LoadError::Io(..))), "{missing:?}");
     }
 
     #[test]
@@ -253,5 +236,14 @@ mod tests {
         let sentence = Tls::to("-", &Trust::default()).unwrap_err();
         assert!(sentence.contains("\"-\""), "{sentence}");
         assert!(Tls::to("::1", &Trust::anybody()).unwrap().is_insecure);
+    }
+
+    #[test]
+    fn a_server_that_is_just_being_started_is_worth_another_try() {
+        let of = |error: Error| is_final(&io::Error::new(io::ErrorKind::InvalidData, error));
+        assert!(of(Error::InvalidCertificate(CertificateError::UnknownIssuer)));
+        assert!(of(Error::InvalidMessage(InvalidMessage::InvalidContentType)));
+        assert!(!of(Error::AlertReceived(rustls::AlertDescription::InternalError)));
+        assert!(!is_final(&io::ErrorKind::ConnectionReset.into()));
     }
 }

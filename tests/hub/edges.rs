@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::play::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PERIOD, PING_INTERVAL, Play};
+use super::script::Bytes;
 use super::script::Op::{self, *};
 use super::script::Speech::{self, *};
 use crate::support::frames::Heard;
@@ -49,6 +50,31 @@ fn a_response_is_sent_whole_before_1013() {
         }
         assert_eq!(play.heard(0), [Heard::Response(101), Heard::Close(1013)], "{takes} bytes were taken");
     }
+}
+
+#[test]
+fn a_push_does_not_overtake_what_waits_though_the_socket_would_take_it() {
+    let mut play = Play::with_a_slow_wire();
+    play.perform(&[Open, stall(1), echo(200), Advance { ticks: 0 }]);
+    play.give_room(0, usize::MAX);
+    // The hub is told behind the push.
+    play.apply(&Cycle);
+    let texts = match play.heard(0) {
+        [Heard::Response(101), Heard::Text(first), Heard::Text(second)] => [first, second],
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(texts.map(|text| text.starts_with(PUSH_PREFIX)), [false, true]);
+}
+
+#[test]
+fn a_head_that_never_ends_is_refused_when_it_is_a_byte_too_long() {
+    // 8 KiB, in pieces without the end of a line.
+    const MOST: usize = 8 << 10;
+    let raw = |length: usize| say(Raw(Bytes(vec![b'x'; length])));
+    let mut play = Play::of(&[Connect { is_admitted: true }, raw(MOST - 1), raw(1)]);
+    assert_eq!(play.heard(0), []);
+    play.apply(&raw(1));
+    assert_eq!(play.heard(0), [Heard::Response(431)]);
 }
 
 #[test]
@@ -108,6 +134,16 @@ fn a_server_that_stood_still_gives_everybody_the_time_to_answer_again() {
     // The ping was due up to an eighth of the interval before its end, and so much longer is the time to answer.
     play.advance(PING_INTERVAL / 8 + 2);
     assert_eq!(play.connected().count(), 0);
+}
+
+#[test]
+fn a_deadline_that_passed_an_eighth_of_its_span_ago_was_not_slept_through_and_a_tick_later_it_was() {
+    const EIGHTH: u64 = HANDSHAKE_TIMEOUT / 8;
+    for (late, heard) in [(EIGHTH, vec![Heard::Response(408)]), (EIGHTH + 1, vec![])] {
+        let sleep = Oversleep { ticks: HANDSHAKE_TIMEOUT + late };
+        let play = Play::of(&[Connect { is_admitted: true }, sleep, Advance { ticks: 0 }]);
+        assert_eq!(play.heard(0), heard, "{late} ticks late");
+    }
 }
 
 #[test]

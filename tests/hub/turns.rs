@@ -20,6 +20,7 @@ const PERIOD: Duration = Duration::from_secs(300);
 #[derive(Default)]
 struct Order {
     pushed: Vec<usize>,
+    sends: usize,
     pings: usize,
     /// How many subscribers each finished fan-out had, by its log line.
     logged: Vec<u64>,
@@ -27,6 +28,7 @@ struct Order {
 
 impl Wire for Order {
     fn send(&mut self, _to: ConnectionId, bytes: &[u8]) -> usize {
+        self.sends += 1;
         self.pings += usize::from(bytes == [PING, 0]);
         bytes.len()
     }
@@ -179,6 +181,15 @@ fn a_census_adds_up_what_everybody_holds() {
     hub.handle_input(other, begun, Now::default(), &mut order);
     hub.handle_input(third, &text("unsubscribe"), Now::default(), &mut order);
     assert_eq!(hub.census(), Census { subscribed: SUBSCRIBERS - 1, held: 2 * held, ..all });
+}
+
+#[test]
+fn everything_that_one_input_is_answered_with_goes_out_in_one_piece() {
+    let (mut hub, connections) = crowd(PERIOD);
+    let mut order = Order::default();
+    let input = ["a", "subscribe", "b", "c"].map(text).concat();
+    assert_eq!(hub.handle_input(connections[0], &input, Now::default(), &mut order), input.len());
+    assert_eq!(order.sends, 1);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::SecondsFormat;
 
-use crate::log::LogLine;
+use crate::log::{FELL_BACK, LogLine};
 use crate::time::{Now, WallTime};
 use crate::zone::Zone;
 
@@ -212,7 +212,8 @@ fn render_json(line: &LogLine<'_>, wall: WallTime, zone: &Zone, total: u64) -> S
         LogLine::Received { text } => object.text("text", text),
         LogLine::Refused { status } => object.number("status", u64::from(status)),
         LogLine::Skipped { cycles } => object.number("cycles", cycles),
-        LogLine::Dead | LogLine::FellBack | LogLine::Subscribed | LogLine::Unsubscribed => {}
+        LogLine::FellBack => object.text("text", FELL_BACK),
+        LogLine::Dead | LogLine::Subscribed | LogLine::Unsubscribed => {}
     }
     object.end()
 }

@@ -21,7 +21,7 @@ use crate::shell::streams::{Slot, Streams};
 use crate::time::{Now, Timestamp};
 
 /// What one read takes at most, in bytes. All connections of a shard share the one buffer; a client whose answers are
-/// refused holds at most this much of its input, and no more than half of its outbox limit.
+/// refused holds at most this much of its input, and no more than half of its outbox limit (or 1 KiB).
 const READ_BUFFER: usize = 16 << 10;
 
 /// How long something due waits at most while other tasks of the thread are served: whoever comes next then does a slice

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use carillon_simulator::tls::{Trust, TrustError};
+use carillon_simulator::tls::Trust;
 use clap::Args;
 
 use super::{Failure, terminal};
@@ -14,7 +14,7 @@ pub(crate) struct TrustOptions {
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 
-    /// With wss://, take whoever answers for the server, whatever the certificate; the report says so
+    /// With wss://, take whoever answers for the server, whatever the certificate, and say so
     #[arg(long, conflicts_with = "ca")]
     insecure: bool,
 }
@@ -46,15 +46,6 @@ impl TrustOptions {
         }
         if self.insecure {
             command.arg("--insecure");
-        }
-    }
-}
-
-impl From<TrustError> for Failure {
-    fn from(error: TrustError) -> Self {
-        match error {
-            TrustError::Io(..) => Self::Impossible(error.to_string()),
-            TrustError::Mistake(..) => Self::Unreadable(error.to_string()),
         }
     }
 }

@@ -93,4 +93,16 @@ mod tests {
             assert!(error.contains(words), "{text}: {error}");
         }
     }
+
+    #[test]
+    fn a_report_from_before_a_field_was_added_is_read() {
+        let text = r#"{"schema_version": 1, "command": "conform", "arm": "live", "scenario": "conform", "seed": 1,
+            "clients": 1, "period_seconds": 2.0, "wall_seconds": 20.5, "cycles": 9, "deliveries": 120,
+            "deliveries_per_second": 6.0, "verdict": "held", "guarantees": [{"id": "G1", "name": "Subscribed by default",
+            "verdict": "held", "exercised": 3, "violations": 0, "evidence": []}], "violations": [], "races": {"close": 0,
+            "connect": 0, "subscribe": 0, "unsubscribe": 0}, "coverage": [], "latency_ms": null, "metrics": null,
+            "repeat": ""}"#;
+        let Ok(Document::Run(summary)) = Document::parse(text) else { panic!("{:?}", Document::parse(text)) };
+        assert_eq!((summary.guarantees[0].promise.as_str(), summary.insecure), ("", false));
+    }
 }

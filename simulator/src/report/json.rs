@@ -120,6 +120,7 @@ pub struct GuaranteeEntry {
     /// The name that `PROTOCOL.md` gives it.
     pub name: Cow<'static, str>,
     /// What it promises: the first sentence of its section there.
+    #[serde(default)]
     pub promise: String,
     /// `held`, `violated`, `not_exercised` or `undecided`.
     pub verdict: Verdict,

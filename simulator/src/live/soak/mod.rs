@@ -19,6 +19,7 @@ use std::time::Duration;
 use carillon_server::{Timestamp, WallTime, Zone};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinSet, LocalSet};
+use tokio::time::timeout;
 
 use super::address::Address;
 use super::caller::NoConnection;
@@ -35,7 +36,7 @@ use crate::model::Grid;
 use crate::report::{Shard, Summary};
 use crate::rng::Rng;
 use crate::scenario::Scenario;
-use crate::tls::Trust;
+use crate::tls::{self, Trust};
 use crate::units::{format_count, format_span};
 
 pub use plan::Plan;
@@ -43,6 +44,9 @@ pub use watch::Progress;
 
 /// Handshakes at a time. More would only queue up in front of the server's accept.
 const HANDSHAKES: usize = 128;
+
+/// How long a first TLS handshake is waited for before the load begins all the same.
+const GLIMPSE: Duration = Duration::from_secs(2);
 
 /// How often the number of clients is adjusted.
 const ADJUST: Duration = Duration::from_millis(50);
@@ -121,7 +125,12 @@ pub fn soak(
     LocalSet::new().block_on(&runtime, async {
         let endpoint = Endpoint::find(&options.address, &options.trust).await.map_err(SoakError)?;
         let soak = Rc::new(Soak::new(options, endpoint));
-        soak.try_tls().await?;
+        let mut interrupted = std::pin::pin!(interrupted);
+        tokio::select! {
+            biased;
+            () = &mut interrupted => return Ok(soak.conclude(true)),
+            tried = soak.try_tls() => tried?,
+        }
         let canary = canary::start(&soak.stage).map_err(failed)?;
         let tasks = [
             tokio::task::spawn_local(Rc::clone(&soak.stage.pulse).beat()),
@@ -208,10 +217,11 @@ impl Soak {
     /// not trusted remains so.
     async fn try_tls(&self) -> Result<(), SoakError> {
         if self.stage.tls.is_some()
-            && let Err(error) = self.stage.open(self.plug(None)).await
-            && let NoConnection::Tls(sentence) = NoConnection::new(&self.stage, error)
+            && let Ok(Err(error)) = timeout(GLIMPSE, self.stage.open(self.plug(None))).await
+            && tls::is_final(&error)
         {
-            return Err(SoakError(format!("{}: {sentence}", self.stage.address)));
+            let cause = NoConnection::new(&self.stage, error);
+            return Err(SoakError(format!("{}: {cause}", self.stage.address)));
         }
         Ok(())
     }
