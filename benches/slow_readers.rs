@@ -22,14 +22,17 @@ use support::server::{PUSH, Server};
 use support::spread::Spread;
 use support::{machine, ours, requests};
 
-const SLOW: usize = 100;
+const SLOW: usize = 50;
 const HEALTHY: usize = 99 * SLOW;
 
 /// Pairs of rounds, the slow ones being stuck.
 const PAIRS: usize = 25;
 
-const MAX_MESSAGE: usize = 1 << 10;
-const OUTBOX_LIMIT: usize = 64 << 10;
+/// The default.
+const OUTBOX_LIMIT: usize = 256 << 10;
+
+/// What the slow ones flood with, in bytes of payload.
+const MESSAGE: usize = 1 << 10;
 
 /// So many fill an outbox that is half full.
 const PUSHES: usize = OUTBOX_LIMIT / 2 / PUSH + 1;
@@ -38,7 +41,7 @@ const PUSHES: usize = OUTBOX_LIMIT / 2 / PUSH + 1;
 const KERNEL_BUFFER: usize = 64 << 10;
 
 /// From the first outbox that is full until the last: they were half full to within a message.
-const CLOSING: usize = 2 * MAX_MESSAGE / PUSH;
+const CLOSING: usize = 2 * MESSAGE / PUSH;
 
 /// The clock leaps a period with every push. Those who wake up when all outboxes have filled find their Close.
 const CLOSE_TIMEOUT: Duration = ours::PERIOD.saturating_mul(CLOSING as u32);
@@ -123,12 +126,7 @@ struct Arena {
 
 impl Arena {
     fn open() -> Self {
-        let config = Config {
-            max_message: MAX_MESSAGE,
-            outbox_limit: OUTBOX_LIMIT,
-            close_timeout: CLOSE_TIMEOUT,
-            ..Config::default()
-        };
+        let config = Config { outbox_limit: OUTBOX_LIMIT, close_timeout: CLOSE_TIMEOUT, ..Config::default() };
         let server = Server::start(&ours::role("portable", 1, &config));
         let mut healthy = Listeners::start(server.address, HEALTHY);
         healthy.await_open();
@@ -167,7 +165,7 @@ fn sleep(server: &str, count: &str) {
 
 /// Sends messages until no socket takes any more.
 fn flood(sockets: &mut [TcpStream]) {
-    let frame = requests::text(&"x".repeat(MAX_MESSAGE));
+    let frame = requests::text(&"x".repeat(MESSAGE));
     for socket in &mut *sockets {
         sockopt::set_socket_recv_buffer_size(&*socket, KERNEL_BUFFER).expect("the socket is open");
         sockopt::set_socket_send_buffer_size(&*socket, KERNEL_BUFFER).expect("the socket is open");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use carillon_server::shell::{Fanout, Journal, LogFormat, Shard};
+use carillon_server::shell::{Fanout, Journal, LogFormat, Shard, return_large_blocks};
 use carillon_server::{Announcer, Config, Timestamp, Zone};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
@@ -48,6 +48,7 @@ pub(crate) fn live(words: &[String]) {
         ..Config::default()
     };
     machine::pin(0);
+    return_large_blocks();
     let announcer = Arc::new(Mutex::new(Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC)));
     let clock = Arc::new(LeapingClock::default());
     let journal = Journal::new(LogFormat::Text, Zone::UTC, io::sink()).expect("room for one more thread");

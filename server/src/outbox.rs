@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::framing;
 
-/// For how many more pushes room is made at a time: a queue that doubles would hold more room than pushes, and thousands of
-/// slow clients have one each.
+/// For how many more pushes room is made at a time, or for a quarter more: a queue that doubles would hold more room than
+/// pushes, and thousands of slow clients have one each.
 const MORE_CHUNKS: usize = 8;
 
 /// How long a buffer of replies grows, in bytes. What was sent of it goes with the whole of it: in a single buffer everything
-/// would stay that was ever sent to a client who reads as fast as it asks and never quite catches up.
-const LARGEST_BUFFER: usize = 16 << 10;
+/// would stay that was ever sent to a client who reads as fast as it asks and never quite catches up. With the allocator's
+/// own words these are four pages.
+const LARGEST_BUFFER: usize = (16 << 10) - 64;
 
 /// The unsent rest of one connection's output, in order.
 ///
@@ -94,7 +95,7 @@ impl Outbox {
 
     fn push(&mut self, chunk: Chunk) {
         if self.chunks.len() == self.chunks.capacity() {
-            self.chunks.reserve_exact(MORE_CHUNKS);
+            self.chunks.reserve_exact(MORE_CHUNKS.max(self.chunks.len() / 4));
         }
         self.chunks.push_back(chunk);
     }

@@ -4,7 +4,7 @@
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE: libc::c_int = 4 << 10;
 
-/// Makes the allocator return what a burst of large messages needed.
+/// Makes the allocator return what a burst of large messages needed; `carillon serve` begins with it.
 ///
 /// glibc cuts blocks of up to 32 MiB out of arenas that shrink from their end only, so that one small block behind them
 /// keeps them all. Measured in resident memory after 2,000 clients had each sent 60 KB in pieces at the same time: as it
@@ -12,7 +12,7 @@ const LARGE: libc::c_int = 4 << 10;
 /// minute more to build; with large blocks mapped one by one at most 3, at once, for a few system calls per large message
 /// that arrives in pieces. At 16 KiB instead of 4 it was up to 15, as messages that have just begun are smaller blocks.
 /// Other C libraries are left as they are.
-pub(super) fn return_large_blocks() {
+pub fn return_large_blocks() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(
         unsafe_code,

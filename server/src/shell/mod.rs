@@ -51,6 +51,7 @@ pub use clock::{Clock, SystemClock};
 pub use connection::Connection;
 pub use fanout::{Fanout, FanoutChoice};
 pub use log::{Journal, Log, LogFormat};
+pub use memory::return_large_blocks;
 pub use options::Options;
 pub use serve::{ServeError, Server};
 pub use shard::Shard;
