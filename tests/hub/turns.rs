@@ -70,6 +70,16 @@ fn crowd(ping_interval: Duration) -> (Hub, Vec<ConnectionId>) {
     (hub, connections)
 }
 
+/// Lets the hub do what it has begun, and counts the slices that it took.
+fn finish(hub: &mut Hub, now: Now, order: &mut Order) -> usize {
+    let mut slices = 0;
+    while hub.poll_timeout() == Some(Timestamp::ZERO) {
+        hub.handle_timeout(now, order);
+        slices += 1;
+    }
+    slices
+}
+
 /// The order of each of many cycles.
 fn orders() -> Vec<Vec<usize>> {
     // Nobody is pinged meanwhile.
@@ -83,9 +93,7 @@ fn orders() -> Vec<Vec<usize>> {
             hub.handle_push(push.clone());
         }
         let mut order = Order::default();
-        while hub.poll_timeout() == Some(Timestamp::ZERO) {
-            hub.handle_timeout(now, &mut order);
-        }
+        finish(&mut hub, now, &mut order);
         order.pushed
     };
     (0..CYCLES).map(&mut cycle).collect()
@@ -105,11 +113,7 @@ fn a_fan_out_in_slices_is_counted_and_logged_as_one() {
     let (push, now) = first_push();
     hub.handle_push(push);
     let mut order = Order::default();
-    let mut slices = 0;
-    while hub.poll_timeout() == Some(Timestamp::ZERO) {
-        hub.handle_timeout(now, &mut order);
-        slices += 1;
-    }
+    let slices = finish(&mut hub, now, &mut order);
     assert_eq!(slices, SUBSCRIBERS.div_ceil(SLICE));
     assert_eq!(order.logged, [SUBSCRIBERS as u64]);
     let expected = Counters {
@@ -129,9 +133,7 @@ fn a_fan_out_that_has_begun_in_time_is_finished_however_late_it_became() {
     let mut order = Order::default();
     hub.handle_timeout(now, &mut order);
     let late = Now { at: now.at + PERIOD / 2, ..now };
-    while hub.poll_timeout() == Some(Timestamp::ZERO) {
-        hub.handle_timeout(late, &mut order);
-    }
+    finish(&mut hub, late, &mut order);
     assert_eq!((order.pushed.len(), hub.counters().late_pushes), (SUBSCRIBERS, 0));
 }
 
@@ -141,9 +143,7 @@ fn a_push_may_be_late_by_a_third_of_the_period_and_not_by_a_nanosecond_more() {
         let mut hub = crowded_hub(PERIOD * 2);
         let (push, now) = first_push();
         hub.handle_push(push);
-        while hub.poll_timeout() == Some(Timestamp::ZERO) {
-            hub.handle_timeout(Now { at: now.at + late, ..now }, &mut Order::default());
-        }
+        finish(&mut hub, Now { at: now.at + late, ..now }, &mut Order::default());
         assert_eq!((hub.counters().pushes, hub.counters().late_pushes), (pushes, late_pushes), "{late:?}");
     }
 }
