@@ -1,5 +1,6 @@
 //! A fan-out over loopback TCP: one shard of the server, on each of its paths, next to the barest loops that write the
-//! same bytes to the same sockets: one of `write`, and one of io_uring batches.
+//! same bytes to the same sockets: one of `write`, one of `send`, and one of io_uring batches. Between the first two lies
+//! what a system asks its file systems before it comes to the socket.
 //!
 //! What counts is the processor time of the server's thread, as the kernel accounts for it: server on the first core,
 //! clients in a process of their own on the second. Rounds alternate, and after each the clients read everything, so
@@ -65,24 +66,36 @@ fn main() {
 #[derive(Clone, Copy)]
 enum Path {
     /// A loop of `write`.
-    Plain,
-    /// The shard, one write after the other.
+    Write,
+    /// A loop of `send`.
+    Send,
+    /// The shard, one send after the other.
     Portable,
+    /// A loop of io_uring batches.
+    Ring,
     /// The shard, with its io_uring.
     Batched,
-    /// A loop of io_uring batches.
-    Bare,
 }
 
 impl Path {
-    const ALL: [Self; 4] = [Self::Plain, Self::Portable, Self::Batched, Self::Bare];
+    const ALL: [Self; 5] = [Self::Write, Self::Send, Self::Portable, Self::Ring, Self::Batched];
 
     const fn name(self) -> &'static str {
         match self {
-            Self::Plain => "plain",
+            Self::Write => "write",
+            Self::Send => "send",
             Self::Portable => "portable",
+            Self::Ring => "ring",
             Self::Batched => "batched",
-            Self::Bare => "bare",
+        }
+    }
+
+    /// The barest loop that uses the same system calls.
+    const fn bare(self) -> Self {
+        match self {
+            Self::Write => Self::Write,
+            Self::Send | Self::Portable => Self::Send,
+            Self::Ring | Self::Batched => Self::Ring,
         }
     }
 }
@@ -106,8 +119,9 @@ fn compare(arena: &mut Arena) -> String {
 fn row(connections: u32, path: Path, rounds: &[Rounds]) -> String {
     let own = Spread::of(rounds.iter().map(|round| round[path as usize].own));
     let helper = Spread::of(rounds.iter().map(|round| round[path as usize].helper)).median;
-    let (plain, bare) = (ratio(rounds, path, Path::Plain), ratio(rounds, path, Path::Bare));
-    format!("| {connections} | {} | {own} | {helper:.2} | {plain} | {bare} |\n", path.name())
+    let (write, bare) = (ratio(rounds, path, Path::Write), ratio(rounds, path, path.bare()));
+    let (name, bare_name) = (path.name(), path.bare().name());
+    format!("| {connections} | {name} | {own} | {helper:.2} | {write} | {bare_name}: {bare} |\n")
 }
 
 /// Each round to the other path's in the same turn, or to the same path's in the turn before.
@@ -124,11 +138,12 @@ fn ratio(rounds: &[Rounds], of: Path, to: Path) -> Spread {
 
 fn print_table(rows: &[String]) {
     println!(
-        "Processor time per delivery in µs, and its ratio to that of the bare loops: median of {PAIRS} interleaved \
-         rounds (least … most). A loop is compared with its own round before.\n"
+        "Processor time per delivery in µs, and its ratio to that of the loop of `write` and of the bare loop of the same \
+         system calls: median of {PAIRS} interleaved rounds (least … most). A loop is compared with its own round \
+         before.\n"
     );
     println!(
-        "| connections | path | server's thread | ksoftirqd | to plain | to bare |\n|---|---|---|---|---|---|"
+        "| connections | path | server's thread | ksoftirqd | to write | to the bare loop |\n|---|---|---|---|---|---|"
     );
     println!("{}", rows.concat());
 }
@@ -204,10 +219,11 @@ impl Arena {
     /// Processor time of one frame to everybody.
     fn round(&mut self, path: Path) -> Duration {
         match path {
-            Path::Plain => self.bare_round(|sockets, _, frame| bare::write_all(sockets, frame)),
+            Path::Write => self.bare_round(|sockets, _, frame| bare::write_all(sockets, frame)),
+            Path::Send => self.bare_round(|sockets, _, frame| bare::send_all(sockets, frame)),
             Path::Portable => self.shard_round(Fanout::portable()),
+            Path::Ring => self.bare_round(|sockets, ring, frame| ring.send_all(sockets, frame)),
             Path::Batched => self.shard_round(Fanout::uring().expect("the system has io_uring")),
-            Path::Bare => self.bare_round(|sockets, ring, frame| ring.send_all(sockets, frame)),
         }
     }
 

@@ -13,7 +13,7 @@ use super::{frameworks, plain};
 pub(crate) enum Contender {
     /// A loop of `write`, the floor of all that do one system call per client.
     Plain,
-    /// Ours, one write after the other.
+    /// Ours, one send after the other.
     Portable,
     /// The same with two shards.
     PortableTwo,

@@ -3,6 +3,7 @@
 use std::os::fd::{BorrowedFd, RawFd};
 
 use io_uring::{IoUring, opcode, types};
+use rustix::net::SendFlags;
 
 /// Sends per system call, as many as in a slice of the server.
 const BATCH: usize = carillon_server::hub::SLICE;
@@ -11,14 +12,19 @@ const BATCH: usize = carillon_server::hub::SLICE;
 ///
 /// The sockets must be open: a process may not open every socket twice, and the shard owns the streams.
 pub(crate) fn write_all(sockets: &[RawFd], frame: &[u8]) -> bool {
-    sockets.iter().all(|&socket| write(socket, frame) == frame.len())
+    sockets.iter().all(|&socket| rustix::io::write(borrow(socket), frame) == Ok(frame.len()))
+}
+
+/// One `send` after the other, under the same conditions.
+pub(crate) fn send_all(sockets: &[RawFd], frame: &[u8]) -> bool {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    sockets.iter().all(|&socket| rustix::net::send(borrow(socket), frame, flags) == Ok(frame.len()))
 }
 
 #[expect(unsafe_code, reason = "the shard owns the streams")]
-fn write(socket: RawFd, frame: &[u8]) -> usize {
+fn borrow(socket: RawFd) -> BorrowedFd<'static> {
     // SAFETY: the shard holds every stream for as long as its client does, and that is longer than any round.
-    let socket = unsafe { BorrowedFd::borrow_raw(socket) };
-    rustix::io::write(socket, frame).expect("the client has read everything so far")
+    unsafe { BorrowedFd::borrow_raw(socket) }
 }
 
 /// An io_uring that sends, and checks that everything was taken.

@@ -7,7 +7,7 @@ use crate::time::WallTime;
 use crate::zone::Zone;
 
 /// What [`LogLine::FellBack`] says.
-pub(crate) const FELL_BACK: &str = "Fan-out by plain writes from now on, as the io_uring has failed";
+pub(crate) const FELL_BACK: &str = "Fan-out by plain sends from now on, as the io_uring has failed";
 
 /// One thing that happened (G15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

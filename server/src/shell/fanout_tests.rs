@@ -189,7 +189,7 @@ async fn a_socket_that_was_reset_has_failed_and_the_next_one_has_not() {
         let (sound, mut reader) = connect_narrow(&listener).await;
         gone.set_zero_linger().unwrap();
         drop(gone);
-        // The driver must see the sockets once before a plain write is tried.
+        // The driver must see the sockets once before the streams try anything.
         sound.writable().await.unwrap();
         broken.writable().await.unwrap();
         let tickets = [streams.insert(ConnectionId(0), broken), streams.insert(ConnectionId(1), sound)];

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::log::LogLine;
-use crate::shell::fanout::{Fanout, Way};
+use crate::shell::fanout::{BATCH, Fanout};
 use crate::shell::log::Log;
 use crate::shell::socket::Socket;
-use crate::shell::uring::BATCH;
 use crate::time::Now;
 use crate::wire::{ConnectionId, Wire};
 
@@ -17,6 +16,8 @@ pub(super) struct Streams<S> {
     slots: Vec<Slot<S>>,
     open: usize,
     fanout: Fanout,
+    /// Of the present batch of a fan-out: how much of the frame each socket took, if anybody knows.
+    sent: Vec<Option<usize>>,
     log: Arc<dyn Log>,
     /// The time of the input that the hub is handling, for its log lines.
     now: Now,
@@ -121,7 +122,14 @@ impl<S: Socket> Slot<S> {
 
 impl<S: Socket> Streams<S> {
     pub(super) fn new(log: Arc<dyn Log>) -> Self {
-        Self { slots: Vec::new(), open: 0, fanout: Fanout::portable(), log, now: Now::default() }
+        Self {
+            slots: Vec::new(),
+            open: 0,
+            fanout: Fanout::portable(),
+            sent: Vec::new(),
+            log,
+            now: Now::default(),
+        }
     }
 
     /// How fan-outs are written from now on.
@@ -175,23 +183,17 @@ impl<S: Socket> Wire for Streams<S> {
     }
 
     fn send_all(&mut self, to: &[ConnectionId], frame: &[u8], taken: &mut [usize]) {
-        let Way::Uring(ring) = &mut self.fanout.0 else {
-            for (connection, taken) in to.iter().zip(taken) {
-                *taken = self.slots[connection.index()].offer(frame);
-            }
-            return;
-        };
         for (to, taken) in to.chunks(BATCH).zip(taken.chunks_mut(BATCH)) {
             let sockets = to.iter().map(|connection| self.slots[connection.index()].socket());
-            let sent = ring.send_all(frame, sockets);
-            for ((connection, taken), sent) in to.iter().zip(taken).zip(sent) {
+            self.fanout.send_all(frame, sockets, &mut self.sent);
+            for ((connection, taken), &sent) in to.iter().zip(taken).zip(&self.sent) {
                 *taken = match sent {
                     Some(sent) if sent == frame.len() => sent,
                     sent => self.slots[connection.index()].settle(frame, sent),
                 };
             }
         }
-        if ring.has_failed() {
+        if self.fanout.has_failed() {
             self.fanout = Fanout::portable();
             self.note(&LogLine::FellBack);
         }

@@ -133,7 +133,7 @@ async fn the_log_says_once_how_pushes_are_written() {
         lines.push(line);
     }
     lines.retain(|line| line.starts_with("Fan-out"));
-    assert_eq!(lines, ["Fan-out by plain writes"]);
+    assert_eq!(lines, ["Fan-out by plain sends"]);
 }
 
 #[tokio::test]

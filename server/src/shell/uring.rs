@@ -12,8 +12,7 @@ use std::slice;
 use io_uring::squeue::PushError;
 use io_uring::{IoUring, Probe, opcode, squeue, types};
 
-/// The most sends in one system call. A slice of a fan-out is one batch.
-pub(super) const BATCH: usize = crate::hub::SLICE;
+use crate::shell::fanout::BATCH;
 
 /// A send that finds no room is refused at once, and a peer that has left is an error and no signal.
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -61,7 +60,7 @@ impl Ring {
 
     /// Offers `frame` once to each of the first [`BATCH`] sockets and says, in their order, how many bytes were taken.
     ///
-    /// None were taken, and a plain write will tell more, where the socket has no room or has failed, and where it was not
+    /// None were taken, and a plain send will tell more, where the socket has no room or has failed, and where it was not
     /// tried: for `None`, beyond the batch, and once the kernel has let a batch down. Of what the kernel had in its hands
     /// then nobody knows whether it was sent: that is the `None` among the results.
     pub(super) fn send_all<'a>(
