@@ -101,32 +101,22 @@ impl Arena {
         let before = server.settled_resident();
         let mut clients = Listeners::start(server.address, connections);
         clients.await_open();
+        clients.stamp();
         drop(first);
         let grown = server.settled_resident().saturating_sub(before);
         Self { connections, server, clients, idle_memory: grown as f64 / connections as f64 }
     }
 
-    /// One round of each kind.
+    /// One push, while the clients rest.
     pub(crate) fn round(&mut self) -> Round {
-        let spent = self.resting_round();
-        let (first, last) = self.waiting_round();
-        Round { spent, first, last }
-    }
-
-    /// Processor time of one push, in µs per delivery.
-    fn resting_round(&mut self) -> f64 {
         let before = self.server.settled_processor_time();
-        self.server.push();
-        let spent = self.server.settled_processor_time() - before;
-        self.clients.read(PUSH);
-        spent.as_secs_f64() * 1e6 / self.connections as f64
-    }
-
-    /// From the beginning of a push until the first and the last client have it, in ms.
-    fn waiting_round(&mut self) -> (f64, f64) {
-        self.clients.watch(PUSH);
         let began = self.server.push();
-        let (first, last) = self.clients.await_arrivals();
-        ((first - began).as_secs_f64() * 1e3, (last - began).as_secs_f64() * 1e3)
+        let spent = self.server.settled_processor_time() - before;
+        let (first, last) = self.clients.arrivals(PUSH);
+        Round {
+            spent: spent.as_secs_f64() * 1e6 / self.connections as f64,
+            first: (first - began).as_secs_f64() * 1e3,
+            last: (last - began).as_secs_f64() * 1e3,
+        }
     }
 }

@@ -6,12 +6,12 @@ use super::ROUNDS;
 use super::contender::Contender;
 use super::support::spread::Spread;
 
-/// One round of each kind with one server.
+/// One push of one server, while its clients rest.
 #[derive(Clone, Copy)]
 pub(crate) struct Round {
-    /// Processor time in µs per delivery, while the clients rest.
+    /// Processor time in µs per delivery.
     pub(crate) spent: f64,
-    /// From the beginning of the push to its first arrival, in ms, while the clients wait.
+    /// From the beginning of the push to its first arrival at a client's socket, in ms.
     pub(crate) first: f64,
     /// The same to its last arrival.
     pub(crate) last: f64,
@@ -23,6 +23,8 @@ pub(crate) struct Figures {
     /// The plain loop of a round to that of the round before.
     noise: Spread,
     pub(crate) rows: Vec<Row>,
+    /// ms to the last arrival with two shards, to that with one in the same round.
+    two_to_one: [(Contender, Spread); 2],
 }
 
 /// One server.
@@ -58,8 +60,24 @@ impl Figures {
             }
         };
         let noise = Spread::of(rounds.windows(2).map(|two| two[1][PLAIN].spent / two[0][PLAIN].spent));
-        Self { connections, noise, rows: Contender::ALL.into_iter().enumerate().map(row).collect() }
+        let two_to_one =
+            [(Contender::Portable, Contender::PortableTwo), (Contender::Batched, Contender::BatchedTwo)];
+        let two_to_one = two_to_one.map(|(one, two)| {
+            let ratio = |round: &Vec<Round>| round[two as usize].last / round[one as usize].last;
+            (one, Spread::of(rounds.iter().map(ratio)))
+        });
+        let rows = Contender::ALL.into_iter().enumerate().map(row).collect();
+        Self { connections, noise, rows, two_to_one }
     }
+}
+
+/// What a delivery costs at the largest size, to what it costs at the smallest.
+pub(crate) fn growth(results: &[Figures]) -> impl Iterator<Item = (Contender, f64)> {
+    let of = |figures: &Figures, index: usize| figures.rows[index].spent.median;
+    Contender::ALL.into_iter().enumerate().filter_map(move |(index, contender)| {
+        let [smallest, .., largest] = results else { return None };
+        Some((contender, of(largest, index) / of(smallest, index)))
+    })
 }
 
 impl Display for Figures {
@@ -79,6 +97,10 @@ impl Display for Figures {
         for Row { contender, spent, ratio, last, between, memory } in &self.rows {
             let name = contender.name();
             writeln!(f, "| {name} | {spent} | {ratio} | {last} | {between} | {memory:.2} |")?;
+        }
+        writeln!(f, "\nTwo shards to one, to the last subscriber:\n")?;
+        for (contender, ratio) in &self.two_to_one {
+            writeln!(f, "* {}: {ratio}", contender.name())?;
         }
         Ok(())
     }

@@ -2,12 +2,12 @@
 //! what its users could write in an afternoon instead.
 //!
 //! Every server is a process of its own on the first core (with two shards, on both), its clients are another one on the
-//! second. All servers of a size are open at the same time, and take turns. There are two kinds of rounds:
+//! second. All servers of a size are open at the same time, and take turns. While a push is under way the clients rest:
+//! one that waits is woken at the expense of whoever writes to it, and takes a core from two shards.
 //!
-//! * The clients rest until the server has nothing left to do: the processor time that its process has spent by then, as
-//!   the kernel accounts for it, is the price of the deliveries, together with that of the kernel's threads that take
-//!   over when there is much to receive. (A client that waits is woken at the expense of whoever writes to it.)
-//! * The clients wait: when did the first and when did the last of them have the push?
+//! * Processor time is what the server's process has spent when it has nothing left to do, as the kernel accounts for it,
+//!   together with that of the kernel's threads that take over when there is much to receive.
+//! * The first and the last subscriber have the push when the kernel has it for them: it stamps what arrives.
 //!
 //! Nothing here is an absolute figure: compare within one run. `CARILLON_BENCH_QUICK=1` does the smallest size only.
 
@@ -30,7 +30,7 @@ use support::clients::Listeners;
 /// Below the 20,000 files that a process may open on many systems.
 const SIZES: [usize; 3] = [1_000, 10_000, 19_000];
 
-/// Rounds of each kind that are thrown away, and that count.
+/// Rounds that are thrown away, and that count.
 const WARM_UP: usize = 1;
 const ROUNDS: usize = 9;
 
@@ -44,11 +44,25 @@ fn main() {
     let is_quick = env::var_os("CARILLON_BENCH_QUICK").is_some();
     let sizes = if is_quick { &SIZES[..1] } else { &SIZES[..] };
     let results: Vec<_> = sizes.iter().map(|&size| measure(size)).collect();
+    print_growth(&results);
     let path = plot_path();
     match plot::write(&path, &results) {
         Ok(()) => println!("The same as a plot: {}", path.display()),
         Err(error) => eprintln!("cannot write {}: {error}", path.display()),
     }
+}
+
+fn print_growth(results: &[Figures]) {
+    let growth: Vec<_> = figures::growth(results).collect();
+    if growth.is_empty() {
+        return;
+    }
+    let (smallest, largest) = (SIZES[0], SIZES[SIZES.len() - 1]);
+    println!("Processor time per delivery at {largest} connections to that at {smallest}:\n");
+    for (contender, ratio) in growth {
+        println!("* {}: {ratio:.2}", contender.name());
+    }
+    println!();
 }
 
 /// All contenders at one size, and their table.
@@ -64,7 +78,7 @@ fn measure(connections: usize) -> Figures {
     figures
 }
 
-/// A round for each. Each turn begins with another one, as a round leaves its traces in the caches.
+/// A push of each. Each turn begins with another one, as a round leaves its traces in the caches.
 fn round(arenas: &mut [Arena], turn: usize) -> Vec<Round> {
     let first = turn % arenas.len();
     arenas.rotate_left(first);

@@ -1,53 +1,58 @@
-//! Many sockets that wait for a push at the same time: when the first one has it, and when the last.
+//! When a push reached each of many sockets, by the kernel's stamps.
+//!
+//! The kernel notes when data comes to a socket, though nobody reads it. So the clients can rest until the push is over,
+//! and take no processor time from a server with which they share a core.
 
-use std::io::Read;
+use std::io::IoSliceMut;
 use std::net::TcpStream;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use rustix::event::epoll;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
 
 use super::{child, machine};
 
-/// Events that the kernel reports at a time.
-const EVENTS: usize = 1024;
+/// Has whatever comes from now on stamped, at some 20 ns for each packet of the whole machine.
+pub(crate) fn stamp(sockets: &[TcpStream]) {
+    for socket in sockets {
+        setsockopt(socket, sockopt::ReceiveTimestampns, &true).expect("Linux stamps");
+    }
+    child::report("stamping");
+}
 
-/// Waits until each socket has got so many bytes, and reports the first and the last moment at which one had.
-pub(crate) fn watch(sockets: &mut [TcpStream], bytes: usize) {
-    // Only for now: the kernel notes every arrival for it, at the expense of whoever writes.
-    let epoll = register(sockets);
-    child::report("watching");
-    let (first, last) = await_all(&epoll, sockets, bytes);
+/// Reads so many bytes from each socket, which must be there by now or be under way, and reports when the first socket
+/// had all of its own, and when the last.
+pub(crate) fn report(sockets: &[TcpStream], bytes: usize) {
+    let arrivals: Vec<_> = sockets.iter().map(|socket| read(socket, bytes)).collect();
+    // Stamps are in wall time.
+    let ahead = machine::wall_time() - machine::moment();
+    let moment = |stamp: Option<&Duration>| *stamp.expect("there is a socket") - ahead;
+    let (first, last) = (moment(arrivals.iter().min()), moment(arrivals.iter().max()));
     child::report(&format!("{} {}", first.as_nanos(), last.as_nanos()));
 }
 
-fn register(sockets: &[TcpStream]) -> OwnedFd {
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("room for one more file");
-    for (index, socket) in sockets.iter().enumerate() {
-        let data = epoll::EventData::new_u64(index as u64);
-        epoll::add(&epoll, socket, data, epoll::EventFlags::IN).expect("the socket is open");
+/// When the last of so many bytes arrived, in wall time.
+fn read(socket: &TcpStream, bytes: usize) -> Duration {
+    let (mut missing, mut arrived) = (bytes, None);
+    while missing > 0 {
+        let (count, stamp) = receive(socket);
+        assert!((1..=missing).contains(&count), "the server has left, or sent too much");
+        missing -= count;
+        arrived = stamp;
     }
-    epoll
+    arrived.expect("what arrives is stamped")
 }
 
-fn await_all(epoll: &OwnedFd, sockets: &mut [TcpStream], bytes: usize) -> (Duration, Duration) {
-    let mut missing = vec![bytes; sockets.len()];
-    let (mut waiting, mut first, mut last) = (sockets.len(), None, Duration::ZERO);
-    let (mut events, mut buffer) = (Vec::with_capacity(EVENTS), [0; 1024]);
-    while waiting > 0 {
-        events.clear();
-        epoll::wait(epoll, rustix::buffer::spare_capacity(&mut events), None).expect("nobody interrupts");
-        for event in &events {
-            let index = event.data.u64() as usize;
-            let count = sockets[index].read(&mut buffer).expect("the server is there");
-            assert!((1..=missing[index]).contains(&count), "the server has left, or sent too much");
-            missing[index] -= count;
-            if missing[index] == 0 {
-                waiting -= 1;
-                last = machine::moment();
-                first.get_or_insert(last);
-            }
-        }
-    }
-    (first.unwrap_or(last), last)
+fn receive(socket: &TcpStream) -> (usize, Option<Duration>) {
+    let mut bytes = [0; 1024];
+    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let mut notes = nix::cmsg_space!(TimeSpec);
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut notes), MsgFlags::empty());
+    let message = message.expect("the server has sent everything");
+    let stamp = message.cmsgs().expect("there is room for a stamp").find_map(|note| match note {
+        ControlMessageOwned::ScmTimestampns(stamp) => Some(stamp.into()),
+        _ => None,
+    });
+    (message.bytes, stamp)
 }

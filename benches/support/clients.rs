@@ -36,14 +36,16 @@ impl Listeners {
         self.0.await_report("read");
     }
 
-    /// Lets them wait for so many bytes each, until [`Listeners::await_arrivals`].
-    pub(crate) fn watch(&mut self, bytes: usize) {
-        self.0.order(&format!("watch {bytes}"));
-        self.0.await_report("watching");
+    /// Has the kernel note when something arrives, for [`Listeners::arrivals`].
+    pub(crate) fn stamp(&mut self) {
+        self.0.order("stamp");
+        self.0.await_report("stamping");
     }
 
-    /// When the first of them had all its bytes, and when the last.
-    pub(crate) fn await_arrivals(&mut self) -> (Duration, Duration) {
+    /// Lets each of them read so many bytes, and says when the first of them had all of its own, and when the last, on
+    /// the clock of [`machine::moment`].
+    pub(crate) fn arrivals(&mut self, bytes: usize) -> (Duration, Duration) {
+        self.0.order(&format!("arrivals {bytes}"));
         let report = self.0.hear();
         let moment = |nanos: &str| Duration::from_nanos(nanos.parse().expect("the child says a number"));
         let (first, last) = report.split_once(' ').expect("the child says two numbers");
@@ -54,14 +56,15 @@ impl Listeners {
     pub(crate) fn live(server: &str, count: &str) {
         let mut sockets = open(server, count);
         for order in child::orders() {
-            let (verb, bytes) = order.split_once(' ').expect("the parent says a verb and a number");
+            let (verb, bytes) = order.split_once(' ').unwrap_or((&order, "0"));
             let bytes = bytes.parse().expect("the parent says a number");
             match verb {
                 "read" => {
                     sockets.iter_mut().for_each(|socket| read(socket, bytes));
                     child::report("read");
                 }
-                "watch" => arrivals::watch(&mut sockets, bytes),
+                "stamp" => arrivals::stamp(&sockets),
+                "arrivals" => arrivals::report(&sockets, bytes),
                 other => panic!("{other:?}"),
             }
         }

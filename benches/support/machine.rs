@@ -46,6 +46,11 @@ pub(crate) fn moment() -> Duration {
     clock_gettime(ClockId::Monotonic).try_into().expect("it counts from the start of the machine")
 }
 
+/// The wall clock, which may be set while it is looked at.
+pub(crate) fn wall_time() -> Duration {
+    clock_gettime(ClockId::Realtime).try_into().expect("it counts from 1970")
+}
+
 /// Processor time that all threads of a process have spent so far, by the kernel's own accounting, once none of them has
 /// anything left to do.
 pub(crate) fn settled_processor_time(process: u32) -> Duration {
