@@ -12,6 +12,7 @@ use carillon_server::{Announcer, Config, Timestamp, Zone};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::spawn_local;
 
 use super::leaping::LeapingClock;
 use super::{machine, server};
@@ -98,22 +99,20 @@ fn accept(listener: TcpListener, shards: Vec<UnboundedSender<Task>>) -> SocketAd
     address
 }
 
-/// The life of a shard's thread.
+/// The life of a shard's thread: like the server's own, but that pushes are told to it.
 async fn run(shard: Shard<TcpStream>, mut tasks: UnboundedReceiver<Task>) {
-    let mut timer = Box::pin(shard.run());
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut timer => panic!("a shard runs for ever"),
-            task = tasks.recv() => match task {
-                // Called anew, it notices that the clock has leapt.
-                Some(Task::Push) => timer = Box::pin(shard.run()),
-                Some(Task::Serve(stream)) => {
-                    let stream = TcpStream::from_std(stream).expect("the runtime has a driver");
-                    tokio::task::spawn_local(shard.serve(stream, true));
-                }
-                None => return,
-            },
+    let mut timer = spawn_local(shard.run());
+    while let Some(task) = tasks.recv().await {
+        match task {
+            // Called anew, it notices that the clock has leapt.
+            Task::Push => {
+                timer.abort();
+                timer = spawn_local(shard.run());
+            }
+            Task::Serve(stream) => {
+                let stream = TcpStream::from_std(stream).expect("the runtime has a driver");
+                spawn_local(shard.serve(stream, true));
+            }
         }
     }
 }
