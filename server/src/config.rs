@@ -48,8 +48,7 @@ impl Config {
     ///
     /// The first value that is out of its range, and the range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let largest_reply = MAX_HEADER.saturating_add(ECHO_PREFIX.len()).saturating_add(self.max_message);
-        let smallest_outbox = largest_reply.saturating_mul(2);
+        let smallest_outbox = Self::smallest_outbox(self.max_message);
         if !self.path.starts_with('/') || self.path.contains(['?', '#', ' ']) {
             return Err(ConfigError::Path { path: self.path.clone() });
         }
@@ -67,6 +66,12 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The least [`Config::outbox_limit`] for messages of this size, in bytes: twice the largest reply with its header.
+    pub fn smallest_outbox(max_message: usize) -> usize {
+        let largest_reply = MAX_HEADER.saturating_add(ECHO_PREFIX.len()).saturating_add(max_message);
+        largest_reply.saturating_mul(2)
     }
 }
 

@@ -231,6 +231,9 @@ fn parse_header(
     let Some(mask) = header.mask else {
         return Err(CloseReason::ProtocolError("frame of a client is not masked"));
     };
+    if !is_shortest(cursor.position(), length) {
+        return Err(CloseReason::ProtocolError("length is not in its shortest form"));
+    }
     match header.opcode {
         OpCode::Control(_) if !header.is_final => {
             return Err(CloseReason::ProtocolError("control frame is fragmented"));
@@ -243,6 +246,15 @@ fn parse_header(
     }
     let frame = Frame { opcode: header.opcode, is_final: header.is_final, mask, length, received: 0 };
     Ok(Some((frame, cursor.position() as usize)))
+}
+
+/// Whether a masked frame of this length needs so long a header (RFC 6455 section 5.2).
+fn is_shortest(header: u64, length: u64) -> bool {
+    match header {
+        6 => true,
+        8 => length > 125,
+        _ => length > u64::from(u16::MAX) && length >> 63 == 0,
+    }
 }
 
 fn check_data(

@@ -62,7 +62,7 @@ impl Refusal {
     fn sentence(self) -> &'static str {
         match self {
             Self::BadKey => "Sec-WebSocket-Key must be the base64 form of 16 bytes.",
-            Self::BadRequest => "This is not an HTTP/1.1 request.",
+            Self::BadRequest => "This is not an HTTP/1.1 request with one Host.",
             Self::BadVersion => "Sec-WebSocket-Version must be 13.",
             Self::Full => "The server is full; try again later.",
             Self::NotAnUpgrade => "This address speaks WebSocket; ask for an upgrade.",
@@ -109,14 +109,13 @@ pub(crate) fn answer(bytes: &[u8], path: &str) -> Answer {
 }
 
 fn accept_key(request: &httparse::Request<'_, '_>, path: &str) -> Result<String, Refusal> {
-    let target = request.path.unwrap_or_default();
-    if target.split('?').next() != Some(path) {
+    if path_of(request.path.unwrap_or_default()) != path {
         return Err(Refusal::NotFound);
     }
     if request.method != Some("GET") {
         return Err(Refusal::NotGet);
     }
-    if request.version != Some(1) {
+    if request.version != Some(1) || field(request, "Host").is_none() {
         return Err(Refusal::BadRequest);
     }
     if !has_token(request, "Upgrade", "websocket") || !has_token(request, "Connection", "upgrade") {
@@ -128,6 +127,15 @@ fn accept_key(request: &httparse::Request<'_, '_>, path: &str) -> Result<String,
     match field(request, "Sec-WebSocket-Key") {
         Some(key) if is_key(key) => Ok(derive_accept_key(key)),
         _ => Err(Refusal::BadKey),
+    }
+}
+
+/// The path of a request's target, without the query; a target may be a whole URI (RFC 9112 section 3.2.2).
+fn path_of(target: &str) -> &str {
+    let target = target.split('?').next().unwrap_or_default();
+    match target.split_once("://") {
+        Some(("http" | "ws", rest)) => rest.find('/').map_or("/", |slash| &rest[slash..]),
+        _ => target,
     }
 }
 
@@ -209,7 +217,10 @@ mod tests {
         ] {
             assert_eq!(status(&REQUEST.replace("dGhlIHNhbXBsZSBub25jZQ==", key)), 400, "{key}");
         }
-        assert_eq!(status(&REQUEST.replace("Host: x", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")), 400);
+        let second_key = "Host: x\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+        assert_eq!(status(&REQUEST.replace("Host: x", second_key)), 400);
+        assert_eq!(status(&REQUEST.replace("Host: x\r\n", "")), 400);
+        assert_eq!(status(&REQUEST.replace("Host: x", "Host: x\r\nHost: x")), 400);
         assert_eq!(status("hello\r\n\r\n"), 400);
     }
 
@@ -219,6 +230,17 @@ mod tests {
             |path| matches!(answer(REQUEST.replace("/ws", path).as_bytes(), "/ws"), Answer::Upgrade { .. });
         assert!(upgrades("/ws?token=1"));
         assert!(!upgrades("/ws/"));
+    }
+
+    #[test]
+    fn a_target_may_be_a_whole_uri() {
+        let upgrades =
+            |path| matches!(answer(REQUEST.replace("/ws", path).as_bytes(), "/ws"), Answer::Upgrade { .. });
+        assert!(upgrades("http://x:8080/ws?to=http://y/"));
+        assert!(upgrades("ws://x/ws"));
+        assert!(!upgrades("http://x"));
+        assert!(!upgrades("ftp://x/ws"));
+        assert!(!upgrades("/x?to=http://x/ws"));
     }
 
     #[test]

@@ -21,8 +21,11 @@ pub const SLICE: usize = 256;
 /// How many slots one slice looks at, so that a hub full of unsubscribed clients is walked in slices as well.
 const SLICE_SLOTS: usize = 64 * SLICE;
 
-/// Session deadlines are rounded up to this part of the shortest of the configured times.
-const GRANULARITY_DIVISOR: u32 = 64;
+/// Session deadlines are rounded up to this part of the shortest of the configured times, and by no more than
+/// [`LARGEST_GRAIN`], so that a drain ends in time however long they are.
+const GRAIN_DIVISOR: u32 = 64;
+
+const LARGEST_GRAIN: Duration = Duration::from_millis(250);
 
 /// The core of a server: bytes in, bytes out, time as an argument.
 ///
@@ -132,9 +135,8 @@ impl Hub {
     /// A configuration with which the promises cannot be kept; see [`Config::validate`].
     pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
-        let shortest = config.handshake_timeout.min(config.ping_interval).min(config.close_timeout);
         Ok(Self {
-            timers: Timers::new(shortest / GRANULARITY_DIVISOR),
+            timers: Timers::new(grain(&config)),
             config,
             sessions: Vec::new(),
             subscriptions: Vec::new(),
@@ -234,7 +236,7 @@ impl Hub {
 
     /// Begins the fan-out of a push to those who were subscribed when it fell due; [`Hub::handle_timeout`] does the work.
     ///
-    /// One that arrives later than [`schedule::lateness_limit`] is counted and dropped: this shard was stalled.
+    /// One whose walk begins later than [`schedule::lateness_limit`] is counted and dropped: this shard was stalled.
     pub fn handle_push(&mut self, push: Arc<Push>) {
         let slots = self.sessions.len();
         let next = starting_point(push.cycle(), slots);
@@ -341,6 +343,8 @@ impl Hub {
         let slot = id.index();
         let session = self.sessions[slot].as_mut().expect("the driver uses an id only until its close");
         let (config, scratch, is_draining) = (&self.config, &mut self.scratch, self.is_draining);
+        // Empty, unless another session panicked half-way: its bytes are nobody else's.
+        scratch.output.clear();
         let mut cx = Context { id, now, config, wire, scratch, is_draining };
         if act(session, &mut cx) == Fate::Over {
             self.release(id, wire);
@@ -377,8 +381,12 @@ fn starting_point(cycle: u64, slots: usize) -> usize {
 
 /// The time until a silent peer is certainly found dead and cut off.
 pub fn dead_peer_bound(config: &Config) -> Duration {
+    config.ping_interval * 2 + grain(config)
+}
+
+fn grain(config: &Config) -> Duration {
     let shortest = config.handshake_timeout.min(config.ping_interval).min(config.close_timeout);
-    config.ping_interval * 2 + shortest / GRANULARITY_DIVISOR
+    (shortest / GRAIN_DIVISOR).min(LARGEST_GRAIN)
 }
 
 #[cfg(test)]
@@ -402,9 +410,19 @@ mod tests {
 
     #[test]
     fn a_dead_peer_is_found_within_two_intervals_and_a_turn_of_the_wheel() {
-        let config = Config { close_timeout: Duration::from_secs(64), ..Config::default() };
+        let config = Config { close_timeout: Duration::from_secs(8), ..Config::default() };
         let config = Config { handshake_timeout: Duration::from_secs(128), ..config };
         let config = Config { ping_interval: Duration::from_secs(100), ..config };
-        assert_eq!(dead_peer_bound(&config), Duration::from_secs(201));
+        // 8 s / 64 = 125 ms.
+        assert_eq!(dead_peer_bound(&config), Duration::from_millis(200_125));
+    }
+
+    #[test]
+    fn the_wheel_turns_often_enough_for_a_drain_however_long_the_times_are() {
+        let long = Duration::from_secs(128);
+        let config =
+            Config { handshake_timeout: long, ping_interval: long, close_timeout: long, ..Config::default() };
+        // 128 s / 64 = 2 s would be more than a drain has.
+        assert_eq!(dead_peer_bound(&config), long * 2 + Duration::from_millis(250));
     }
 }

@@ -15,8 +15,22 @@ use crate::wire::{ConnectionId, Wire};
 /// The largest part of the ping interval by which a session's ping comes early, so that pings do not come in herds.
 const JITTER_DIVISOR: u32 = 8;
 
-/// A timeout that fires later than this part of its span did not fire late: the process stood still.
+/// A peer that is about to be given up is looked at twice, at least this part of the timeout apart: what it sent in time
+/// may lie unread, as a driver that reads a thousand sockets at a time can come to the timer first.
+const LOOK_DIVISOR: u32 = 32;
+
+/// A timeout that fires this late was held up, and what the first look should have found may have come meanwhile. Below
+/// it the timers of an ordinary operating system are noise.
+const HELD_UP: Duration = Duration::from_millis(20);
+
+/// One that fires later than this part of its span, and than [`SHORTEST_PAUSE`], did not fire late: the process stood
+/// still.
 const OVERSLEPT_DIVISOR: u32 = 8;
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A server that is always late ends with its dead peers after so many looks.
+const MOST_LOOKS: u8 = 4;
 
 /// What is worth reading from a peer that is about to be stalled, in bytes.
 const SMALLEST_READ: usize = 1 << 10;
@@ -38,6 +52,8 @@ pub(crate) struct Session {
     /// How early this session's pings come, in 256ths of the largest jitter.
     jitter: u8,
     was_open: bool,
+    /// How often the end of the phase was looked at, and put off.
+    looks: u8,
 }
 
 #[derive(Debug)]
@@ -75,7 +91,7 @@ pub(crate) struct Context<'a, W> {
 pub(crate) struct Scratch {
     message: Vec<u8>,
     /// The cork: everything that one input is answered with goes out in one piece.
-    output: Vec<u8>,
+    pub(crate) output: Vec<u8>,
 }
 
 impl Session {
@@ -90,6 +106,7 @@ impl Session {
             subscribed_since: Timestamp::MAX,
             jitter,
             was_open: false,
+            looks: 0,
         }
     }
 
@@ -120,9 +137,17 @@ impl Session {
     pub(crate) fn poll_timeout(&self, config: &Config) -> Timestamp {
         match self.phase {
             Phase::Open { is_pinged: false, .. } => self.last_heard + self.ping_after(config),
-            Phase::Open { is_pinged: true, .. } | Phase::Handshake { .. } | Phase::Closing { .. } => {
-                self.deadline
-            }
+            _ if self.looks > 0 => self.deadline,
+            _ => self.deadline.before(self.patience(config) / LOOK_DIVISOR * 2),
+        }
+    }
+
+    /// The whole time that the peer has in this phase; while open, to give a sign of life.
+    fn patience(&self, config: &Config) -> Duration {
+        match self.phase {
+            Phase::Handshake { .. } => config.handshake_timeout,
+            Phase::Open { .. } => config.ping_interval,
+            Phase::Closing { .. } => config.close_timeout,
         }
     }
 
@@ -175,11 +200,7 @@ impl Session {
 
     /// The clock has reached [`Session::poll_timeout`].
     pub(crate) fn handle_timeout<W: Wire>(&mut self, cx: &mut Context<'_, W>) -> Fate {
-        let due = self.poll_timeout(cx.config);
-        if cx.now.at < due {
-            return Fate::Lives;
-        }
-        if self.is_patient_again(due, cx) {
+        if cx.now.at < self.poll_timeout(cx.config) || self.is_looked_at_again(cx) {
             return Fate::Lives;
         }
         match &mut self.phase {
@@ -194,19 +215,26 @@ impl Session {
         self.flush(cx)
     }
 
-    /// Whether a deadline passed while nobody was awake to see the peer keep it: a long pause of the process, or a
-    /// machine that was suspended. What the peer has sent may still wait to be read, so it gets the whole time again.
-    fn is_patient_again<W>(&mut self, due: Timestamp, cx: &Context<'_, W>) -> bool {
-        let patience = match self.phase {
-            Phase::Handshake { .. } => cx.config.handshake_timeout,
-            Phase::Open { is_pinged: true, .. } => cx.config.ping_interval,
-            Phase::Open { is_pinged: false, .. } | Phase::Closing { .. } => return false,
-        };
-        let has_overslept = cx.now.at.since(due) > patience / OVERSLEPT_DIVISOR;
-        if has_overslept {
-            self.deadline = cx.now.at + patience;
+    /// Whether a peer whose time is up, or almost, lives until another look at it. After a long pause of the process it has
+    /// the whole time again, unless it is closing and has no say in it.
+    fn is_looked_at_again<W>(&mut self, cx: &Context<'_, W>) -> bool {
+        if let Phase::Open { is_pinged: false, .. } = self.phase {
+            return false;
         }
-        has_overslept
+        let patience = self.patience(cx.config);
+        let look = patience / LOOK_DIVISOR;
+        // Nothing, at the first look.
+        let late = cx.now.at.since(self.deadline);
+        let was_paused = late > (patience / OVERSLEPT_DIVISOR).max(SHORTEST_PAUSE);
+        let more = match self.looks {
+            MOST_LOOKS => return false,
+            _ if was_paused && !matches!(self.phase, Phase::Closing { .. }) => patience,
+            1.. if late <= look.max(HELD_UP) => return false,
+            _ => look,
+        };
+        self.looks += 1;
+        self.deadline = self.deadline.max(cx.now.at + more);
+        true
     }
 
     fn ask_for_a_sign_of_life<W: Wire>(&mut self, cx: &mut Context<'_, W>) {
@@ -215,6 +243,7 @@ impl Session {
         }
         let answer_time = cx.config.ping_interval * 2 - self.ping_after(cx.config);
         self.deadline = cx.now.at + answer_time;
+        self.looks = 0;
         // A backlog asks for a sign of life as well as a ping does: the peer must take some of it.
         if self.outbox.is_none() {
             framing::encode_ping(&mut cx.scratch.output);
@@ -347,6 +376,7 @@ impl Session {
         }
         self.phase = Phase::Closing { has_ended: false, is_shut: false };
         self.deadline = cx.now.at + cx.config.close_timeout;
+        self.looks = 0;
         self.subscribed_since = Timestamp::MAX;
         self.decoder = Decoder::default();
     }

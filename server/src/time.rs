@@ -33,6 +33,13 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The instant so much earlier, but not before the beginning.
+    pub const fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(span)))
+    }
+}
+
 impl Add<Duration> for Timestamp {
     type Output = Self;
 

@@ -136,14 +136,33 @@ fn a_server_that_stood_still_gives_everybody_the_time_to_answer_again() {
     assert_eq!(play.connected().count(), 0);
 }
 
+/// From one look at somebody whose handshake takes too long to the next: a 32nd.
+const LOOK: u64 = HANDSHAKE_TIMEOUT / 32;
+
 #[test]
-fn a_deadline_that_passed_an_eighth_of_its_span_ago_was_not_slept_through_and_a_tick_later_it_was() {
+fn whoever_is_found_late_is_looked_at_again_and_after_a_pause_has_the_whole_time() {
     const EIGHTH: u64 = HANDSHAKE_TIMEOUT / 8;
-    for (late, heard) in [(EIGHTH, vec![Heard::Response(408)]), (EIGHTH + 1, vec![])] {
+    for (late, more) in [(0, LOOK), (EIGHTH, LOOK), (EIGHTH + 1, HANDSHAKE_TIMEOUT)] {
         let sleep = Oversleep { ticks: HANDSHAKE_TIMEOUT + late };
-        let play = Play::of(&[Connect { is_admitted: true }, sleep, Advance { ticks: 0 }]);
-        assert_eq!(play.heard(0), heard, "{late} ticks late");
+        let mut play = Play::of(&[Connect { is_admitted: true }, sleep, Advance { ticks: 0 }]);
+        play.advance(more - 1);
+        assert_eq!(play.heard(0), [], "{late} ticks late");
+        play.advance(1);
+        assert_eq!(play.heard(0), [Heard::Response(408)], "{late} ticks late");
     }
+}
+
+#[test]
+fn a_hub_that_is_always_late_gives_up_after_four_looks() {
+    let late = |ticks| [Oversleep { ticks: ticks + LOOK + 1 }, Advance { ticks: 0 }];
+    let mut play = Play::of(&[Connect { is_admitted: true }]);
+    late(HANDSHAKE_TIMEOUT).iter().for_each(|op| play.apply(op));
+    for _ in 1..4 {
+        late(LOOK).iter().for_each(|op| play.apply(op));
+        assert_eq!(play.heard(0), []);
+    }
+    late(LOOK).iter().for_each(|op| play.apply(op));
+    assert_eq!(play.heard(0), [Heard::Response(408)]);
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub(crate) struct Client {
     has_ended: bool,
     last_heard: u64,
     deadline: u64,
+    /// How often the end was put off.
+    looks: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +106,7 @@ impl Model {
             has_ended: false,
             last_heard: self.now,
             deadline: self.now + HANDSHAKE_TIMEOUT,
+            looks: 0,
         });
     }
 
@@ -310,16 +313,19 @@ impl Model {
 
     fn time_out(&mut self, who: usize) {
         let (now, client) = (self.now, &mut self.clients[who]);
+        let patience = match client.phase {
+            _ if client.is_wild => return,
+            Phase::Open => return self.doubt(who),
+            Phase::Handshake => HANDSHAKE_TIMEOUT,
+            Phase::Closing => CLOSE_TIMEOUT,
+            Phase::Gone => return,
+        };
+        if !client.is_given_up(now, patience) {
+            return;
+        }
         match client.phase {
-            _ if client.is_wild => {}
-            // More than an eighth of the timeout late: the server stood still, and the client gets the time again.
-            Phase::Handshake if now > client.deadline + HANDSHAKE_TIMEOUT / 8 => {
-                client.deadline = now + HANDSHAKE_TIMEOUT;
-            }
-            Phase::Handshake if now >= client.deadline => self.refuse(who, 408),
-            Phase::Closing if now >= client.deadline => self.forget(who),
-            Phase::Open => self.doubt(who),
-            _ => {}
+            Phase::Handshake => self.refuse(who, 408),
+            _ => self.forget(who),
         }
     }
 
@@ -351,6 +357,7 @@ impl Model {
         let client = &mut self.clients[who];
         client.phase = Phase::Closing;
         client.deadline = self.now + CLOSE_TIMEOUT;
+        client.looks = 0;
         client.subscribed_since = None;
         client.partial = 0;
         if std::mem::take(&mut client.is_refused) {
@@ -360,6 +367,20 @@ impl Model {
 }
 
 impl Client {
+    /// Whether its time is up. It is looked at a 16th before the end, and again a 32nd later at least; a hub that finds
+    /// itself late looks once more, and gives the whole time again for an eighth of it, but not for ever.
+    fn is_given_up(&mut self, now: u64, patience: u64) -> bool {
+        let (look, late) = (patience / 32, now.saturating_sub(self.deadline));
+        let due = if self.looks == 0 { self.deadline - 2 * look } else { self.deadline };
+        if now < due || self.looks == 4 || self.looks > 0 && late <= look {
+            return now >= due;
+        }
+        let has_all_again = late > patience / 8 && self.phase == Phase::Handshake;
+        self.looks += 1;
+        self.deadline = self.deadline.max(now + if has_all_again { patience } else { look });
+        false
+    }
+
     /// Bytes that the link has not taken, as far as they can be counted: the length of a Close is not.
     pub(crate) fn backlog(&self) -> usize {
         self.owed_bytes().saturating_sub(self.capacity)

@@ -64,7 +64,14 @@ pub(crate) fn offences(max_message: usize) -> Vec<(&'static str, Vec<u8>, u16)> 
         ("a text that is too long", frame(TEXT, &too_long), 1009),
         ("a binary message that is too long", frame(BINARY, &too_long), 1009),
         ("fragments that are too long", [half_a_message, frame(0x80, &too_long[4..])].concat(), 1009),
-        ("a length of 2^63", [b"\x81\xFF\x80\0\0\0\0\0\0\0".as_slice(), &MASK].concat(), 1009),
+        (
+            "a length of 2^63 - 1",
+            [b"\x81\xFF\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF".as_slice(), &MASK].concat(),
+            1009,
+        ),
+        ("a length of 2^63", [b"\x81\xFF\x80\0\0\0\0\0\0\0".as_slice(), &MASK].concat(), 1002),
+        ("125 in two bytes", [b"\x81\xFE\0\x7D".as_slice(), &MASK, &[0; 125]].concat(), 1002),
+        ("65,535 in eight bytes", [b"\x82\xFF\0\0\0\0\0\0\xFF\xFF".as_slice(), &MASK].concat(), 1002),
     ]
 }
 

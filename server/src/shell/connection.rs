@@ -10,7 +10,8 @@ use crate::shell::socket::{Socket, poll_read};
 use crate::shell::streams::{Streams, Ticket};
 use crate::time::Now;
 
-/// How many reads one poll makes before other tasks get their turn.
+/// How many reads one poll makes before other tasks get their turn, unless they have filled the shard's buffer: what is to
+/// be done for each byte takes longer than to read it.
 const READS: usize = 4;
 
 /// The task of one connection: a future that ends with it. Dropped earlier, it cuts the client off.
@@ -91,6 +92,7 @@ impl<S: Socket> State<S> {
 
     /// Brings the hub input until there is no more, or until others should have their turn: then it returns true.
     fn read(&mut self, ticket: Ticket, now: Now, cx: &mut Context<'_>) -> bool {
+        let mut rest = self.buffer.len();
         for _ in 0..READS {
             let Some(slot) = self.streams.get(ticket).filter(|slot| !slot.is_stalled) else {
                 return false;
@@ -103,7 +105,7 @@ impl<S: Socket> State<S> {
             let Some(stream) = slot.stream().filter(|_| !is_ended) else {
                 return false;
             };
-            let most = self.hub.input_allowance(ticket.id).min(self.buffer.len());
+            let most = self.hub.input_allowance(ticket.id).min(rest);
             match poll_read(stream, cx, &mut self.buffer[..most]) {
                 Poll::Pending => return false,
                 Poll::Ready(Err(_)) => slot.has_failed = true,
@@ -114,6 +116,10 @@ impl<S: Socket> State<S> {
                 Poll::Ready(Ok(count)) => {
                     let bytes = &self.buffer[..count];
                     take_input(&mut self.hub, &mut self.streams, ticket, bytes, now);
+                    rest -= count;
+                    if rest == 0 {
+                        return true;
+                    }
                 }
             }
         }

@@ -15,11 +15,10 @@ use tokio::time::Instant;
 use crate::announcer::Announcer;
 use crate::config::Config;
 use crate::shell::clock::{Clock, SystemClock};
-use crate::shell::fanout::{Fanout, Way};
+use crate::shell::fanout::Fanout;
 use crate::shell::scripted::{Events, PERIOD, REQUEST, RESPONSE, push};
 use crate::shell::shard::Shard;
 use crate::shell::streams::{Streams, Ticket};
-use crate::shell::uring::Ring;
 use crate::time::{Now, Timestamp, WallTime};
 use crate::wire::{ConnectionId, Wire};
 use crate::zone::Zone;
@@ -158,7 +157,7 @@ async fn a_frame_that_was_taken_in_part_is_finished_when_there_is_room() {
 
     each_way(async |fanout| {
         let listener = listen_narrow();
-        let mut streams = Streams::new(Arc::<Events>::default());
+        let mut streams = Streams::new(PERIOD, Arc::<Events>::default());
         streams.set_fanout(fanout);
         let frame: Vec<u8> = (0..LENGTH).map(|index| (index / 251) as u8).collect();
         let (mut tickets, mut readers) = (Vec::new(), Vec::new());
@@ -183,7 +182,7 @@ async fn a_frame_that_was_taken_in_part_is_finished_when_there_is_room() {
 async fn a_socket_that_was_reset_has_failed_and_the_next_one_has_not() {
     each_way(async |fanout| {
         let listener = listen_narrow();
-        let mut streams = Streams::new(Arc::<Events>::default());
+        let mut streams = Streams::new(PERIOD, Arc::<Events>::default());
         streams.set_fanout(fanout);
         let (broken, gone) = connect_narrow(&listener).await;
         let (sound, mut reader) = connect_narrow(&listener).await;
@@ -203,15 +202,19 @@ async fn a_socket_that_was_reset_has_failed_and_the_next_one_has_not() {
     .await;
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_ring_that_fails_is_given_up_with_a_line_in_the_log_and_nobody_misses_a_push() {
+    use crate::shell::fanout::Way;
+    use crate::shell::uring::Ring;
+
     let mut ring = match Ring::open() {
         Ok(ring) => Box::new(ring),
         Err(error) => return println!("skipped: there is no io_uring: {error}"),
     };
     ring.retire();
     let events = Arc::<Events>::default();
-    let mut streams = Streams::new(events.clone());
+    let mut streams = Streams::new(PERIOD, events.clone());
     streams.set_fanout(Fanout(Way::Uring(ring)));
     let (near, mut far) = connect_narrow(&listen_narrow()).await;
     near.writable().await.unwrap();

@@ -1,11 +1,16 @@
 //! How many files the process may open, and how many connections that makes.
 
 use std::io;
+use std::num::NonZeroUsize;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Files that are no connections of clients: standard streams, listener, and for each shard epoll, waker and io_uring.
-const OWN_FILES: u64 = 64;
+/// Files that are no connections of clients: standard streams, listener, signals, and the runtime that accepts; 10 were
+/// counted.
+const OWN_FILES: u64 = 16;
+
+/// The same for each shard: epoll twice, wake-ups, signals, io_uring; 5 were counted.
+const FILES_OF_A_SHARD: u64 = 6;
 
 /// How many clients beyond the largest number are told that the server is full; others are dropped unheard.
 pub(super) const MOST_REFUSED: usize = 256;
@@ -28,9 +33,10 @@ pub fn raise_open_files() -> io::Result<u64> {
 }
 
 /// How many connections a process that may open this many files can hold beside what else it needs. At least 1.
-pub fn capacity(open_files: u64) -> usize {
-    let reserve = (OWN_FILES + MOST_REFUSED as u64).min(open_files / 4);
-    usize::try_from(open_files - reserve).unwrap_or(usize::MAX).max(1)
+pub fn capacity(open_files: u64, shards: NonZeroUsize) -> usize {
+    let own = OWN_FILES + FILES_OF_A_SHARD * shards.get() as u64;
+    let refused = (MOST_REFUSED as u64).min(open_files / 4);
+    usize::try_from(open_files.saturating_sub(own + refused)).unwrap_or(usize::MAX).max(1)
 }
 
 #[cfg(test)]
@@ -39,8 +45,10 @@ mod tests {
 
     #[test]
     fn a_reserve_is_kept_for_refusals_and_the_process_itself() {
-        assert_eq!(capacity(20_000), 20_000 - 64 - 256);
-        assert_eq!(capacity(64), 48, "a quarter of a small limit");
-        assert_eq!(capacity(0), 1);
+        let [one, eight] = [1, 8].map(|shards| NonZeroUsize::new(shards).unwrap());
+        assert_eq!(capacity(20_000, one), 20_000 - 22 - 256);
+        assert_eq!(capacity(20_000, eight), 20_000 - 64 - 256);
+        assert_eq!(capacity(128, eight), 128 - 64 - 32, "a quarter of a small limit for refusals");
+        assert_eq!(capacity(0, one), 1);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::SecondsFormat;
 
-use crate::log::{FELL_BACK, LogLine};
+use crate::log::{FELL_BACK, LogLine, moves_the_cursor};
 use crate::time::{Now, WallTime};
 use crate::zone::Zone;
 
@@ -143,7 +143,8 @@ impl Queue {
     fn push(&self, mut line: String, wall: WallTime) {
         line.push('\n');
         let mut pending = self.lock();
-        if pending.lines.len() + line.len() > QUEUE_LIMIT {
+        // One that is longer than the queue has it to itself.
+        if !pending.lines.is_empty() && pending.lines.len() + line.len() > QUEUE_LIMIT {
             pending.lost += 1;
             pending.lost_at = wall;
             return;
@@ -251,7 +252,18 @@ impl Object {
     }
 
     fn push_string(&mut self, value: &str) {
-        self.0.push_str(&serde_json::to_string(value).expect("a string is always JSON"));
+        let json = serde_json::to_string(value).expect("a string is always JSON");
+        // JSON allows all characters as they are but those below U+0020.
+        if !json.contains(moves_the_cursor) {
+            return self.0.push_str(&json);
+        }
+        for character in json.chars() {
+            if moves_the_cursor(character) {
+                write!(self.0, "\\u{:04x}", u32::from(character)).expect("writing to a string does not fail");
+            } else {
+                self.0.push(character);
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ const LARGE: libc::c_int = 4 << 10;
 /// keeps them all. Measured in resident memory after 2,000 clients had each sent 60 KB in pieces at the same time: as it
 /// comes, 63 KiB more per client for good; with mimalloc 5 to 50; with jemalloc nothing, but after ten seconds, and a
 /// minute more to build; with large blocks mapped one by one at most 3, at once, for a few system calls per large message
-/// that arrives in pieces. At 16 KiB instead of 4 it was up to 15, as messages that have just begun are smaller blocks.
+/// that arrives in pieces. Only 65,536 blocks are mapped at a time; beyond that it is as it comes. At 16 KiB instead of 4 it was up to 15, as messages that have just begun are smaller blocks.
 /// Other C libraries are left as they are.
 pub fn return_large_blocks() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

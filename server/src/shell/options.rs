@@ -8,7 +8,6 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
-use crate::protocol::ECHO_PREFIX;
 use crate::shell::fanout::FanoutChoice;
 use crate::shell::limits;
 use crate::shell::log::LogFormat;
@@ -127,14 +126,12 @@ impl Options {
 
     /// The most connections: as asked for, else what the present limit of open files holds.
     pub fn connection_limit(&self) -> usize {
-        self.max_connections.unwrap_or_else(|| limits::capacity(limits::open_files()))
+        self.max_connections.unwrap_or_else(|| limits::capacity(limits::open_files(), self.shard_count()))
     }
 
-    /// Twice the largest reply and its frame header, but not less than usual.
+    /// As usual, or the least that goes with the largest message.
     fn default_outbox_limit(&self) -> usize {
-        const MAX_HEADER: usize = 10;
-        let largest_reply = self.max_message.saturating_add(ECHO_PREFIX.len() + MAX_HEADER);
-        Config::default().outbox_limit.max(largest_reply.saturating_mul(2))
+        Config::default().outbox_limit.max(Config::smallest_outbox(self.max_message))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::shell::options::Options;
 use crate::shell::serve::{ServeError, Server};
 
 /// How long the end of the process waits for whoever reads its log.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Serves until SIGTERM or SIGINT and drains; a second signal ends it at once.
 ///
@@ -78,7 +78,7 @@ fn serve_with(options: &Options, journal: &Arc<Journal>) -> Result<(), ServeErro
 }
 
 fn note_limit(options: &Options, journal: &Journal, open_files: u64) {
-    let capacity = limits::capacity(open_files);
+    let capacity = limits::capacity(open_files, options.shard_count());
     let mut sentence = format!("The limit of {open_files} open files holds {capacity} connections");
     if options.connection_limit() > capacity {
         sentence.push_str(", which is less than max-connections");

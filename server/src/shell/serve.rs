@@ -5,12 +5,14 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::announcer::Announcer;
@@ -26,8 +28,9 @@ use crate::shell::shard::Shard;
 /// `net.core.somaxconn`, 4,096 unless somebody has raised it; who finds no room tries again a second later.
 const BACKLOG: u32 = 16_384;
 
-/// What a drain may take beyond the close timeout before the server ends without those who are left.
-const DRAIN_GRACE: Duration = Duration::from_secs(1);
+/// What a drain may take beyond the close timeout before the server ends without those who are left. Together with what
+/// the log then has to be written, it is the second that G14 allows.
+const DRAIN_GRACE: Duration = Duration::from_millis(700);
 
 /// A server that listens and has not begun to serve.
 pub struct Server {
@@ -102,13 +105,21 @@ impl Server {
         drop(self);
         shards.clear();
         // Every shard holds a sender until its thread ends.
-        let all_over = async { while over.recv().await.is_some() {} };
-        tokio::time::timeout(patience, all_over).await.map_err(|_| ServeError::DrainTimedOut)?;
+        let all_over = async {
+            while let Some(is_in_order) = over.recv().await {
+                if !is_in_order {
+                    return Err(ServeError::ShardFailed);
+                }
+            }
+            Ok(())
+        };
+        tokio::time::timeout(patience, all_over).await.map_err(|_| ServeError::DrainTimedOut)??;
         journal.note("drained", "All connections are closed", clock.now());
         Ok(())
     }
 
-    /// Starts the threads. A shard drains once its sender is dropped, and tells the receiver when it is over.
+    /// Starts the threads. A shard drains once its sender is dropped, and tells the receiver when it is over, and whether
+    /// in good order.
     fn start_shards(&mut self, announcer: &Arc<Mutex<Announcer>>) -> Result<Shards, ServeError> {
         let (tell, over) = unbounded_channel();
         let mut senders = Vec::new();
@@ -122,7 +133,7 @@ impl Server {
                 seed: index as u64,
                 fanout,
                 arrivals,
-                over: Farewell(tell.clone()),
+                over: Farewell { tell: tell.clone(), is_in_order: false },
             };
             thread::Builder::new()
                 .name(format!("shard {index}"))
@@ -138,13 +149,25 @@ impl Server {
     }
 }
 
-type Shards = (Vec<UnboundedSender<Arrival>>, UnboundedReceiver<()>);
+type Shards = (Vec<UnboundedSender<Arrival>>, UnboundedReceiver<bool>);
+
+/// How much of what the kernel took for a client may wait to be sent, in bytes. Beyond it the rest waits in the outbox, where
+/// it is counted; and whoever reads slowly is seen to read, as the kernel asks for more at half of it. Left alone it
+/// holds megabytes, and asks when a third of that is gone.
+const UNSENT: u32 = 32 << 10;
+
+/// How many tasks a shard polls before it asks the system what has come. Each does a buffer's worth of work at most, so
+/// that with tokio's 61 a few clients who ask for more than others could keep all the rest waiting.
+const POLLS: u32 = 8;
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A server that is started again should not wait for the connections of its former life to be forgotten.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
+    // The sockets that are accepted inherit it.
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
     socket.listen(BACKLOG)
 }
 
@@ -161,44 +184,86 @@ struct ShardThread {
 }
 
 /// Says that a shard's thread is over, a panic included.
-struct Farewell(UnboundedSender<()>);
+struct Farewell {
+    tell: UnboundedSender<bool>,
+    is_in_order: bool,
+}
 
 impl Drop for Farewell {
     fn drop(&mut self) {
         // Nobody listens once the server has given up on this shard.
-        self.0.send(()).ok();
+        self.tell.send(self.is_in_order).ok();
     }
 }
 
 impl ShardThread {
     fn run(self) {
-        let _over = self.over;
+        let mut over = self.over;
         let runtime = Builder::new_current_thread()
             .enable_all()
-            .build_local(LocalOptions::default())
-            .expect("the system has room for one more epoll instance");
+            .event_interval(POLLS)
+            .build_local(LocalOptions::default());
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                self.journal.note("failed", &format!("A shard cannot start: {error}"), self.clock.now());
+                return;
+            }
+        };
         let shard = Shard::new(self.config, self.announcer, self.clock, self.journal, self.seed)
             .expect("the server has validated the configuration");
         shard.set_fanout(self.fanout);
-        runtime.block_on(serve_arrivals(shard, self.arrivals));
+        over.is_in_order = runtime.block_on(async {
+            let failed = Rc::<Notify>::default();
+            tokio::select! {
+                biased;
+                () = failed.notified() => false,
+                () = serve_arrivals(shard, self.arrivals, &failed) => true,
+            }
+        });
     }
+}
+
+/// Of a task whose panic is the end of its shard: what it left half done is nothing to go on with, and tokio would.
+struct FailOnPanic(Rc<Notify>);
+
+impl Drop for FailOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.notify_one();
+        }
+    }
+}
+
+/// Spawns a task that tells if it panics.
+fn spawn(task: impl Future<Output = ()> + 'static, failed: &Rc<Notify>) {
+    let guard = FailOnPanic(Rc::clone(failed));
+    tokio::task::spawn_local(async move {
+        let _guard = guard;
+        task.await;
+    });
 }
 
 /// Serves until no more connections can arrive, then drains.
 ///
 /// Arrivals are taken 128 at a time, which is what tokio grants a task before others have their turn.
-async fn serve_arrivals(shard: Shard<TcpStream>, mut arrivals: UnboundedReceiver<Arrival>) {
-    tokio::task::spawn_local(shard.run());
+async fn serve_arrivals(
+    shard: Shard<TcpStream>,
+    mut arrivals: UnboundedReceiver<Arrival>,
+    failed: &Rc<Notify>,
+) {
+    spawn(shard.run(), failed);
     while let Some(Arrival { stream, place }) = arrivals.recv().await {
         // It fails on a socket that is gone already: its client has left.
         let Ok(stream) = TcpStream::from_std(stream) else {
             continue;
         };
         let connection = shard.serve(stream, place.is_admitted);
-        tokio::task::spawn_local(async move {
+        let serve = async move {
             connection.await;
             drop(place);
-        });
+        };
+        spawn(serve, failed);
     }
     shard.drain();
     shard.emptied().await;
@@ -246,5 +311,23 @@ impl fmt::Display for ServeError {
             Self::ShardFailed => f.write_str("a shard has failed"),
             Self::System(error) => write!(f, "{error}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_the_end_of_its_shard_and_one_that_ends_is_not() {
+        let local = tokio::task::LocalSet::new();
+        let failed = Rc::<Notify>::default();
+        local.run_until(async { spawn(async {}, &failed) }).await;
+        local.await;
+        assert!(tokio_test::task::spawn(failed.notified()).poll().is_pending(), "nothing has failed");
+        let local = tokio::task::LocalSet::new();
+        local.run_until(async { spawn(async { panic!("on purpose") }, &failed) }).await;
+        local.await;
+        assert!(tokio_test::task::spawn(failed.notified()).poll().is_ready());
     }
 }

@@ -92,8 +92,8 @@ impl<S: Socket> Shard<S> {
         seed: u64,
     ) -> Result<Self, ConfigError> {
         let state = State {
+            streams: Streams::new(config.close_timeout, log),
             hub: Hub::new(config, seed)?,
-            streams: Streams::new(log),
             buffer: vec![0; READ_BUFFER].into(),
             cycle: 0,
             next_cycle: Timestamp::ZERO,

@@ -5,12 +5,16 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop;
 
 /// A byte stream to a peer: a TCP socket, a TLS stream, one end of a pipe in memory.
+///
+/// It passes on what it takes as soon as its peer can take it: nobody flushes one that gathers small writes, as a
+/// `BufWriter` does.
 ///
 /// The methods have bodies that suit every stream, so that most implementations are empty.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
@@ -35,6 +39,9 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
 
     /// The stream is about to be dropped before its peer ended it: what is on its way may be thrown away.
     fn abort(&mut self) {}
+
+    /// The stream is about to be dropped after its peer ended it: what is on its way has so much time to arrive.
+    fn finish(&mut self, _within: Duration) {}
 }
 
 impl Socket for TcpStream {
@@ -62,6 +69,15 @@ impl Socket for TcpStream {
     fn abort(&mut self) {
         // It fails on a socket that is gone already, and then there is nothing to throw away.
         self.set_zero_linger().ok();
+    }
+
+    /// A peer that reads nothing would else have megabytes of the kernel's for a quarter of an hour, with nobody left who
+    /// counts them.
+    #[cfg(target_os = "linux")]
+    fn finish(&mut self, within: Duration) {
+        let millis = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+        // It fails on a socket that is gone already.
+        rustix::net::sockopt::set_tcp_user_timeout(&*self, millis).ok();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::log::LogLine;
 use crate::shell::fanout::{BATCH, Fanout};
@@ -15,6 +16,8 @@ use crate::wire::{ConnectionId, Wire};
 pub(super) struct Streams<S> {
     slots: Vec<Slot<S>>,
     open: usize,
+    /// How long the last bytes of a connection may take once it is over.
+    last_bytes: Duration,
     fanout: Fanout,
     /// Of the present batch of a fan-out: how much of the frame each socket took, if anybody knows.
     sent: Vec<Option<usize>>,
@@ -121,10 +124,11 @@ impl<S: Socket> Slot<S> {
 }
 
 impl<S: Socket> Streams<S> {
-    pub(super) fn new(log: Arc<dyn Log>) -> Self {
+    pub(super) fn new(last_bytes: Duration, log: Arc<dyn Log>) -> Self {
         Self {
             slots: Vec::new(),
             open: 0,
+            last_bytes,
             fanout: Fanout::portable(),
             sent: Vec::new(),
             log,
@@ -217,7 +221,9 @@ impl<S: Socket> Wire for Streams<S> {
         let closed = std::mem::replace(slot, Slot { generation, ..Slot::vacant() });
         if let Some(mut stream) = closed.stream {
             self.open -= 1;
-            if !closed.is_ended {
+            if closed.is_ended && !closed.is_blocked {
+                stream.finish(self.last_bytes);
+            } else {
                 stream.abort();
             }
         }
