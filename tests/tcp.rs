@@ -60,6 +60,7 @@ each_way! {
     whoever_is_too_many_gets_503_until_somebody_leaves,
     a_client_that_floods_and_never_reads_is_closed_with_1013_and_delays_nobody,
     a_flood_that_is_read_late_loses_no_echo,
+    whoever_reads_slowly_and_steadily_is_not_taken_for_dead,
     a_client_that_vanished_is_pinged_and_cut_off_and_one_that_talks_is_not,
     a_drain_sees_every_reader_off_with_1001_and_cuts_off_the_rest,
     however_clients_leave_their_places_are_free_again,
@@ -285,6 +286,21 @@ async fn a_flood_that_is_read_late_loses_no_echo(fanout: FanoutChoice) {
     for number in 0..sent {
         assert!(ear.next().await == Some(Heard::Text(format!("Server received: {}", numbered(number)))));
     }
+}
+
+async fn whoever_reads_slowly_and_steadily_is_not_taken_for_dead(fanout: FanoutChoice) {
+    /// Dead is who is silent for twice as long.
+    const INTERVAL: Duration = Duration::from_millis(500);
+
+    let server = start(fanout, Options { ping_interval: INTERVAL, ..Options::default() });
+    let Raw { mut ear, mouth } = Raw::open_narrow(server.address).await;
+    let flood = tokio::spawn(flood(mouth));
+    // The pace of a slow link: 100 KB a second, of the megabytes that a kernel might hold for it.
+    for echo in 0..200 {
+        assert!(ear.next().await.is_some(), "cut off after {echo} echoes");
+        tokio::time::sleep(INTERVAL / 50).await;
+    }
+    flood.abort();
 }
 
 async fn a_client_that_vanished_is_pinged_and_cut_off_and_one_that_talks_is_not(fanout: FanoutChoice) {
