@@ -183,7 +183,8 @@ impl Caller {
     }
 
     fn on_garbled(&mut self, garbled: Garbled) {
-        self.violate(Guarantee::G5, Fault::Garbled, format!("{}: {}", self.seat.role, garbled.0));
+        let guarantee = if self.seat.peer.offence.is_some() { Guarantee::G12 } else { Guarantee::G5 };
+        self.violate(guarantee, Fault::Garbled, format!("{}: {}", self.seat.role, garbled.0));
         self.may_be_ended = true;
         self.end = Some(End::Reset);
     }
