@@ -10,12 +10,13 @@
 //! | `switchers` | use it, early, late, twice, and without a word behind it |
 //! | `talkers` | say whatever can be said |
 //! | `leavers` | go and come back |
-//! | `offenders` | break rules |
+//! | `offenders`, `breaches` | break rules, and which ones |
 //! | `burdens` | do not read, stop halfway, are dead |
 //! | `finale` | the stall, what is left behind, the shutdown and the log |
 //! | `show` | timetable and tasks |
 //! | `report` | verdicts |
 
+mod breaches;
 mod burdens;
 mod finale;
 mod leavers;
