@@ -17,6 +17,9 @@ use tokio::time::{sleep, timeout};
 /// Lines of its log that are kept, the newest.
 const KEPT: usize = 100_000;
 
+/// Characters of a line that an error shows.
+const SHOWN: usize = 200;
+
 /// How long it may take until it accepts connections.
 const START: Duration = Duration::from_secs(60);
 
@@ -144,7 +147,8 @@ impl Spawned {
 
     fn last_lines(&self) -> String {
         let log = self.log();
-        let last: Vec<String> = log.iter().rev().take(3).rev().map(|line| format!("\n    {line}")).collect();
+        let last: Vec<String> =
+            log.iter().rev().take(3).rev().map(|line| format!("\n    {line:.SHOWN$}")).collect();
         if last.is_empty() { String::new() } else { format!("; it wrote{}", last.concat()) }
     }
 }

@@ -84,7 +84,7 @@ async fn survivor(show: &Show, server: Option<Spawned>) -> Result<Option<Spawned
     let Some(sentence) = server.has_ended() else { return Ok(Some(server)) };
     let socket = show.stage.socket;
     if is_served(socket).await {
-        let sentence = format!("{sentence}, and yet somebody answers on {socket}: nothing was learned of it");
+        let sentence = format!("somebody else answers on {socket} by now, and was taken for it: {sentence}");
         return Err(ConformError::Occupied(sentence));
     }
     let now = show.stage.now();
