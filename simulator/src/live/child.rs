@@ -23,8 +23,9 @@ const SHOWN: usize = 200;
 /// How long it may take until it accepts connections.
 const START: Duration = Duration::from_secs(60);
 
-/// How long one waits for whoever may listen there already.
+/// How long one waits for whoever may listen there already, and how often that one must answer.
 const ANSWER: Duration = Duration::from_secs(1);
+const ANSWERS: u32 = 5;
 
 /// How often that is tried, and how often one looks whether it has ended.
 const LOOK: Duration = Duration::from_millis(20);
@@ -32,9 +33,16 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A line that it wrote, and the wall clock when it was read.
 type Lines = Arc<Mutex<VecDeque<String>>>;
 
-/// Whether somebody accepts connections there.
+/// Whether somebody accepts connections there, and goes on to. A server that is ending is not on trial, nor is a listener
+/// that a process has inherited which is only about to become another program.
 pub(crate) async fn is_served(server: SocketAddr) -> bool {
-    timeout(ANSWER, TcpStream::connect(server)).await.is_ok_and(|result| result.is_ok())
+    for _ in 0..ANSWERS {
+        if !timeout(ANSWER, TcpStream::connect(server)).await.is_ok_and(|result| result.is_ok()) {
+            return false;
+        }
+        sleep(LOOK * 5).await;
+    }
+    true
 }
 
 /// A running server. It is killed with its whole group when this is dropped.
