@@ -2,17 +2,19 @@
 //!
 //! Time is real here, but nothing is asserted about it: the harness measures what it cannot see, and says so.
 
+use std::net::TcpListener;
 use std::sync::Mutex;
 use std::thread;
 
 use carillon_simulator::Guarantee;
-use carillon_simulator::live::conform::{ConformOptions, Conformance, conform};
+use carillon_simulator::live::conform::{ConformError, ConformOptions, Conformance, conform};
 use carillon_simulator::live::{Address, Dialect};
 use carillon_simulator::report::Verdict;
 use carillon_simulator::tls::Trust;
 
 use crate::catalogue::Defect;
 use crate::support::child::{CLOSE_TIMEOUT, MAX_MESSAGE, PERIOD, PING_INTERVAL, Who, command};
+use crate::support::free_port;
 
 /// Trials at a time: they wait most of the time.
 const AT_ONCE: usize = 6;
@@ -145,6 +147,16 @@ fn servers_with_one_mistake_are_convicted_of_it() {
         missed = acquitted(&again);
     }
     assert!(missed.is_empty(), "{missed:#?}");
+}
+
+/// Its clients would reach somebody else, and whatever that one does is no verdict on the server of the command.
+#[test]
+fn a_port_that_somebody_else_serves_is_refused() {
+    let port = free_port();
+    let _other = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
+    let address = Address::parse(&format!("ws://127.0.0.1:{port}/ws")).expect("a sound URL");
+    let result = conform(ConformOptions { address, ..options(Who::Compact(None)) }, |_| ());
+    assert!(matches!(result, Err(ConformError::Occupied(_))));
 }
 
 #[test]

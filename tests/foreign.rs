@@ -60,7 +60,7 @@ fn lawful_manners_are_acquitted() {
         return;
     }
     thread::scope(|scope| {
-        for manner in ["plain", "late", "fragments", "own-texts", "relaxed"] {
+        for manner in ["plain", "late", "fragments", "own-texts", "pongs", "relaxed"] {
             scope.spawn(move || {
                 let conformance = try_out("exec", &format!("--period 1 --manner {manner}"), 1, PERIOD);
                 let found = violated(&conformance);
@@ -79,11 +79,16 @@ fn single_mistakes_are_convicted() {
         for (defect, guarantee) in [
             ("drifts", "G7"),
             ("forgets-leavers", "G11"),
+            ("hangs-up", "G3"),
+            ("leaves-closes", "G12"),
             ("loses-pings", "G13"),
             ("names-1000", "G12"),
+            ("obeys-binary", "G3"),
             ("off-by-one", "G3"),
+            ("takes-surrogates", "G12"),
             ("trims", "G9"),
             ("twice-after-return", "G4"),
+            ("wastes-lengths", "G5"),
         ] {
             scope.spawn(move || {
                 let conformance = try_out("exec", &format!("--period 1 --defect {defect}"), 1, PERIOD);

@@ -75,7 +75,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) length: usize,
 }
 
-/// The frame at the front of `bytes`; `None` if it is not complete.
+/// The frame at the front of `bytes`; `None` if it is not complete. Lengths must have their shortest form (RFC 6455
+/// section 5.2).
 pub(crate) fn split_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Garbled> {
     let [first, second, rest @ ..] = bytes else {
         return Ok(None);
@@ -103,8 +104,20 @@ pub(crate) fn split_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Garbled> {
     if first & 0x08 != 0 && (first & 0x80 == 0 || length > 125) {
         return Err(Garbled("a fragmented or long control frame from the server"));
     }
+    if length < shortest_for(header) {
+        return Err(Garbled("a longer form of a length than it takes from the server"));
+    }
     let end = length.saturating_add(header);
     Ok(bytes.get(header..end).map(|payload| Frame { first: *first, payload, length: end }))
+}
+
+/// The smallest length that takes a header of so many bytes.
+fn shortest_for(header: usize) -> usize {
+    match header {
+        2 => 0,
+        4 => 126,
+        _ => 1 << 16,
+    }
 }
 
 /// What a complete message or control frame means.
@@ -220,6 +233,9 @@ mod tests {
             [b"\x81\x80\0\0\0\0".as_slice(), b"\xC1\x00", b"\x83\x00", b"\x09\x00", b"\x89\x7e\x00\x7e"]
         {
             assert!(split_frame(bytes).is_err(), "{bytes:?}");
+        }
+        for bytes in [b"\x81\x7e\x00\x7d".as_slice(), b"\x8a\x7e\x00\x00", b"\x81\x7f\0\0\0\0\0\0\xff\xff"] {
+            assert!(split_frame(bytes).is_err(), "a longer form than it takes: {bytes:?}");
         }
         assert!(interpret(opcode::TEXT, b"\xFF").is_err());
         assert!(interpret(opcode::CLOSE, b"\x03").is_err());

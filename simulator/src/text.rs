@@ -19,6 +19,20 @@ const NEAR_MISSES: [&str; 8] = [
     "sub\0scribe",
 ];
 
+/// Texts that a careless server changes: it takes off a byte order mark, composes characters, mends the ends of lines,
+/// stops at a zero, or thinks in units of 16 bits.
+const ODDITIES: [&str; 9] = [
+    "\u{FEFF}unsubscribe",
+    "\u{FEFF}",
+    "cafe\u{301} \u{212B} \u{1112}\u{1161}\u{11AB}",
+    "two\r\nlines\r\n",
+    "\rone\n\rother\r",
+    "zero \0 and another\0",
+    "\u{10FFFF} \u{1F468}\u{200D}\u{1F469} \u{FFFD}\u{FFFE}\u{FFFF}",
+    "\u{2028}\u{85}\u{A0} blank \u{3000}",
+    "%s%n {} ${x} \\u0041 &amp; <b>\"subscribe\"",
+];
+
 /// What probes are filled with: characters of one to four bytes, and some that a careless server trims or cuts at.
 const FILLER: &str = " grün 推送 naïve 😀 \t\"quoted\" \\ plain\0zero ";
 
@@ -35,6 +49,8 @@ pub enum Text {
     Hello,
     /// Something that looks like a command; the number chooses which.
     NearMiss(u8),
+    /// Something that is easily changed on its way; the number chooses which.
+    Oddity(u8),
     /// A numbered text of this many bytes, of characters of all lengths.
     Probe {
         /// Its number.
@@ -49,6 +65,11 @@ pub enum Text {
 }
 
 impl Text {
+    /// Each oddity once.
+    pub(crate) fn oddities() -> impl Iterator<Item = Self> {
+        (0..ODDITIES.len() as u8).map(Self::Oddity)
+    }
+
     pub(crate) fn command(self) -> Option<Command> {
         match self {
             Self::Subscribe => Some(Command::Subscribe),
@@ -65,6 +86,7 @@ impl Text {
             Self::Heartbeat => to.write_str("Heartbeat"),
             Self::Hello => to.write_str("Hello, Server!"),
             Self::NearMiss(which) => to.write_str(NEAR_MISSES[usize::from(which) % NEAR_MISSES.len()]),
+            Self::Oddity(which) => to.write_str(ODDITIES[usize::from(which) % ODDITIES.len()]),
             Self::Probe { number, length } => render_probe(to, number, length as usize),
             Self::Subscribe => to.write_str(SUBSCRIBE),
             Self::Unsubscribe => to.write_str(UNSUBSCRIBE),
@@ -127,6 +149,7 @@ impl fmt::Display for Text {
             Self::Heartbeat => f.write_str("heartbeat"),
             Self::Hello => f.write_str("hello"),
             Self::NearMiss(which) => write!(f, "near-miss-{which}"),
+            Self::Oddity(which) => write!(f, "oddity-{which}"),
             Self::Probe { number, length } => write!(f, "probe-{number}-of-{length}-bytes"),
             Self::Subscribe => f.write_str(SUBSCRIBE),
             Self::Unsubscribe => f.write_str(UNSUBSCRIBE),
@@ -140,8 +163,8 @@ impl FromStr for Text {
     fn from_str(word: &str) -> Result<Self, String> {
         let unknown = || {
             format!(
-                "{word:?} is no text; allowed: empty, fence-N, heartbeat, hello, near-miss-N, probe-N-of-L-bytes, \
-                 subscribe, unsubscribe"
+                "{word:?} is no text; allowed: empty, fence-N, heartbeat, hello, near-miss-N, oddity-N, \
+                 probe-N-of-L-bytes, subscribe, unsubscribe"
             )
         };
         let number = |digits: &str| digits.parse::<u32>().map_err(|_| unknown());
@@ -157,6 +180,9 @@ impl FromStr for Text {
                 }
                 if let Some(digits) = word.strip_prefix("near-miss-") {
                     return Ok(Self::NearMiss(digits.parse().map_err(|_| unknown())?));
+                }
+                if let Some(digits) = word.strip_prefix("oddity-") {
+                    return Ok(Self::Oddity(digits.parse().map_err(|_| unknown())?));
                 }
                 let probe = word.strip_prefix("probe-").and_then(|rest| rest.strip_suffix("-bytes"));
                 let (name, length) = probe.and_then(|rest| rest.split_once("-of-")).ok_or_else(unknown)?;
@@ -231,7 +257,7 @@ mod tests {
 
     #[test]
     fn no_near_miss_is_a_command() {
-        for near_miss in NEAR_MISSES {
+        for near_miss in NEAR_MISSES.into_iter().chain(ODDITIES) {
             assert_eq!(Command::parse(near_miss), None, "{near_miss:?}");
         }
     }
@@ -245,6 +271,7 @@ mod tests {
             Text::Heartbeat,
             Text::Hello,
             Text::NearMiss(3),
+            Text::Oddity(8),
             probe,
             Text::Subscribe,
             Text::Unsubscribe,

@@ -16,8 +16,11 @@ import signal
 import struct
 import time
 
-MANNERS = ["plain", "late", "fragments", "own-texts", "relaxed"]
-DEFECTS = ["none", "trims", "forgets-leavers", "loses-pings", "twice-after-return", "off-by-one", "names-1000", "drifts"]
+MANNERS = ["plain", "late", "fragments", "own-texts", "pongs", "relaxed"]
+DEFECTS = [
+    "none", "trims", "forgets-leavers", "loses-pings", "twice-after-return", "off-by-one", "names-1000", "drifts",
+    "hangs-up", "leaves-closes", "obeys-binary", "takes-surrogates", "wastes-lengths",
+]
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 LARGEST = 64 * 1024
 
@@ -29,14 +32,14 @@ class Offence(Exception):
 
 
 class Client:
-    def __init__(self, reader, writer):
-        self.reader, self.writer = reader, writer
+    def __init__(self, reader, writer, wastes_lengths):
+        self.reader, self.writer, self.wastes_lengths = reader, writer, wastes_lengths
         self.subscribed, self.copies, self.has_closed = True, 1, False
 
     def send(self, opcode, payload, final=True):
         length = len(payload)
         head = bytes([(0x80 if final else 0) | opcode])
-        if length < 126:
+        if length < (60 if self.wastes_lengths else 126):
             head += bytes([length])
         elif length < 65536:
             head += b"\x7e" + struct.pack(">H", length)
@@ -73,7 +76,7 @@ class Server:
         return self.options.defect == defect
 
     async def serve(self, reader, writer):
-        client = Client(reader, writer)
+        client = Client(reader, writer, self.has("wastes-lengths"))
         try:
             if not await self.upgrade(client):
                 return
@@ -117,6 +120,8 @@ class Server:
         kind, message = None, b""
         while True:
             opcode, final, payload = await client.frame()
+            if self.has("hangs-up"):
+                return
             if opcode == 9:
                 if not self.has("loses-pings"):
                     client.send(10, payload)
@@ -131,12 +136,14 @@ class Server:
                 if final:
                     if kind == 1:
                         self.on_text(client, message)
+                    elif self.has("obeys-binary") and message == b"unsubscribe":
+                        client.subscribed = False
                     kind, message = None, b""
             await client.writer.drain()
 
     def on_text(self, client, message):
         try:
-            text = message.decode()
+            text = message.decode(errors="surrogatepass" if self.has("takes-surrogates") else "strict")
         except UnicodeDecodeError:
             raise Offence(1007) from None
         command = text.strip() if self.has("trims") else text
@@ -153,7 +160,8 @@ class Server:
             payload[2:].decode()
         except UnicodeDecodeError:
             raise Offence(1007) from None
-        client.send(8, struct.pack(">H", code))
+        if not self.has("leaves-closes"):
+            client.send(8, struct.pack(">H", code))
         await self.linger(client)
 
     async def linger(self, client):
@@ -193,6 +201,8 @@ class Server:
                     client.send(0, text[30:])
                 else:
                     client.send(1, text)
+                if self.options.manner == "pongs":
+                    client.send(10, b"still here")
 
     async def run(self):
         server = await asyncio.start_server(self.serve, "127.0.0.1", self.options.port, backlog=512)

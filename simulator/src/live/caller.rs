@@ -21,7 +21,7 @@ use crate::score::Fault;
 use crate::text::Text;
 use crate::verb::{Offence, Utterance};
 
-pub(crate) use opening::NoConnection;
+pub(crate) use opening::{Manner, NoConnection};
 
 /// Lines of a story that are kept.
 const STORY: usize = 6;
@@ -59,6 +59,8 @@ pub(crate) struct Caller {
     pub(crate) end: Option<End>,
     /// The code of the server's Close.
     pub(crate) close_code: Option<Option<u16>>,
+    /// The code of the client's Close, if it has sent one that is no answer.
+    pub(crate) closed_with: Option<Option<u16>>,
     /// The client has done something upon which the server may end the connection.
     pub(crate) may_be_ended: bool,
 }
@@ -107,6 +109,8 @@ impl Caller {
         let (asked, patience) = (self.now(), self.stage.patience);
         let is_heard = |caller: &Self| caller.seat.peer.echoes.front().is_none() && caller.pings.is_empty();
         if self.attend_until(asked + patience, is_heard).await {
+            // Whatever ends the connection from now on, it is no pong that was sent before.
+            self.ponged_at = None;
             return true;
         }
         let stalled_until = self.stage.judge.borrow().rhythm.stalled_until(asked);
@@ -157,6 +161,15 @@ impl Caller {
         self.write();
     }
 
+    /// Sends this word as a binary message, in which no word is a command.
+    pub(crate) fn say_binary(&mut self, text: Text) {
+        let mut word = String::new();
+        self.stage.dialect.render(text, &mut word);
+        self.compose_frame(0x80 | opcode::BINARY, word.as_bytes());
+        self.tell(|| format!("sends {text} as a binary message"));
+        self.write();
+    }
+
     /// Sends bytes that are no utterance.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         self.outgoing.extend_from_slice(bytes);
@@ -165,11 +178,17 @@ impl Caller {
 
     /// Breaks a rule. What comes then is this client's own affair.
     pub(crate) fn offend(&mut self, offence: Offence, largest: usize) {
-        self.seat.peer.offence = Some(offence);
+        let (mut bytes, rng) = (Vec::new(), &mut self.rng);
+        offence.encode(&mut bytes, largest, || rng.bits() as u32);
+        self.break_rule(offence, offence.name(), &bytes);
+    }
+
+    /// The same with bytes of its own, in the manner of a known offence.
+    pub(crate) fn break_rule(&mut self, kind: Offence, name: &str, bytes: &[u8]) {
+        self.seat.peer.offence = Some(kind);
         self.may_be_ended = true;
-        let rng = &mut self.rng;
-        offence.encode(&mut self.outgoing, largest, || rng.bits() as u32);
-        self.tell(|| format!("offends: {}", offence.name()));
+        self.outgoing.extend_from_slice(bytes);
+        self.tell(|| format!("offends: {name}"));
         self.stage.judge.borrow_mut().on_offence(self.stage.now());
         self.write();
     }
@@ -251,13 +270,15 @@ impl Caller {
         self.seat.peer.forget_echoes();
     }
 
-    /// Sends a Close.
-    pub(crate) fn close(&mut self, code: u16) {
+    /// Sends a Close, with a code or without.
+    pub(crate) fn close(&mut self, code: Option<u16>) {
         self.stage.settle_accounts(&mut self.seat);
-        self.compose_frame(0x80 | opcode::CLOSE, &code.to_be_bytes());
+        let payload = code.map_or(Vec::new(), |code| code.to_be_bytes().to_vec());
+        self.compose_frame(0x80 | opcode::CLOSE, &payload);
+        self.closed_with = (!self.seat.peer.has_close).then_some(code);
         self.seat.peer.phase = Phase::Closing;
         self.may_be_ended = true;
-        self.tell(|| format!("sends a Close of {code}"));
+        self.tell(|| format!("sends a Close of {code:?}"));
         self.write();
     }
 
@@ -295,6 +316,8 @@ impl Caller {
                 return true;
             }
             if self.end.is_some() {
+                // Whoever asks again and again keeps neither the others nor a signal from their turn.
+                tokio::task::yield_now().await;
                 return false;
             }
             tokio::select! {

@@ -17,14 +17,33 @@ use tokio::time::{sleep, timeout};
 /// Lines of its log that are kept, the newest.
 const KEPT: usize = 100_000;
 
+/// Characters of a line that an error shows.
+const SHOWN: usize = 200;
+
 /// How long it may take until it accepts connections.
 const START: Duration = Duration::from_secs(60);
+
+/// How long one waits for whoever may listen there already, and how often that one must answer.
+const ANSWER: Duration = Duration::from_secs(1);
+const ANSWERS: u32 = 5;
 
 /// How often that is tried, and how often one looks whether it has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A line that it wrote, and the wall clock when it was read.
 type Lines = Arc<Mutex<VecDeque<String>>>;
+
+/// Whether somebody accepts connections there, and goes on to. A server that is ending is not on trial, nor is a listener
+/// that a process has inherited which is only about to become another program.
+pub(crate) async fn is_served(server: SocketAddr) -> bool {
+    for _ in 0..ANSWERS {
+        if !timeout(ANSWER, TcpStream::connect(server)).await.is_ok_and(|result| result.is_ok()) {
+            return false;
+        }
+        sleep(LOOK * 5).await;
+    }
+    true
+}
 
 /// A running server. It is killed with its whole group when this is dropped.
 #[derive(Debug)]
@@ -59,8 +78,8 @@ impl Spawned {
     pub(crate) async fn accepts(&mut self, server: SocketAddr) -> Result<(), String> {
         let trying = async {
             loop {
-                if let Ok(Some(status)) = self.child.try_wait() {
-                    return Err(format!("the server ended at once ({status}){}", self.last_lines()));
+                if let Some(sentence) = self.has_ended() {
+                    return Err(sentence);
                 }
                 if TcpStream::connect(server).await.is_ok() {
                     return Ok(());
@@ -75,6 +94,13 @@ impl Spawned {
                 self.last_lines()
             )),
         }
+    }
+
+    /// A sentence about its end, if it has ended.
+    pub(crate) fn has_ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok().flatten()?;
+        let told = self.last_lines();
+        Some(format!("the server that was started has ended by itself with {}{told}", describe(status)))
     }
 
     /// Whose memory and files are the server's: the process itself, or the one that its shell has started.
@@ -129,7 +155,8 @@ impl Spawned {
 
     fn last_lines(&self) -> String {
         let log = self.log();
-        let last: Vec<String> = log.iter().rev().take(3).rev().map(|line| format!("\n    {line}")).collect();
+        let last: Vec<String> =
+            log.iter().rev().take(3).rev().map(|line| format!("\n    {line:.SHOWN$}")).collect();
         if last.is_empty() { String::new() } else { format!("; it wrote{}", last.concat()) }
     }
 }

@@ -13,7 +13,35 @@ use crate::live::judge::Seat;
 use crate::live::stage::{Plug, Stage};
 use crate::model::Windows;
 use crate::peer::{Peer, Phase};
+use crate::text::Text;
 use crate::tls;
+use crate::verb::Utterance;
+
+/// Bytes of what is sent behind a request.
+const HASTE: u32 = 200;
+
+/// How a client asks for its upgrade.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// As the examples of RFC 6455 do.
+    #[default]
+    Plain,
+    /// As browsers and proxies do: names and tokens in other cases, and several options of the connection.
+    Browser,
+    /// With a text right behind the request, in the same write.
+    Hasty,
+}
+
+impl Manner {
+    fn word(self, request: &[u8]) -> Vec<u8> {
+        if self != Self::Browser {
+            return request.to_vec();
+        }
+        let usual = "Upgrade: websocket\r\nConnection: Upgrade";
+        let other = "UPGRADE: WebSocket\r\nconnection: keep-alive, Upgrade";
+        String::from_utf8_lossy(request).replace(usual, other).into_bytes()
+    }
+}
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -52,6 +80,15 @@ impl Caller {
         Self::connect_with(stage, role, Plug::default()).await
     }
 
+    /// The same, and asks for it in this manner.
+    pub(crate) async fn connect_as(
+        stage: &Rc<Stage>,
+        role: &'static str,
+        manner: Manner,
+    ) -> Result<Self, NoConnection> {
+        Self::connect_in_full(stage, role, Plug::default(), manner).await
+    }
+
     /// The same, with a receive buffer of about this size.
     pub(crate) async fn connect_narrow(
         stage: &Rc<Stage>,
@@ -65,6 +102,15 @@ impl Caller {
         stage: &Rc<Stage>,
         role: &'static str,
         plug: Plug,
+    ) -> Result<Self, NoConnection> {
+        Self::connect_in_full(stage, role, plug, Manner::Plain).await
+    }
+
+    async fn connect_in_full(
+        stage: &Rc<Stage>,
+        role: &'static str,
+        plug: Plug,
+        manner: Manner,
     ) -> Result<Self, NoConnection> {
         let (client, mut rng) = stage.enrol();
         let further: String =
@@ -85,7 +131,7 @@ impl Caller {
             transport,
             seat,
             rng,
-            outgoing: handshake.request.clone(),
+            outgoing: manner.word(&handshake.request),
             pings: VecDeque::new(),
             last_number: 0,
             story: VecDeque::new(),
@@ -97,8 +143,13 @@ impl Caller {
             answers_pings: true,
             end: None,
             close_code: None,
+            closed_with: None,
             may_be_ended: false,
         };
+        if manner == Manner::Hasty {
+            let number = caller.next_number();
+            caller.compose(Utterance::Text(Text::Probe { number, length: HASTE }));
+        }
         caller.shake_hands(&handshake).await?;
         Ok(caller)
     }

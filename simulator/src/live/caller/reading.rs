@@ -127,14 +127,12 @@ impl Caller {
         self.violate(guarantee, Fault::Unexpected, detail);
     }
 
+    /// Both are allowed (RFC 6455 section 5.5.3): to answer the newest of several pings alone, and a pong that nobody has
+    /// asked for, with whatever payload. So a wrong pong is one that never comes.
     fn on_pong(&mut self, payload: &[u8]) {
         if let Some(place) = self.pings.iter().position(|due| due == payload) {
-            // A server may answer the newest of several pings alone (RFC 6455 section 5.5.3).
             self.pings.drain(..=place);
             self.stage.judge.borrow_mut().exercise(Guarantee::G13);
-        } else if self.pings.pop_front().is_some() {
-            let detail = format!("{}: a pong without the payload of its ping", self.seat.role);
-            self.violate(Guarantee::G13, Fault::WrongEcho, detail);
         }
     }
 
@@ -185,7 +183,8 @@ impl Caller {
     }
 
     fn on_garbled(&mut self, garbled: Garbled) {
-        self.violate(Guarantee::G5, Fault::Garbled, format!("{}: {}", self.seat.role, garbled.0));
+        let guarantee = if self.seat.peer.offence.is_some() { Guarantee::G12 } else { Guarantee::G5 };
+        self.violate(guarantee, Fault::Garbled, format!("{}: {}", self.seat.role, garbled.0));
         self.may_be_ended = true;
         self.end = Some(End::Reset);
     }
@@ -232,7 +231,7 @@ fn describe(received: &Received<'_>) -> String {
         Received::Close(code) => format!("a Close of {code:?}"),
         Received::Echo(text) => format!("the echo {}", shown(text)),
         Received::Ping(_) => "a ping".to_owned(),
-        Received::Pong(_) => "a pong".to_owned(),
+        Received::Pong(payload) => format!("a pong of {} bytes", payload.len()),
         Received::Push(text) | Received::Unknown(text) => shown(text),
     }
 }

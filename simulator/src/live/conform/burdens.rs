@@ -56,7 +56,7 @@ async fn deaf(show: &Show, role: &'static str) -> Option<Caller> {
 
 async fn never_read(show: Rc<Show>) {
     let Some(mut caller) = deaf(&show, "never-reader").await else { return };
-    while !show.is_over() {
+    while !show.is_over() && caller.end.is_none() {
         caller.attend(caller.now() + show.period() / 20).await;
     }
     caller.reset();

@@ -9,10 +9,11 @@ use chrono::NaiveDateTime;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::spawn_blocking;
 
+use super::ConformError;
 use super::show::Show;
 use crate::guarantee::Guarantee;
 use crate::journal::Journal;
-use crate::live::child::{Spawned, describe};
+use crate::live::child::{Spawned, describe, is_served};
 use crate::live::leaks;
 use crate::score::Fault;
 
@@ -39,19 +40,32 @@ impl Files {
     }
 }
 
-pub(super) async fn play(show: &Rc<Show>, mut server: Option<Spawned>, files: Files, tell: &impl Fn(&str)) {
+/// The last act.
+///
+/// # Errors
+///
+/// Another server in the place of the one that was started.
+pub(super) async fn play(
+    show: &Rc<Show>,
+    mut server: Option<Spawned>,
+    files: Files,
+    tell: &impl Fn(&str),
+) -> Result<(), ConformError> {
+    show.wait(show.options.cycles, STALL.0).await;
+    server = survivor(show, server).await?;
     if show.tries(Guarantee::G7) && (server.is_some() || show.options.pid.is_some()) {
         tell("the server is stopped for two cycles");
         stall(show, server.as_ref()).await;
     }
     count_leftovers(show, &files).await;
-    if let Some(server) = &mut server
-        && show.tries(Guarantee::G14)
-    {
+    if show.tries(Guarantee::G14) && server.is_some() {
         // When no push is due or under way: one that comes then is one too many.
         show.wait_for_phase(STALL.0).await;
-        tell("the server is told to shut down");
-        drain(show, server).await;
+        server = survivor(show, server).await?;
+        if let Some(server) = &mut server {
+            tell("the server is told to shut down");
+            drain(show, server).await;
+        }
     }
     show.end();
     show.finish().await;
@@ -61,12 +75,26 @@ pub(super) async fn play(show: &Rc<Show>, mut server: Option<Spawned>, files: Fi
     {
         read_log(show, &server.log());
     }
+    Ok(())
+}
+
+/// The server, unless it has ended by itself: then its clients have lost it, or somebody else has been serving them.
+async fn survivor(show: &Show, server: Option<Spawned>) -> Result<Option<Spawned>, ConformError> {
+    let Some(mut server) = server else { return Ok(None) };
+    let Some(sentence) = server.has_ended() else { return Ok(Some(server)) };
+    let socket = show.stage.socket;
+    if is_served(socket).await {
+        let sentence = format!("somebody else answers on {socket} by now, and was taken for it: {sentence}");
+        return Err(ConformError::Occupied(sentence));
+    }
+    let now = show.stage.now();
+    show.stage.judge.borrow_mut().violate(Guarantee::G3, Fault::Dropped, now, None, sentence);
+    Ok(None)
 }
 
 /// Stops the server over two due instants (SIGSTOP), and watches two cycles more.
 async fn stall(show: &Show, server: Option<&Spawned>) {
     let last = show.options.cycles;
-    show.wait(last, STALL.0).await;
     let started = show.stage.now();
     let suspend = |is_suspended: bool| match server {
         Some(server) => server.suspend(is_suspended),

@@ -7,14 +7,22 @@ use super::show::Show;
 use crate::live::caller::Caller;
 use crate::text::Text;
 
-/// Connections of the storm.
+/// Connections of the storm, and how many dial at a time: it is to end before the server is stopped, also where a
+/// handshake takes its time, and a short backlog is to hold it.
 const STORM: u32 = 24;
+const AT_ONCE: u32 = 4;
+
+/// What a Close says, by who sends it: nothing, what a browser says that leaves a page, and an application's first and
+/// last code.
+const CODES: [Option<u16>; 4] = [None, Some(1001), Some(3000), Some(4999)];
 
 pub(super) fn start(show: &Rc<Show>) {
     for index in 0..4 {
         show.start(come_back(Rc::clone(show), index));
     }
-    show.start(storm(Rc::clone(show)));
+    for lane in 0..AT_ONCE {
+        show.start(storm(Rc::clone(show), lane));
+    }
 }
 
 /// Leaves once a cycle, mostly unsubscribed, and is back at once: as a new client, subscribed (G1).
@@ -28,7 +36,7 @@ async fn come_back(show: Rc<Show>, index: u64) {
         if !(cycle + index).is_multiple_of(3) {
             caller.command(&[Text::Unsubscribe]).await;
         }
-        leave(&show, caller, (cycle + index) % 4).await;
+        leave(&show, caller, (cycle + index) % 4, CODES[index as usize]).await;
         let Some(next) = admit(&show, "returner").await else { return };
         caller = next;
         if index == 0 {
@@ -40,28 +48,28 @@ async fn come_back(show: Rc<Show>, index: u64) {
 }
 
 /// The server's side of it is awaited beside the rest, so that nothing holds up the return.
-async fn leave(show: &Rc<Show>, mut caller: Caller, way: u64) {
+async fn leave(show: &Rc<Show>, mut caller: Caller, way: u64, code: Option<u16>) {
     let beside = Rc::clone(show);
     match way {
         0 => caller.reset(),
         1 => caller.quit(),
         2 => {
             caller.half_close();
-            show.start(async move { beside.see_off(caller, false).await });
+            show.start(async move { beside.see_off(caller).await });
         }
         _ => {
-            caller.close(1000);
-            show.start(async move { beside.see_off(caller, true).await });
+            caller.close(code);
+            show.start(async move { beside.see_off(caller).await });
         }
     }
 }
 
 /// Many at once, which vanish without a word.
-async fn storm(show: Rc<Show>) {
+async fn storm(show: Rc<Show>, lane: u32) {
     for cycle in [2, 3] {
         show.wait(cycle, 0.55).await;
         let mut callers = Vec::new();
-        for _ in 0..STORM {
+        for _ in (lane..STORM).step_by(AT_ONCE as usize) {
             callers.extend(show.dial("one of a storm").await);
         }
         for (index, caller) in callers.into_iter().enumerate() {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::show::Show;
 use crate::guarantee::Guarantee;
-use crate::live::caller::Caller;
+use crate::live::caller::{Caller, Manner};
 use crate::text::Text;
 use crate::verb::Utterance;
 
@@ -12,8 +12,11 @@ use crate::verb::Utterance;
 const MISSED: u32 = 3;
 
 pub(super) fn start(show: &Rc<Show>) {
-    for _ in 0..2 {
-        show.start(listen(Rc::clone(show)));
+    for (role, manner) in [
+        ("listener", Manner::Plain),
+        ("listener whose request says WebSocket, and keep-alive beside Upgrade", Manner::Browser),
+    ] {
+        show.start(listen(Rc::clone(show), role, manner));
     }
     show.start(beat_hearts(Rc::clone(show)));
     show.start(insist(Rc::clone(show)));
@@ -22,8 +25,9 @@ pub(super) fn start(show: &Rc<Show>) {
 }
 
 /// Says nothing but its fence, and listens to the end.
-async fn listen(show: Rc<Show>) {
-    let Some(caller) = admit(&show, "listener").await else { return };
+async fn listen(show: Rc<Show>, role: &'static str, manner: Manner) {
+    let Some(mut caller) = show.dial_as(role, manner).await else { return };
+    greet(&show, &mut caller).await;
     show.stay(caller).await;
 }
 
@@ -83,7 +87,11 @@ async fn keep_time(show: Rc<Show>) {
 /// A subscriber, also where the server subscribes nobody of its own accord.
 pub(super) async fn admit(show: &Show, role: &'static str) -> Option<Caller> {
     let mut caller = show.dial(role).await?;
+    greet(show, &mut caller).await;
+    Some(caller)
+}
+
+async fn greet(show: &Show, caller: &mut Caller) {
     let commands: &[Text] = if show.stage.dialect.is_subscribed { &[] } else { &[Text::Subscribe] };
     caller.command(commands).await;
-    Some(caller)
 }

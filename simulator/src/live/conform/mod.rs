@@ -10,12 +10,13 @@
 //! | `switchers` | use it, early, late, twice, and without a word behind it |
 //! | `talkers` | say whatever can be said |
 //! | `leavers` | go and come back |
-//! | `offenders` | break rules |
+//! | `offenders`, `breaches` | break rules, and which ones |
 //! | `burdens` | do not read, stop halfway, are dead |
 //! | `finale` | the stall, what is left behind, the shutdown and the log |
 //! | `show` | timetable and tasks |
 //! | `report` | verdicts |
 
+mod breaches;
 mod burdens;
 mod finale;
 mod leavers;
@@ -27,6 +28,7 @@ mod switchers;
 mod talkers;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -36,7 +38,7 @@ use tokio::task::LocalSet;
 use self::show::Show;
 use super::address::Address;
 use super::caller::Caller;
-use super::child::Spawned;
+use super::child::{Spawned, is_served};
 use super::dialect::Dialect;
 use super::endpoint::Endpoint;
 use super::interrupt::interrupted;
@@ -118,6 +120,8 @@ impl ConformOptions {
 pub enum ConformError {
     /// Somebody has had enough.
     Interrupted,
+    /// Somebody else serves where the server that is to be started would; stop it, or choose another port.
+    Occupied(String),
     /// The server cannot be reached, or is no WebSocket server under this URL; start it, or correct the URL.
     Unreachable(String),
     /// The system refuses what it takes to run at all.
@@ -128,7 +132,7 @@ impl fmt::Display for ConformError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interrupted => f.write_str("interrupted"),
-            Self::Unreachable(cause) | Self::System(cause) => f.write_str(cause),
+            Self::Occupied(cause) | Self::Unreachable(cause) | Self::System(cause) => f.write_str(cause),
         }
     }
 }
@@ -143,22 +147,27 @@ impl std::error::Error for ConformError {}
 pub fn conform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conformance, ConformError> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ConformError::System(format!("cannot start: {error}")))?;
-    LocalSet::new().block_on(&runtime, async {
+    let result = LocalSet::new().block_on(&runtime, async {
         tokio::select! {
             biased;
             () = interrupted() => Err(ConformError::Interrupted),
             result = perform(options, tell) => result,
         }
-    })
+    });
+    // A name that nobody resolves, say, holds up nobody who has had enough.
+    runtime.shutdown_background();
+    result
 }
 
 async fn perform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conformance, ConformError> {
     let endpoint = Endpoint::find(&options.address, &options.trust).await;
     let endpoint = endpoint.map_err(ConformError::Unreachable)?;
     let socket = endpoint.socket;
-    let mut server = options.spawn.as_deref().map(start_server).transpose()?;
-    if let Some(server) = &mut server {
-        server.accepts(socket).await.map_err(ConformError::Unreachable)?;
+    let mut server = match &options.spawn {
+        Some(command) => Some(start_server(command, socket).await?),
+        None => None,
+    };
+    if server.is_some() {
         tell("the server accepts connections");
     }
     let stamps = Stamps::new(socket.ip().is_loopback(), options.speed);
@@ -173,6 +182,10 @@ async fn perform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conform
     let scout =
         scout.map_err(|error| ConformError::Unreachable(format!("{}: {error}", show.stage.address)))?;
     scout.quit();
+    // It may have found the port taken after all, and then somebody else has answered.
+    if let Some(sentence) = server.as_mut().and_then(Spawned::has_ended) {
+        return Err(ConformError::Unreachable(sentence));
+    }
     listeners::start(&show);
     learn(&show, &tell).await;
     switchers::start(&show);
@@ -185,15 +198,24 @@ async fn perform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conform
         let violations = show.stage.judge.borrow().violations.len();
         tell(&format!("cycle {cycle} of {}: {violations} violations so far", show.options.cycles));
     }
-    finale::play(&show, server, files, &tell).await;
+    finale::play(&show, server, files, &tell).await?;
     show.finish().await;
     pulse.abort();
     Ok(Conformance::conclude(&show))
 }
 
-fn start_server(command: &str) -> Result<Spawned, ConformError> {
-    Spawned::start(command)
-        .map_err(|error| ConformError::System(format!("cannot start {command:?}: {error}")))
+/// Starts the server, and waits until it accepts connections. Whoever listens there already would be judged in its place.
+async fn start_server(command: &str, socket: SocketAddr) -> Result<Spawned, ConformError> {
+    if is_served(socket).await {
+        let sentence = format!(
+            "somebody listens on {socket} already: stop that server, or have the one of --spawn listen elsewhere"
+        );
+        return Err(ConformError::Occupied(sentence));
+    }
+    let mut server = Spawned::start(command)
+        .map_err(|error| ConformError::System(format!("cannot start {command:?}: {error}")))?;
+    server.accepts(socket).await.map_err(ConformError::Unreachable)?;
+    Ok(server)
 }
 
 /// Waits for the first push of all, which the timetable hangs on.

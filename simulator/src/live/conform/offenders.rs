@@ -1,10 +1,13 @@
 //! Those who break rules: each offence on a connection of its own, while everybody else goes on (G12).
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use tokio::time::timeout;
 
+use super::breaches::{self, Breach};
 use super::show::Show;
 use crate::guarantee::Guarantee;
 use crate::live::caller::{Caller, End};
@@ -15,6 +18,10 @@ use crate::verb::{Offence, Utterance};
 
 /// Time between two offences: who suffers from which is to be told apart.
 const PAUSE: Duration = Duration::from_millis(25);
+
+/// How many offenders come at a time, where a handshake takes longer than the others' pauses: a server that makes them
+/// one by one is not to be kept from everybody else.
+const LANES: u32 = 4;
 
 /// How often each bad request is made: what a server keeps of them is to be told from a file that it opened meanwhile.
 const REFUSALS: u32 = 3;
@@ -34,14 +41,9 @@ pub(super) fn start(show: &Rc<Show>) {
 
 async fn offend_all(show: Rc<Show>) {
     show.wait(2, 0.2).await;
-    for offence in Offence::ALL.into_iter().filter(|offence| offence.close_code().is_some()) {
-        let own = Rc::clone(&show);
-        match offence {
-            Offence::Oversize => show.start(async move { be_oversize(own).await }),
-            Offence::OversizeInFragments if show.options.max_message.is_none() => {}
-            _ => show.start(async move { offend(own, offence).await }),
-        }
-        show.stage.pulse.sleep(PAUSE).await;
+    let breaches = Rc::new(RefCell::new(all_breaches(&show).into_iter()));
+    for lane in 0..LANES {
+        show.start(offend_in_turn(Rc::clone(&show), lane, Rc::clone(&breaches)));
     }
     show.start(be_largest(Rc::clone(&show)));
     for _ in 0..REFUSALS {
@@ -49,15 +51,40 @@ async fn offend_all(show: Rc<Show>) {
     }
 }
 
-async fn offend(show: Rc<Show>, offence: Offence) {
-    let Some(mut caller) = show.admit("offender").await else { return };
-    caller.offend(offence, show.options.longest());
-    judge(&show, caller, offence.name(), offence.close_code().unwrap_or(1002)).await;
+/// One after another, as fast as the server admits them.
+async fn offend_in_turn(show: Rc<Show>, lane: u32, breaches: Rc<RefCell<IntoIter<Breach>>>) {
+    show.stage.pulse.sleep(PAUSE * lane).await;
+    loop {
+        let Some(breach) = breaches.borrow_mut().next() else { return };
+        let Some(caller) = show.admit("offender").await else { return };
+        let own = Rc::clone(&show);
+        if breach.kind == Offence::Oversize {
+            show.start(be_oversize(own, caller, breach));
+        } else {
+            show.start(offend(own, caller, breach));
+        }
+        show.stage.pulse.sleep(PAUSE * LANES).await;
+    }
+}
+
+/// Which message is too long is known only where somebody has stated the limit; a server may take the one.
+fn all_breaches(show: &Show) -> Vec<Breach> {
+    let (longest, is_stated) = (show.options.longest(), show.options.max_message.is_some());
+    let punished = Offence::ALL.into_iter().filter(|offence| offence.close_code().is_some());
+    let known = punished.filter(|offence| is_stated || *offence != Offence::OversizeInFragments);
+    let too_many = is_stated.then(|| breaches::too_many_bytes(longest));
+    known.map(|offence| Breach::of(offence, longest)).chain(breaches::varieties()).chain(too_many).collect()
+}
+
+async fn offend(show: Rc<Show>, mut caller: Caller, breach: Breach) {
+    caller.break_rule(breach.kind, &breach.name, &breach.bytes);
+    judge(&show, caller, &breach).await;
 }
 
 /// Sees what the server makes of an offence.
-async fn judge(show: &Show, mut caller: Caller, offence: &str, due: u16) {
-    let stage = &show.stage;
+async fn judge(show: &Show, mut caller: Caller, breach: &Breach) {
+    let (stage, offence) = (&show.stage, &breach.name);
+    let due = breach.kind.close_code().unwrap_or(1002);
     let bound = caller.now() + stage.patience;
     caller.attend_until(bound, |caller| caller.end.is_some() || caller.close_code.is_some()).await;
     let ended_by = caller.now() + show.options.close_timeout + stage.patience;
@@ -95,22 +122,20 @@ async fn judge(show: &Show, mut caller: Caller, offence: &str, due: u16) {
     score.violate(Guarantee::G12, fault, now, client, detail);
 }
 
-/// One byte too many. Where nobody has said what is too much, a server may take it.
-async fn be_oversize(show: Rc<Show>) {
-    let Some(mut caller) = show.admit("offender").await else { return };
+/// Too long a message. Where nobody has said what is too long, a server may take it.
+async fn be_oversize(show: Rc<Show>, mut caller: Caller, breach: Breach) {
     let longest = show.options.longest();
-    let mut frame = Vec::new();
-    Offence::Oversize.encode(&mut frame, longest, || 0);
+    let (head, rest) = breach.bytes.split_at(AHEAD.min(breach.bytes.len()));
     caller.may_be_ended = true;
-    caller.send_raw(&frame[..AHEAD]);
+    caller.send_raw(head);
     let limit = caller.now() + AHEAD_TIME;
     caller.attend_until(limit, |caller| caller.close_code.is_some() || caller.end.is_some()).await;
     if caller.is_open() {
-        caller.send_raw(&frame[AHEAD..]);
+        caller.send_raw(rest);
     }
     if show.options.max_message.is_some() {
         caller.seat.peer.offence = Some(Offence::Oversize);
-        return judge(&show, caller, Offence::Oversize.name(), 1009).await;
+        return judge(&show, caller, &breach).await;
     }
     let received = caller.seat.peer.received;
     caller.seat.is_out = true;
@@ -126,7 +151,7 @@ async fn be_oversize(show: Rc<Show>) {
             format!("a message of {} bytes was taken; state the largest with --max-message", longest + 1);
         show.stage.judge.borrow_mut().find(Guarantee::G12, sentence);
     } else {
-        judge(&show, caller, Offence::Oversize.name(), 1009).await;
+        judge(&show, caller, &breach).await;
     }
 }
 

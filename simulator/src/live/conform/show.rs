@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::ConformOptions;
 use crate::guarantee::Guarantee;
-use crate::live::caller::Caller;
+use crate::live::caller::{Caller, End, Manner};
 use crate::live::stage::Stage;
 use crate::score::Fault;
 
@@ -88,15 +88,23 @@ impl Show {
 
     /// Connects, and says nothing.
     pub(super) async fn dial(&self, role: &'static str) -> Option<Caller> {
-        match Caller::connect(&self.stage, role).await {
-            Ok(caller) => Some(caller),
-            Err(error) => {
-                let detail = format!("{role}: {error}");
-                let now = self.stage.now();
-                self.stage.judge.borrow_mut().violate(Guarantee::G3, Fault::Dropped, now, None, detail);
-                None
-            }
+        self.dial_as(role, Manner::Plain).await
+    }
+
+    /// The same in another manner.
+    pub(super) async fn dial_as(&self, role: &'static str, manner: Manner) -> Option<Caller> {
+        let dialled = self.stage.now();
+        let error = match Caller::connect_as(&self.stage, role, manner).await {
+            Ok(caller) => return Some(caller),
+            Err(error) => error,
+        };
+        let mut judge = self.stage.judge.borrow_mut();
+        // A server that stands still, or shuts down, as it was told to, answers nobody.
+        if judge.rhythm.stalled_until(dialled).is_none() && judge.drained_at.is_none() {
+            let detail = format!("{role}: {error}");
+            judge.violate(Guarantee::G3, Fault::Dropped, self.stage.now(), None, detail);
         }
+        None
     }
 
     /// The curtain falls: whoever is still there takes leave.
@@ -121,12 +129,12 @@ impl Show {
         if !caller.is_open() {
             return;
         }
-        caller.close(1000);
-        self.see_off(caller, true).await;
+        caller.close(Some(1000));
+        self.see_off(caller).await;
     }
 
     /// Waits for the end of a connection that the client has ended on its side (G11).
-    pub(super) async fn see_off(&self, mut caller: Caller, wants_reply: bool) {
+    pub(super) async fn see_off(&self, mut caller: Caller) {
         let bound = caller.now() + self.options.close_timeout + self.stage.patience;
         caller.attend_until(bound, |caller| caller.end.is_some()).await;
         let now = caller.now();
@@ -138,13 +146,27 @@ impl Show {
             return;
         }
         judge.exercise(Guarantee::G11);
-        match caller.close_code {
-            Some(Some(1000) | None) => judge.exercise(Guarantee::G12),
-            Some(Some(code)) if wants_reply && judge.drained_at.is_none() => {
-                let detail = caller.tale(&format!("a Close of 1000 was answered with one of {code}"));
-                judge.violate(Guarantee::G12, Fault::WrongClose, now, client, detail);
-            }
-            _ => {}
-        }
+        let Some(sent) = caller.closed_with.filter(|_| judge.drained_at.is_none()) else { return };
+        let said = |code: Option<u16>| code.map_or("without a code".to_owned(), |code| format!("of {code}"));
+        let sentence = match caller.close_code {
+            Some(code) if is_answer(sent, code, judge.is_strict) => return judge.exercise(Guarantee::G12),
+            Some(code) => format!("a Close {} was answered with one {}", said(sent), said(code)),
+            None if caller.end == Some(End::Finished) => format!("a Close {} had no answer", said(sent)),
+            // A reset may have destroyed it.
+            None => return,
+        };
+        judge.violate(Guarantee::G12, Fault::WrongClose, now, client, caller.tale(&sentence));
+    }
+}
+
+/// Whether a Close with this code answers one of that code. It ought to be the same, or 1000 if there was none; another
+/// server may choose, but no code that is never sent, and none that names an offence where there was none.
+fn is_answer(sent: Option<u16>, code: Option<u16>, is_strict: bool) -> bool {
+    match code {
+        _ if code == Some(sent.unwrap_or(1000)) => true,
+        _ if is_strict => false,
+        None => sent.is_none(),
+        Some(1002 | 1007 | 1009) => false,
+        Some(code) => matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999),
     }
 }

@@ -27,15 +27,23 @@ pub(super) fn start(show: &Rc<Show>) {
     }
 }
 
-/// Off for a cycle, on for a cycle; every other one says everything twice.
+/// Off for a cycle, on for a cycle. One says everything twice, and one the opposite first, in the same write.
 async fn switch(show: Rc<Show>, index: u64) {
     let Some(mut caller) = admit(&show, "switcher").await else { return };
-    let times = if index.is_multiple_of(2) { 1 } else { 2 };
     for cycle in 1..show.options.cycles {
         caller.attend(show.instant(cycle, CALM + 0.02 * index as f64)).await;
         let is_off = (cycle + index / 2).is_multiple_of(2);
-        let command = if is_off { Text::Unsubscribe } else { Text::Subscribe };
-        caller.command(&vec![command; times]).await;
+        let mut commands = [Text::Subscribe, Text::Unsubscribe];
+        if !is_off {
+            commands.reverse();
+        }
+        let [other, command] = commands;
+        let said: &[Text] = match index {
+            1 => &[command, command],
+            3 => &[other, command],
+            _ => &[command],
+        };
+        caller.command(said).await;
     }
     show.stay(caller).await;
 }

@@ -4,12 +4,23 @@ use std::rc::Rc;
 
 use super::listeners::admit;
 use super::show::Show;
-use crate::live::caller::Caller;
+use crate::guarantee::Guarantee;
+use crate::live::caller::{Caller, Manner};
+use crate::score::Fault;
 use crate::text::Text;
 use crate::verb::Utterance;
 
 /// A long text that any server takes.
 const LONG: u32 = 60_000;
+
+/// Lengths at which the header of an echo, 17 bytes longer, changes its form, or at which buffers commonly end.
+const LENGTHS: [u32; 16] = [
+    40, 108, 109, 126, 700, 4_079, 4_096, 8_175, 8_192, 16_367, 16_384, 20_000, 65_518, 65_519, 65_535,
+    65_536,
+];
+
+/// Pieces of a message: few, and more than a server may think reasonable.
+const PIECES: [u8; 3] = [2, 5, 70];
 
 /// Texts that are sent in one write.
 const BURST: usize = 20;
@@ -21,6 +32,7 @@ pub(super) fn start(show: &Rc<Show>) {
     for index in 0..2 {
         show.start(talk(Rc::clone(show), index));
     }
+    show.start(hurry(Rc::clone(show)));
 }
 
 /// Goes through the repertoire once a cycle, unsubscribed every other time: an echo is no push.
@@ -29,8 +41,13 @@ async fn talk(show: Rc<Show>, index: u64) {
     for cycle in 1..show.options.cycles {
         caller.attend(show.instant(cycle, 0.52 + 0.03 * index as f64)).await;
         let command = if (cycle + index).is_multiple_of(2) { Text::Unsubscribe } else { Text::Subscribe };
-        caller.command(&[command]).await;
-        converse(&show, &mut caller).await;
+        if index == 0 {
+            caller.command(&[command]).await;
+        } else {
+            caller.say(&[Utterance::Fragmented(command, 2)]);
+            caller.fence().await;
+        }
+        converse(&show, &mut caller, cycle).await;
         // The last word before the next cycle is one that every app says, and that changes nothing.
         caller.say(&[Utterance::Text(Text::Heartbeat)]);
         caller.hear_echoes().await;
@@ -41,14 +58,17 @@ async fn talk(show: Rc<Show>, index: u64) {
     show.stay(caller).await;
 }
 
-async fn converse(show: &Show, caller: &mut Caller) {
+async fn converse(show: &Show, caller: &mut Caller, cycle: u64) {
     for which in 0..NEAR_MISSES {
         caller.say(&[Utterance::Text(Text::NearMiss(which))]);
     }
     caller.hear_echoes().await;
     caller.say(&[Text::Empty, Text::Heartbeat, Text::Hello].map(Utterance::Text));
     caller.hear_echoes().await;
-    for length in [40, 126, 700, LONG.min(show.options.longest() as u32)] {
+    let oddities: Vec<Utterance> = Text::oddities().map(Utterance::Text).collect();
+    caller.say(&oddities);
+    caller.hear_echoes().await;
+    for length in lengths(show, cycle) {
         let number = caller.next_number();
         caller.say(&[Utterance::Text(Text::Probe { number, length })]);
         caller.hear_echoes().await;
@@ -62,9 +82,16 @@ async fn converse(show: &Show, caller: &mut Caller) {
     }
 }
 
+/// Half of the lengths that the server takes, the other half the next time, and a long one.
+fn lengths(show: &Show, cycle: u64) -> impl Iterator<Item = u32> {
+    let longest = show.options.max_message.map_or(LONG, |most| most as u32);
+    let half = LENGTHS.into_iter().skip(cycle as usize % 2).step_by(2);
+    half.filter(move |length| *length <= longest).chain([LONG.min(longest)])
+}
+
 /// Fragments, cut within characters, and with a ping between them.
 async fn speak_in_pieces(caller: &mut Caller) {
-    for pieces in [2, 5] {
+    for pieces in PIECES {
         let number = caller.next_number();
         caller.say(&[Utterance::Fragmented(Text::Probe { number, length: 333 }, pieces)]);
     }
@@ -73,11 +100,39 @@ async fn speak_in_pieces(caller: &mut Caller) {
     caller.hear_echoes().await;
 }
 
-/// The state does not change: the command among them is the one that was sent last, in fragments.
+/// The state does not change: the command among them is the one that was sent last, in fragments. Behind the other one,
+/// as a binary message, comes no command before the next push, which would undo what a server makes of it.
 async fn send_what_wants_no_reply(caller: &mut Caller) {
-    let same = if caller.wants_pushes() { Text::Subscribe } else { Text::Unsubscribe };
-    caller.say(&[Utterance::Binary, Utterance::Fragmented(same, 3), Utterance::Pong]);
+    let mut commands = [Text::Subscribe, Text::Unsubscribe];
+    if !caller.wants_pushes() {
+        commands.reverse();
+    }
+    let [same, other] = commands;
+    caller.say(&[Utterance::Fragmented(same, 3), Utterance::Pong]);
     caller.fence().await;
+    caller.say_binary(other);
+    caller.fence().await;
+}
+
+/// Speaks before the server has answered its request. RFC 6455 section 4.1 has clients wait, so another server may refuse
+/// it; but whoever upgrades it must not lose what it said.
+async fn hurry(show: Rc<Show>) {
+    const ROLE: &str = "client that does not wait for the 101";
+    show.wait(1, 0.6).await;
+    let error = match Caller::connect_as(&show.stage, ROLE, Manner::Hasty).await {
+        Ok(mut caller) => {
+            caller.hear_echoes().await;
+            return show.part(caller).await;
+        }
+        Err(error) => format!("{ROLE}: {error}"),
+    };
+    let now = show.stage.now();
+    let mut judge = show.stage.judge.borrow_mut();
+    if judge.is_strict {
+        judge.violate(Guarantee::G8, Fault::Lost, now, None, error);
+    } else {
+        judge.find(Guarantee::G8, error);
+    }
 }
 
 async fn burst(caller: &mut Caller) {

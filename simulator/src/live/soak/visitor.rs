@@ -312,7 +312,7 @@ impl<'a> Visit<'a> {
         self.soak.stage.metrics.borrow_mut().counts.closes += 1;
         let bound = self.caller.now() + self.soak.stage.patience;
         match departure {
-            Departure::Clean => self.caller.close(1000),
+            Departure::Clean => self.caller.close(Some(1000)),
             Departure::HalfClose => self.caller.half_close(),
             _ => {
                 self.caller.drop_out();
