@@ -118,8 +118,10 @@ impl<T: Target> World<T> {
         self.checker.on_drain(now);
         for index in 0..self.peers.len() {
             let link = LinkId(index as u32);
-            // What is still unread behind a stalled reply need not be answered.
-            let is_prompt = !self.target.has_unread(link) && !self.may_be_cut(link);
+            // What is still unread behind a stalled reply need not be answered, nor what is still being worked at.
+            let peer = &self.peers[index];
+            let is_at_work = self.checker.is_foreign && now <= peer.taken_at + self.scenario.bounds.reply;
+            let is_prompt = !is_at_work && !self.target.has_unread(link) && !self.may_be_cut(link);
             let peer = &mut self.peers[index];
             if peer.sent == peer.taken && peer.phase == Phase::Open && is_prompt {
                 peer.echoes_at_drain = peer.echoes.len() as u32;

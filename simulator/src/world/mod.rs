@@ -306,6 +306,7 @@ impl<T: Target> World<T> {
             Kind::Reap => self.on_reap(link, event.start, event.end),
             Kind::Resume => self.on_resume(),
             Kind::Script => self.on_script(event.start as usize, event.subject),
+            Kind::Settle => self.on_settle(link, event.start, event.end),
             Kind::Server => self.on_server(self.plan[event.start as usize]),
             Kind::ToClient => self.on_client_bytes(link, &event),
             Kind::ToClientEnd => self.on_client_end(link, End::of(&event)),

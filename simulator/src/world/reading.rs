@@ -99,6 +99,10 @@ impl<T: Target> World<T> {
         if let Some(length) = length {
             peer.received += length as u64;
             peer.phase = Phase::Open;
+            if self.checker.is_foreign {
+                peer.taken_at = self.net.now;
+                self.await_effect(link);
+            }
             self.on_open(link);
         }
         Ok(length)
@@ -116,7 +120,7 @@ impl<T: Target> World<T> {
     fn on_frame(&mut self, link: LinkId, first: u8, payload: &[u8], seen: Sighting) -> Result<(), Garbled> {
         let peer = &mut self.peers[link.index()];
         if peer.has_close {
-            self.checker.violate(Guarantee::G12, Fault::AfterClose, seen.at, peer, || {
+            self.checker.violate(Guarantee::G5, Fault::AfterClose, seen.at, peer, || {
                 format!("a frame {first:#04x} behind the server's Close")
             });
         }
@@ -124,6 +128,8 @@ impl<T: Target> World<T> {
         if is_control || (first & 0x8F != 0x80 && first & 0x80 != 0 && peer.is_between_frames()) {
             return self.on_message(link, first & 0x0F, payload, seen);
         }
+        // What a message broke is broken where it begins.
+        let seen = Sighting { offset: self.peers[link.index()].message_offset(seen.offset), ..seen };
         match self.peers[link.index()].assemble(first, payload)? {
             Some((opcode, message)) => self.on_message(link, opcode, &message, seen),
             None => Ok(()),

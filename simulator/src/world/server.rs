@@ -90,11 +90,50 @@ impl<T: Target> World<T> {
         self.note(link, |line| line.push_str(&format!("{taken} bytes reach the server")));
         let peer = &mut self.peers[link.index()];
         peer.taken += taken as u64;
-        if peer.windows.is_in_flight() && !peer.is_settling {
-            peer.is_settling = true;
+        peer.taken_at = self.net.now;
+        self.await_effect(link);
+        taken
+    }
+
+    /// The server may have obeyed a command that is in flight: somebody is to look when that is certain.
+    pub(super) fn await_effect(&mut self, link: LinkId) {
+        let peer = &mut self.peers[link.index()];
+        if !peer.windows.is_in_flight() || std::mem::replace(&mut peer.is_settling, true) {
+            return;
+        }
+        if self.checker.is_foreign {
+            self.schedule_settle(link, self.net.now + self.scenario.bounds.reply);
+        } else {
             self.settling.push(link);
         }
-        taken
+    }
+
+    fn schedule_settle(&mut self, link: LinkId, at: Timestamp) {
+        let peer = &mut self.peers[link.index()];
+        peer.is_settling = true;
+        self.net.schedule(at, link.0, Kind::Settle, peer.client, peer.epoch);
+    }
+
+    /// A server of which nothing is known but what it sends may wait for a timer or a database when it has run idle: what
+    /// it took has taken effect once it must have answered. Before the 101 it has not even begun.
+    pub(super) fn on_settle(&mut self, link: LinkId, client: u32, epoch: u32) {
+        if !self.is_same(link, client, epoch) || self.net.links[link.index()].is_server_gone {
+            return;
+        }
+        let peer = &mut self.peers[link.index()];
+        peer.is_settling = false;
+        if peer.phase != Phase::Open || !peer.windows.is_taken(peer.taken) {
+            return;
+        }
+        let (now, reply) = (self.net.now, self.scenario.bounds.reply);
+        let certain_at = peer.taken_at.max(self.checker.paused_until()) + reply;
+        // Messages are served in order: what is behind a text without its echo was not served yet.
+        let is_behind = peer.echoes.front().is_some() || self.target.has_unread(link);
+        if now < certain_at || is_behind || self.is_suspended {
+            let again = certain_at.max(now + reply.max(Duration::from_millis(1)));
+            return self.schedule_settle(link, again);
+        }
+        self.settle_one(link);
     }
 
     fn on_server_end(&mut self, link: LinkId, end: End) {
@@ -151,18 +190,23 @@ impl<T: Target> World<T> {
                 self.settling.push(link);
                 continue;
             }
-            let (now, state) = (self.net.now, &self.net.links[link.index()]);
-            let peer = &mut self.peers[link.index()];
-            peer.is_settling = false;
-            if state.flow.as_ref().is_some_and(|flow| flow.is_blocked) {
-                // What was due before the command may still wait for the link: only the fence will tell.
-                continue;
-            }
-            if let Some(asked_at) = peer.windows.on_idle(peer.taken, state.down_sent, now) {
-                self.checker.on_settled(&peer.windows, asked_at, now);
-                let state = peer.windows.state;
-                self.tell(link, |line| line.push_str(&format!("is settled: {state:?}")));
-            }
+            self.peers[link.index()].is_settling = false;
+            self.settle_one(link);
+        }
+    }
+
+    /// The server has obeyed what it took from this client.
+    fn settle_one(&mut self, link: LinkId) {
+        let (now, state) = (self.net.now, &self.net.links[link.index()]);
+        if state.flow.as_ref().is_some_and(|flow| flow.is_blocked) {
+            // What was due before the command may still wait for the link: only the fence will tell.
+            return;
+        }
+        let peer = &mut self.peers[link.index()];
+        if let Some(asked_at) = peer.windows.on_idle(peer.taken, state.down_sent, now) {
+            self.checker.on_settled(&peer.windows, asked_at, now);
+            let state = peer.windows.state;
+            self.tell(link, |line| line.push_str(&format!("is settled: {state:?}")));
         }
     }
 
@@ -173,11 +217,7 @@ impl<T: Target> World<T> {
         }
         self.serving = None;
         self.target.writable(link, &mut self.net);
-        let peer = &mut self.peers[link.index()];
-        if peer.windows.is_in_flight() && !peer.is_settling {
-            peer.is_settling = true;
-            self.settling.push(link);
-        }
+        self.await_effect(link);
         self.after_server();
     }
 
