@@ -1,5 +1,7 @@
 //! Reads the log of a server whose lines cannot be attributed to an input, and says what is wrong with it (G15).
 
+use std::ops::RangeInclusive;
+
 use carillon_server::{WallTime, Zone};
 
 /// How far the time of a line may lie from the clock, in seconds: the line's is cut to whole ones.
@@ -17,12 +19,22 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Takes in a line: whether the seed document knows it.
+    /// Takes in a line that was written now: whether the seed document knows it.
     ///
     /// # Errors
     ///
     /// What contradicts the lines before it, or the clock.
     pub(crate) fn read(&mut self, line: &str, wall: WallTime, zone: &Zone) -> Result<bool, String> {
+        self.read_between(line, wall..=wall, zone)
+    }
+
+    /// The same for a line that was written between these two times.
+    pub(crate) fn read_between(
+        &mut self,
+        line: &str,
+        written: RangeInclusive<WallTime>,
+        zone: &Zone,
+    ) -> Result<bool, String> {
         if let Some(total) = line.strip_prefix("Client connected. Total connections: ") {
             self.open += 1;
             return self.check_total(total, line);
@@ -37,7 +49,7 @@ impl Journal {
             self.unsubscribes += i64::from(text == "unsubscribe");
             return Ok(true);
         }
-        self.read_command(line, wall, zone)
+        self.read_command(line, written, zone)
     }
 
     /// What is missing once the server has run idle for good.
@@ -55,7 +67,12 @@ impl Journal {
         Ok(())
     }
 
-    fn read_command(&mut self, line: &str, wall: WallTime, zone: &Zone) -> Result<bool, String> {
+    fn read_command(
+        &mut self,
+        line: &str,
+        written: RangeInclusive<WallTime>,
+        zone: &Zone,
+    ) -> Result<bool, String> {
         let count = if line.ends_with("] subscribe: 开启推送") {
             &mut self.subscribes
         } else if line.ends_with("] unsubscribe: 关闭推送") {
@@ -67,11 +84,17 @@ impl Journal {
         if *count < 0 {
             return Err(format!("{line:?} follows no such message"));
         }
-        let is_timely = (-TOLERANCE..=TOLERANCE).any(|seconds| {
-            let at = WallTime::from_unix_seconds(wall.as_unix_seconds() + seconds);
+        let [first, last] = [written.start(), written.end()].map(|at| at.as_unix_seconds());
+        // The newest first, as it is mostly that.
+        let is_timely = (first - TOLERANCE..=last + TOLERANCE).rev().any(|second| {
+            let at = WallTime::from_unix_seconds(second);
             line.starts_with(&format!("[{}]", zone.format(at)))
         });
-        if is_timely { Ok(true) } else { Err(format!("{line:?} was written at {}", zone.format(wall))) }
+        if is_timely {
+            Ok(true)
+        } else {
+            Err(format!("{line:?} was written at {}", zone.format(*written.end())))
+        }
     }
 
     fn check_total(&self, total: &str, line: &str) -> Result<bool, String> {

@@ -314,6 +314,10 @@ impl<T: Target> World<T> {
             Some(Reading::Slowly(bytes)) => bytes,
             Some(Reading::Never) | None => return,
         };
+        if let Some(flow) = &mut self.net.links[link.index()].flow {
+            // Before what it reads is judged: it may be what the server said to somebody who did not read.
+            flow.has_held |= flow.has_unread();
+        }
         while allowance > 0
             && !self.net.links[link.index()].is_client_gone
             && let Some((piece, is_last)) =

@@ -256,7 +256,7 @@ impl<T: Target> World<T> {
                     format!("{} was answered with {}; due was {due}", offence.name(), name_of(code))
                 });
             }
-        } else if is_slow && code == Some(1013) {
+        } else if is_slow && self.may_tell_the_slow(code) {
             self.checker.exercise(Guarantee::G10, peer.met);
         } else if is_slow && !self.checker.is_draining() {
             self.checker.violate(Guarantee::G10, Fault::WrongClose, now, peer, || {
@@ -271,6 +271,13 @@ impl<T: Target> World<T> {
                 format!("the server ended the connection with {}", name_of(code))
             });
         }
+    }
+
+    /// Whether a client that did not read may be closed with this code. Another server has words of its own, but it must
+    /// not say that all is well, or that the client broke a rule.
+    fn may_tell_the_slow(&self, code: Option<u16>) -> bool {
+        code == Some(1013)
+            || (self.checker.is_foreign && !matches!(code, Some(1000 | 1002 | 1003 | 1007 | 1009 | 1010)))
     }
 
     /// The Close of a shutdown comes behind everything that was queued.
@@ -340,7 +347,8 @@ impl<T: Target> World<T> {
     /// Whether the client has not always read what it was sent: the server may run out of patience.
     pub(super) fn may_be_cut(&self, link: LinkId) -> bool {
         let flow = &self.net.links[link.index()].flow;
-        flow.as_ref().is_some_and(|flow| !flow.is_flowing() || flow.stuck_until > Timestamp::ZERO)
+        flow.as_ref()
+            .is_some_and(|flow| !flow.is_flowing() || flow.has_held || flow.stuck_until > Timestamp::ZERO)
     }
 
     /// Whether a handshake may fail: the server has stood still since it began, or is shutting down.

@@ -126,7 +126,9 @@ impl<T: Target> World<T> {
             return;
         }
         let (now, reply) = (self.net.now, self.scenario.bounds.reply);
-        let certain_at = peer.taken_at.max(self.checker.paused_until()) + reply;
+        let stuck_until =
+            self.net.links[link.index()].flow.as_ref().map_or(Timestamp::ZERO, |flow| flow.stuck_until);
+        let certain_at = peer.taken_at.max(self.checker.paused_until()).max(stuck_until) + reply;
         // Messages are served in order: what is behind a text without its echo was not served yet.
         let is_behind = peer.echoes.front().is_some() || self.target.has_unread(link);
         if now < certain_at || is_behind || self.is_suspended {
@@ -247,6 +249,7 @@ impl<T: Target> World<T> {
     }
 
     pub(super) fn set_clock(&mut self, seconds: i64) {
+        self.check_log();
         let wall = self.net.wall_origin.as_unix_nanos() + seconds * 1_000_000_000;
         self.net.wall_origin = WallTime::from_unix_nanos(wall);
         self.checker.on_set_clock(self.net.now, seconds);
@@ -312,6 +315,7 @@ impl<T: Target> World<T> {
         if !self.net.log.lines.is_empty() {
             self.check_log_lines();
         }
+        self.log_seen_at = self.net.now;
         if self.net.log.entries.is_empty() {
             return;
         }
@@ -326,8 +330,12 @@ impl<T: Target> World<T> {
 
     fn check_log_lines(&mut self) {
         let wall = self.net.now().wall;
+        // A line of ours is seen when it is written, one that follows a timer only with what is sent next.
+        let unseen = self.net.now.since(self.log_seen_at);
+        let unseen = if self.checker.is_foreign { unseen } else { Duration::ZERO };
+        let first = WallTime::from_unix_nanos(wall.as_unix_nanos() - unseen.as_nanos() as i64);
         for line in std::mem::take(&mut self.net.log.lines) {
-            match self.journal.read(&line, wall, &self.scenario.zone) {
+            match self.journal.read_between(&line, first..=wall, &self.scenario.zone) {
                 Ok(true) => self.checker.exercise(Guarantee::G15, Met::default()),
                 Ok(false) => {}
                 Err(detail) => {
