@@ -14,6 +14,10 @@ pub(crate) struct Journal {
     pub(crate) open: i64,
     /// Texts received.
     pub(crate) received: u64,
+    /// Of them, commands.
+    commands: u64,
+    /// Connections that ended while the server may have been at work at a command.
+    pub(crate) interrupted: i64,
     subscribes: i64,
     unsubscribes: i64,
 }
@@ -25,11 +29,34 @@ impl Journal {
     ///
     /// What contradicts the lines before it, or the clock.
     pub(crate) fn read(&mut self, line: &str, wall: WallTime, zone: &Zone) -> Result<bool, String> {
-        self.read_between(line, wall..=wall, zone)
+        self.read_line(line, wall..=wall, zone)
     }
 
-    /// The same for a line that was written between these two times.
+    /// The same for a line as it was written, at a time between these two.
     pub(crate) fn read_between(
+        &mut self,
+        line: &str,
+        written: RangeInclusive<WallTime>,
+        zone: &Zone,
+    ) -> Result<bool, String> {
+        let known = self.read_line(line, written, zone)?;
+        if known && line.contains(is_forging) {
+            return Err(format!("{line:?} holds what should be escaped"));
+        }
+        Ok(known)
+    }
+
+    /// What a server that was started anew goes on with: only how many texts there were.
+    pub(crate) fn restarted(&self) -> Self {
+        Self { received: self.received, commands: self.commands, ..Self::default() }
+    }
+
+    /// Texts received that are no commands.
+    pub(crate) fn plain_texts(&self) -> u64 {
+        self.received - self.commands
+    }
+
+    fn read_line(
         &mut self,
         line: &str,
         written: RangeInclusive<WallTime>,
@@ -45,6 +72,7 @@ impl Journal {
         }
         if let Some(text) = line.strip_prefix("Received message: ") {
             self.received += 1;
+            self.commands += u64::from(matches!(text, "subscribe" | "unsubscribe"));
             self.subscribes += i64::from(text == "subscribe");
             self.unsubscribes += i64::from(text == "unsubscribe");
             return Ok(true);
@@ -61,7 +89,7 @@ impl Journal {
         if self.open != 0 {
             return Err(format!("by its log the server ended with {} connections", self.open));
         }
-        if self.subscribes != 0 || self.unsubscribes != 0 {
+        if self.subscribes + self.unsubscribes > self.interrupted {
             return Err("a command was received and has no line with its time".to_owned());
         }
         Ok(())
@@ -106,6 +134,11 @@ impl Journal {
     }
 }
 
+/// Whether a character makes of one line two, or of a message something else to the eye.
+fn is_forging(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +162,15 @@ mod tests {
             "Client disconnected. Total connections: 0",
         ]);
         assert_eq!(journal.unwrap().finish(), Ok(()));
+    }
+
+    #[test]
+    fn a_line_that_a_client_could_forge_is_found() {
+        let mut journal = Journal::default();
+        let mut read = |line| journal.read_between(line, NOON..=NOON, &Zone::UTC);
+        assert_eq!(read("Received message: unsubscribe\\n"), Ok(true));
+        assert!(read("Received message: unsubscribe\n").is_err());
+        assert!(read("Received message: \u{202e}").is_err());
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Peer {
     pub(crate) phase: Phase,
     /// The server's Close has been read.
     pub(crate) has_close: bool,
+    /// The client's Close wants one back.
+    pub(crate) awaits_close: bool,
     /// Whether a cause is known for which the server may end this connection.
     pub(crate) may_be_ended: bool,
     /// What the client sends is lost: the server may find it dead.
@@ -149,6 +151,7 @@ impl Peer {
             epoch,
             phase: Phase::Handshake,
             has_close: false,
+            awaits_close: false,
             may_be_ended: false,
             is_mute: false,
             has_window: false,

@@ -1,5 +1,7 @@
 //! What reaches a client, and what it makes of it.
 
+use std::time::Duration;
+
 use carillon_server::Timestamp;
 
 use super::{HANDSHAKES, World};
@@ -14,6 +16,9 @@ use crate::score::Fault;
 use crate::target::Target;
 use crate::trace::Digest;
 use crate::verb::{Departure, Offence};
+
+/// What a server that is not ours may take for a handshake beyond any other answer: it may look somebody up.
+const FOREIGN_HANDSHAKE: Duration = Duration::from_secs(5);
 
 impl<T: Target> World<T> {
     pub(super) fn on_client_bytes(&mut self, link: LinkId, event: &Event) {
@@ -97,6 +102,9 @@ impl<T: Target> World<T> {
         let handshake = &self.handshakes[peer.client as usize % HANDSHAKES];
         let length = handshake.read_response(bytes)?;
         if let Some(length) = length {
+            self.check_handshake(link);
+            let peer = &mut self.peers[link.index()];
+            peer.is_overdue = false;
             peer.received += length as u64;
             peer.phase = Phase::Open;
             if self.checker.is_foreign {
@@ -106,6 +114,30 @@ impl<T: Target> World<T> {
             self.on_open(link);
         }
         Ok(length)
+    }
+
+    /// A request that the server has whole is answered as promptly as a message is (G10).
+    pub(super) fn check_handshake(&mut self, link: LinkId) {
+        let (is_excused, now) = (self.is_handshake_excused(link), self.net.now);
+        let allowance = if self.checker.is_foreign { FOREIGN_HANDSHAKE } else { Duration::ZERO };
+        let limit = 2 * self.scenario.links.longest_way() + self.scenario.bounds.reply + allowance;
+        let peer = &mut self.peers[link.index()];
+        let waits_for = now.since(peer.taken_at.max(self.checker.paused_until()));
+        if is_excused || waits_for <= limit || std::mem::replace(&mut peer.is_overdue, true) {
+            return;
+        }
+        self.checker.violate(Guarantee::G10, Fault::Late, now, peer, || {
+            format!("a request has waited {waits_for:?} for its answer; allowed are {limit:?}")
+        });
+    }
+
+    /// Whether no answer is due to a handshake: there is none, it is not complete, or something else explains it.
+    fn is_handshake_excused(&self, link: LinkId) -> bool {
+        let peer = &self.peers[link.index()];
+        let is_due =
+            peer.phase == Phase::Handshake && peer.offence.is_none() && peer.windows.is_taken(peer.taken);
+        let is_broken = peer.may_be_ended || peer.is_mute || self.net.links[link.index()].is_server_gone;
+        !is_due || is_broken || self.is_suspended || self.checker.is_draining() || self.may_be_cut(link)
     }
 
     /// Whoever asked for something else must not get an upgrade.
@@ -333,6 +365,11 @@ impl<T: Target> World<T> {
                 format!("{} was answered with the end of the stream, and no Close", offence.name())
             });
         }
+        if self.lacks_close(link) {
+            return self.checker.violate(Guarantee::G12, Fault::Lost, self.net.now, peer, || {
+                "a Close was answered with the end of the stream, and no Close".to_owned()
+            });
+        }
         let is_expected = peer.has_close || peer.phase == Phase::Closing || peer.may_be_ended || peer.is_mute;
         if is_expected || self.may_be_cut(link) || self.is_unsettled_handshake(link) {
             return;
@@ -342,6 +379,14 @@ impl<T: Target> World<T> {
             let how = if end == End::Finished { "ended the stream" } else { "reset the connection" };
             format!("the server {how} without a Close")
         });
+    }
+
+    /// Whether a server that ends the stream now owes the client the answer to its Close.
+    fn lacks_close(&self, link: LinkId) -> bool {
+        let peer = &self.peers[link.index()];
+        let has_stood_still = self.checker.paused_until() >= peer.ended_at;
+        let is_excused = has_stood_still || self.checker.is_draining() || self.may_be_cut(link);
+        peer.awaits_close && !peer.has_close && !is_excused
     }
 
     /// Whether the client has not always read what it was sent: the server may run out of patience.

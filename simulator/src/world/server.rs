@@ -8,7 +8,6 @@ use super::{Deferred, World};
 use crate::client::Alarm;
 use crate::coverage::Met;
 use crate::guarantee::Guarantee;
-use crate::journal::Journal;
 use crate::link::LinkId;
 use crate::network::{End, Kind, LogEntry, payload_of};
 use crate::peer::{Phase, Refused};
@@ -266,6 +265,7 @@ impl<T: Target> World<T> {
             let link = LinkId(index as u32);
             if self.peers[index].phase != Phase::Gone {
                 self.peers[index].may_be_ended = true;
+                self.peers[index].awaits_close = false;
             }
             if !self.net.links[index].is_server_gone {
                 self.net.drop_stream(link, End::Reset);
@@ -273,7 +273,7 @@ impl<T: Target> World<T> {
         }
         self.settling.clear();
         self.peers.iter_mut().for_each(|peer| peer.is_settling = false);
-        self.journal = Journal::default();
+        self.journal = self.journal.restarted();
         self.expected_line = None;
         self.after_server();
         let cycle = self.checker.grid.newest(self.net.now) + 1;
@@ -288,6 +288,9 @@ impl<T: Target> World<T> {
         if peer.ended_at != Timestamp::MAX {
             self.checker.on_change(Race::Close, peer.ended_at, now);
             self.checker.exercise(Guarantee::G11, peer.met);
+        }
+        if self.checker.is_foreign && peer.windows.is_in_flight() {
+            self.journal.interrupted += 1;
         }
         if peer.has_vanished() || peer.is_mute {
             self.checker.exercise(Guarantee::G13, peer.met);
