@@ -1,5 +1,7 @@
 //! Reads the log of a server whose lines cannot be attributed to an input, and says what is wrong with it (G15).
 
+use std::ops::RangeInclusive;
+
 use carillon_server::{WallTime, Zone};
 
 /// How far the time of a line may lie from the clock, in seconds: the line's is cut to whole ones.
@@ -12,17 +14,54 @@ pub(crate) struct Journal {
     pub(crate) open: i64,
     /// Texts received.
     pub(crate) received: u64,
+    /// Of them, commands.
+    commands: u64,
+    /// Connections that ended while the server may have been at work at a command.
+    pub(crate) interrupted: i64,
     subscribes: i64,
     unsubscribes: i64,
 }
 
 impl Journal {
-    /// Takes in a line: whether the seed document knows it.
+    /// Takes in a line that was written now: whether the seed document knows it.
     ///
     /// # Errors
     ///
     /// What contradicts the lines before it, or the clock.
     pub(crate) fn read(&mut self, line: &str, wall: WallTime, zone: &Zone) -> Result<bool, String> {
+        self.read_line(line, wall..=wall, zone)
+    }
+
+    /// The same for a line as it was written, at a time between these two.
+    pub(crate) fn read_between(
+        &mut self,
+        line: &str,
+        written: RangeInclusive<WallTime>,
+        zone: &Zone,
+    ) -> Result<bool, String> {
+        let known = self.read_line(line, written, zone)?;
+        if known && line.contains(is_forging) {
+            return Err(format!("{line:?} holds what should be escaped"));
+        }
+        Ok(known)
+    }
+
+    /// What a server that was started anew goes on with: only how many texts there were.
+    pub(crate) fn restarted(&self) -> Self {
+        Self { received: self.received, commands: self.commands, ..Self::default() }
+    }
+
+    /// Texts received that are no commands.
+    pub(crate) fn plain_texts(&self) -> u64 {
+        self.received - self.commands
+    }
+
+    fn read_line(
+        &mut self,
+        line: &str,
+        written: RangeInclusive<WallTime>,
+        zone: &Zone,
+    ) -> Result<bool, String> {
         if let Some(total) = line.strip_prefix("Client connected. Total connections: ") {
             self.open += 1;
             return self.check_total(total, line);
@@ -33,11 +72,12 @@ impl Journal {
         }
         if let Some(text) = line.strip_prefix("Received message: ") {
             self.received += 1;
+            self.commands += u64::from(matches!(text, "subscribe" | "unsubscribe"));
             self.subscribes += i64::from(text == "subscribe");
             self.unsubscribes += i64::from(text == "unsubscribe");
             return Ok(true);
         }
-        self.read_command(line, wall, zone)
+        self.read_command(line, written, zone)
     }
 
     /// What is missing once the server has run idle for good.
@@ -49,13 +89,18 @@ impl Journal {
         if self.open != 0 {
             return Err(format!("by its log the server ended with {} connections", self.open));
         }
-        if self.subscribes != 0 || self.unsubscribes != 0 {
+        if self.subscribes + self.unsubscribes > self.interrupted {
             return Err("a command was received and has no line with its time".to_owned());
         }
         Ok(())
     }
 
-    fn read_command(&mut self, line: &str, wall: WallTime, zone: &Zone) -> Result<bool, String> {
+    fn read_command(
+        &mut self,
+        line: &str,
+        written: RangeInclusive<WallTime>,
+        zone: &Zone,
+    ) -> Result<bool, String> {
         let count = if line.ends_with("] subscribe: 开启推送") {
             &mut self.subscribes
         } else if line.ends_with("] unsubscribe: 关闭推送") {
@@ -67,11 +112,17 @@ impl Journal {
         if *count < 0 {
             return Err(format!("{line:?} follows no such message"));
         }
-        let is_timely = (-TOLERANCE..=TOLERANCE).any(|seconds| {
-            let at = WallTime::from_unix_seconds(wall.as_unix_seconds() + seconds);
+        let [first, last] = [written.start(), written.end()].map(|at| at.as_unix_seconds());
+        // The newest first, as it is mostly that.
+        let is_timely = (first - TOLERANCE..=last + TOLERANCE).rev().any(|second| {
+            let at = WallTime::from_unix_seconds(second);
             line.starts_with(&format!("[{}]", zone.format(at)))
         });
-        if is_timely { Ok(true) } else { Err(format!("{line:?} was written at {}", zone.format(wall))) }
+        if is_timely {
+            Ok(true)
+        } else {
+            Err(format!("{line:?} was written at {}", zone.format(*written.end())))
+        }
     }
 
     fn check_total(&self, total: &str, line: &str) -> Result<bool, String> {
@@ -81,6 +132,11 @@ impl Journal {
             Err(format!("{line:?}, but {} are open", self.open))
         }
     }
+}
+
+/// Whether a character makes of one line two, or of a message something else to the eye.
+fn is_forging(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -106,6 +162,15 @@ mod tests {
             "Client disconnected. Total connections: 0",
         ]);
         assert_eq!(journal.unwrap().finish(), Ok(()));
+    }
+
+    #[test]
+    fn a_line_that_a_client_could_forge_is_found() {
+        let mut journal = Journal::default();
+        let mut read = |line| journal.read_between(line, NOON..=NOON, &Zone::UTC);
+        assert_eq!(read("Received message: unsubscribe\\n"), Ok(true));
+        assert!(read("Received message: unsubscribe\n").is_err());
+        assert!(read("Received message: \u{202e}").is_err());
     }
 
     #[test]

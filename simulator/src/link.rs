@@ -104,6 +104,8 @@ pub(crate) struct Flow {
     /// Until when that was so, or something was unread.
     pub(crate) stuck_until: Timestamp,
     pub(crate) reading: Reading,
+    /// Something has waited to be read.
+    pub(crate) has_held: bool,
     /// The end of the stream, behind what is unread.
     pub(crate) pending_end: Option<End>,
     /// The client's next read is scheduled.
@@ -128,6 +130,7 @@ impl Flow {
             is_blocked: false,
             stuck_until: Timestamp::ZERO,
             reading: Reading::AtOnce,
+            has_held: false,
             pending_end: None,
             is_read_scheduled: false,
             unread: VecDeque::new(),

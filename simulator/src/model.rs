@@ -119,8 +119,8 @@ impl Grid {
 
 /// What is known of a connection's subscription.
 ///
-/// A command is in flight from the instant it is sent until it is *settled*: the server has taken its bytes and run idle.
-/// The connect itself is a command to subscribe.
+/// A command is in flight from the instant it is sent until it is *settled*: its fence has come, or the server has taken
+/// its bytes and has certainly had time to obey. The connect itself is a command to subscribe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// A command is in flight: a push may come, once a cycle.
@@ -209,10 +209,15 @@ impl Windows {
     ///
     /// Returns when the command that is settled by it was sent.
     pub(crate) fn on_idle(&mut self, taken: u64, sent: u64, now: Timestamp) -> Option<Timestamp> {
-        if self.state != State::InFlight || taken < self.command_end {
+        if self.state != State::InFlight || !self.is_taken(taken) {
             return None;
         }
         Some(self.settle(sent, now))
+    }
+
+    /// Whether the server that has taken the client's stream up to `taken` has the newest command.
+    pub(crate) fn is_taken(&self, taken: u64) -> bool {
+        taken >= self.command_end
     }
 
     fn settle(&mut self, offset: u64, now: Timestamp) -> Timestamp {

@@ -40,9 +40,11 @@ pub(crate) enum Kind {
     ToServer,
     /// The end of the stream, or a reset, reaches the server.
     ToServerEnd,
+    /// A server that is not ours has had time for what it took. The last, as the numbers are in every digest.
+    Settle,
 }
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 16] = [
     Kind::Accept,
     Kind::Audit,
     Kind::Client,
@@ -58,6 +60,7 @@ const KINDS: [Kind; 15] = [
     Kind::ToClientEnd,
     Kind::ToServer,
     Kind::ToServerEnd,
+    Kind::Settle,
 ];
 
 impl Kind {

@@ -36,6 +36,8 @@ pub(crate) struct Peer {
     pub(crate) phase: Phase,
     /// The server's Close has been read.
     pub(crate) has_close: bool,
+    /// The client's Close wants one back.
+    pub(crate) awaits_close: bool,
     /// Whether a cause is known for which the server may end this connection.
     pub(crate) may_be_ended: bool,
     /// What the client sends is lost: the server may find it dead.
@@ -59,6 +61,8 @@ pub(crate) struct Peer {
     pub(crate) sent: u64,
     /// Of them, those that the server has taken.
     pub(crate) taken: u64,
+    /// When it took the newest of them, or the client got the 101.
+    pub(crate) taken_at: Timestamp,
     /// Bytes that the server refused for now.
     pub(crate) refused: Option<Box<Refused>>,
     /// The end of the client's stream, behind those.
@@ -134,6 +138,8 @@ impl Refused {
 struct Partial {
     bytes: Vec<u8>,
     message: Option<(u8, Vec<u8>)>,
+    /// Where the message begins in the server's stream.
+    offset: u64,
 }
 
 impl Peer {
@@ -145,6 +151,7 @@ impl Peer {
             epoch,
             phase: Phase::Handshake,
             has_close: false,
+            awaits_close: false,
             may_be_ended: false,
             is_mute: false,
             has_window: false,
@@ -157,6 +164,7 @@ impl Peer {
             observed: Digest::default(),
             sent,
             taken: 0,
+            taken_at: now,
             refused: None,
             is_end_refused: false,
             echoes: TextQueue::default(),
@@ -229,6 +237,15 @@ impl Peer {
         } else if self.partial.as_ref().is_some_and(|partial| partial.message.is_none()) {
             self.partial = None;
         }
+    }
+
+    /// Where the message begins that a data frame at `offset` belongs to.
+    pub(crate) fn message_offset(&mut self, offset: u64) -> u64 {
+        let partial = self.partial.get_or_insert_default();
+        if partial.message.is_none() {
+            partial.offset = offset;
+        }
+        partial.offset
     }
 
     /// Adds a data frame to the message under way and returns the message, with its opcode, once it is complete.

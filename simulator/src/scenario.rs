@@ -36,6 +36,9 @@ pub struct Scenario {
     pub faults: FaultProfile,
     /// How long the server may take.
     pub bounds: Bounds,
+    /// The bound of a push is meant, though it is the usual one: whoever leaves it out gives a server that is not ours
+    /// the third of a period that the protocol grants it.
+    pub is_usual_push_meant: bool,
     /// The file that it was read from, which the line that repeats a run names; `None` for a built-in scenario.
     pub file: Option<PathBuf>,
 }
@@ -77,6 +80,13 @@ pub struct FaultProfile {
 
 /// 2026-11-22 12:00:00 UTC.
 const NOON: WallTime = WallTime::from_unix_seconds(1_795_348_800);
+
+/// What the reference server keeps with ease.
+pub(crate) const USUAL_BOUNDS: Bounds = Bounds {
+    push: Duration::from_millis(500),
+    reply: Duration::from_secs(1),
+    release: Duration::from_secs(1),
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -187,6 +197,18 @@ impl Scenario {
         self.faults != FaultProfile::default() || self.population.iter().any(is_trouble)
     }
 
+    /// The bounds for a server that is not ours: unless somebody said otherwise, it may send a push until a third of the
+    /// period is over, if the push can then arrive before the next is due.
+    pub(crate) fn foreign_bounds(&self) -> Bounds {
+        let push = self.bounds.push;
+        if self.is_usual_push_meant || push != USUAL_BOUNDS.push {
+            return self.bounds;
+        }
+        let period = self.server.period;
+        let in_time = period.saturating_sub(self.links.longest_way() + Duration::from_millis(1));
+        Bounds { push: (period / 3).min(in_time).max(push), ..self.bounds }
+    }
+
     /// Clients that say hello and listen.
     pub(crate) fn quiet(name: &str, clients: u32, duration: Duration, server: Config) -> Self {
         Self {
@@ -206,11 +228,8 @@ impl Scenario {
                 max_sliced: 50,
             },
             faults: FaultProfile::default(),
-            bounds: Bounds {
-                push: Duration::from_millis(500),
-                reply: Duration::from_secs(1),
-                release: Duration::from_secs(1),
-            },
+            bounds: USUAL_BOUNDS,
+            is_usual_push_meant: false,
             file: None,
         }
     }

@@ -180,6 +180,9 @@ impl CompactServer {
         if matches!(self.defect, Some(Defect::DecodesEachFragment | Defect::EchoesLastFragment)) {
             tap.fragments = Some(Fragments::default());
         }
+        if self.has(Defect::DelaysUpgrade) {
+            sleep(Duration::from_secs(8)).await;
+        }
         let path = self.settings.path.clone();
         #[expect(clippy::result_large_err, reason = "the library asks for this type")]
         let check = move |request: &Request, response: Response| {
@@ -265,8 +268,14 @@ impl CompactServer {
 
     fn on_text(&self, member: &Arc<Member>, text: &str, echo: Option<String>) {
         let command = self.command(text);
-        if command.is_none() || !self.has(Defect::OmitsCommandsFromLog) {
-            self.log(format!("Received message: {}", escape(text)));
+        let is_omitted = match self.defect {
+            Some(Defect::OmitsCommandsFromLog) => command.is_some(),
+            Some(Defect::OmitsTextsFromLog) => command.is_none(),
+            _ => false,
+        };
+        if !is_omitted {
+            let shown = if self.has(Defect::LogsRawText) { text.to_owned() } else { escape(text) };
+            self.log(format!("Received message: {shown}"));
         }
         member.wish().spoke = now();
         let parked = member.wish().parked.take();
@@ -386,6 +395,10 @@ impl CompactServer {
         match message {
             Message::Binary(bytes) if self.has(Defect::EchoesBinary) => {
                 member.outbox.offer(&encode(Frame::message(bytes, OpCode::Data(Data::Binary), true)));
+            }
+            Message::Close(_) if self.has(Defect::IgnoresClose) => {
+                member.outbox.seal();
+                return ControlFlow::Break((Ending::Finish, Cause::Closed));
             }
             Message::Close(frame) => {
                 member.outbox.answer_close(frame);

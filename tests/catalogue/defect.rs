@@ -73,6 +73,7 @@ catalogue! {
     // The schedule.
     BunchesAfterStall ["G7", "G4"] "the missed ticks of an interval are all made up for at once"
     Drifts ["G7"] "sleeps for a period after the work instead of until the next due instant"
+    PushesEarly ["G7"] "wakes up a little before the due instant so that the push arrives in time"
     RestartsScheduleAfterStall ["G7"] "after a late tick the next one is a period from now"
     SchedulesByWallClock ["G7", "G3"] "the next instant is computed from the wall clock, which somebody may set"
     TimesEachConnection ["G7", "G3", "G6"] "every connection has a timer of its own that starts when it connects"
@@ -96,6 +97,7 @@ catalogue! {
 
     // No client harms another, and what it holds is bounded.
     AwaitsSlowClient ["G10", "G3"] "awaits the send to each client before it turns to the next"
+    DelaysUpgrade ["G10"] "looks up who a client is before it answers the request, and takes its time over it"
     GrowsOutbox ["G10"] "the queue of a client is unbounded and its input is always read"
     SharesOneBudget ["G10", "G3"] "the limit of one queue is applied to the sum of all"
 
@@ -113,6 +115,7 @@ catalogue! {
     ClosesEverybody ["G12", "G10"] "the error of one client ends the loop that serves them all"
     ClosesOversizeSilently ["G12"] "a message over the limit ends the connection without a Close"
     ClosesProtocolErrorAs1000 ["G12"] "every close goes through the same helper, with code 1000"
+    IgnoresClose ["G12"] "a Close ends the loop that reads, and nobody answers it"
     RejectsLargest ["G12", "G8"] "compares with less-than where the limit itself is allowed"
     TakesOversize ["G12", "G10"] "the library's limits are left at their defaults"
 
@@ -135,6 +138,8 @@ catalogue! {
     // The log.
     CountsOnlyUp ["G15"] "the total counts everybody who ever came"
     LogsStaleTime ["G15"] "commands are logged with the time of the last cycle"
+    LogsRawText ["G15"] "the text of a client goes to the log as it is, line feeds and all"
     OmitsCommandsFromLog ["G15"] "only texts that are no commands are logged as received"
+    OmitsTextsFromLog ["G15"] "the line for a received message moved into the branch for commands"
     SwapsLogWording ["G15"] "the words for on and off are swapped"
 }

@@ -13,8 +13,11 @@ impl Checker {
     /// A push arrived; `None` for the text says that the frame was compared with the one that is due, and was equal.
     pub(crate) fn on_push(&mut self, peer: &mut Peer, text: Option<&[u8]>, seen: Sighting) {
         let cycle = self.grid.newest(seen.sent_at);
-        self.count(seen, cycle);
         self.check_wanted(peer, seen);
+        if self.is_early(peer, seen) {
+            return;
+        }
+        self.count(seen, cycle);
         if cycle == self.grid.newest_before_start() {
             return self.violate(Guarantee::G7, Fault::Unexpected, seen.at, peer, || {
                 format!("a push at {}, before the first cycle is due", format_instant(seen.sent_at))
@@ -34,8 +37,14 @@ impl Checker {
     /// A push arrived over a link that does not always take what the server sends: it may be one of an earlier cycle.
     pub(crate) fn on_slow_push(&mut self, peer: &mut Peer, text: &[u8], seen: Sighting, flow: &Flow) {
         let newest = self.grid.newest(seen.sent_at);
-        self.count(seen, newest);
         self.check_wanted(peer, seen);
+        // Over a link that held pushes back only the text tells one that is early from one that is late.
+        let may_be_late = is_stuck_since(flow, self.grid.due(newest));
+        let is_next = u64::from(peer.windows.last_cycle) >= newest && self.is_text_of(newest + 1, text, seen);
+        if (!may_be_late || is_next) && self.is_early(peer, seen) {
+            return;
+        }
+        self.count(seen, newest);
         let Some(cycle) = self.cycle_of(peer, text, seen) else {
             return self.on_stray_push(peer, text, seen, flow);
         };
@@ -99,6 +108,23 @@ impl Checker {
         self.violate(Guarantee::G6, Fault::WrongText, seen.at, peer, || {
             format!("{shown:?} is the text of no cycle that could come")
         });
+    }
+
+    /// Whether a push left so shortly before a cycle was due that it can only be meant for that one.
+    fn is_early(&mut self, peer: &mut Peer, seen: Sighting) -> bool {
+        let newest = self.grid.newest(seen.sent_at);
+        let early = self.grid.due(newest + 1).since(seen.sent_at);
+        let is_excused = seen.sent_at >= self.drained_at || self.is_excused(newest);
+        if early >= self.grid.period() / 3 || is_excused {
+            return false;
+        }
+        self.score.deliveries += 1;
+        peer.windows.last_cycle = newest as u32 + 1;
+        peer.last_push_at = seen.sent_at;
+        self.violate(Guarantee::G7, Fault::Unexpected, seen.at, peer, || {
+            format!("a push left the server {early:?} before cycle {} was due", newest + 1)
+        });
+        true
     }
 
     fn count(&mut self, seen: Sighting, cycle: u64) {

@@ -251,6 +251,9 @@ impl Teller {
             self.on_command(at, said);
             return self.said.push(said.to_owned());
         }
+        if words == "leaves: clean" {
+            self.said.push("close".to_owned());
+        }
         if words == "connects" {
             self.wants = true;
             self.under_way.clear();

@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat};
 
 use super::parse;
 use crate::client::Behaviour;
-use crate::scenario::{AppProfile, FaultProfile, Scenario, SwitchProfile};
+use crate::scenario::{AppProfile, FaultProfile, Scenario, SwitchProfile, USUAL_BOUNDS};
 use crate::units::format_span;
 
 /// Where the comments begin.
@@ -110,7 +110,13 @@ fn faults(page: &mut Page, faults: &FaultProfile) {
 fn bounds(page: &mut Page, scenario: &Scenario) {
     let bounds = &scenario.bounds;
     page.table("bounds", "how long the server may take, beyond what the links take");
-    page.span("push", bounds.push, "from the due instant until the push was sent");
+    let is_usual = bounds.push == USUAL_BOUNDS.push && !scenario.is_usual_push_meant;
+    let key = if is_usual { "# push" } else { "push" };
+    page.span(
+        key,
+        bounds.push,
+        "from the due instant until the push was sent; a server that is not ours: period / 3",
+    );
     page.span("reply", bounds.reply, "from a message's arrival until its answer was sent");
     page.span("release", bounds.release, "from a connection's end until it is dropped, beyond close_timeout");
 }

@@ -16,7 +16,7 @@ use self::section::{Section, Wrong};
 use crate::client::Behaviour;
 use crate::file::{self, LoadError};
 use crate::report::{DEFAULT_CLIENTS, DEFAULT_DURATION, DEFAULT_PERIOD};
-use crate::scenario::{AppProfile, FaultProfile, Scenario, SwitchProfile};
+use crate::scenario::{AppProfile, FaultProfile, Scenario, SwitchProfile, USUAL_BOUNDS};
 
 pub use dump::{Unwritable, format};
 
@@ -90,7 +90,10 @@ fn read(mut root: Section<'_>) -> Result<Scenario, Wrong> {
     })?;
     root.section("faults", |section| read_faults(section, &mut scenario.faults))?;
     root.section("bounds", |section| {
-        section.set("push", &mut scenario.bounds.push, values::span)?;
+        if let Some(push) = section.get("push", values::span)? {
+            scenario.bounds.push = push;
+            scenario.is_usual_push_meant = push == USUAL_BOUNDS.push;
+        }
         section.set("reply", &mut scenario.bounds.reply, values::span)?;
         section.set("release", &mut scenario.bounds.release, values::span)
     })?;

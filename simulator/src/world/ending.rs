@@ -21,6 +21,7 @@ impl<T: Target> World<T> {
         }
         self.checker.audit(cycle, &mut self.peers, &self.net.links, self.net.now);
         for index in 0..self.peers.len() {
+            self.check_handshake(LinkId(index as u32));
             let is_served = !self.net.links[index].is_server_gone && !self.checker.is_draining();
             if self.peers[index].has_window && is_served {
                 self.check_held(LinkId(index as u32), self.net.now);
@@ -118,8 +119,10 @@ impl<T: Target> World<T> {
         self.checker.on_drain(now);
         for index in 0..self.peers.len() {
             let link = LinkId(index as u32);
-            // What is still unread behind a stalled reply need not be answered.
-            let is_prompt = !self.target.has_unread(link) && !self.may_be_cut(link);
+            // What is still unread behind a stalled reply need not be answered, nor what is still being worked at.
+            let peer = &self.peers[index];
+            let is_at_work = self.checker.is_foreign && now <= peer.taken_at + self.scenario.bounds.reply;
+            let is_prompt = !is_at_work && !self.target.has_unread(link) && !self.may_be_cut(link);
             let peer = &mut self.peers[index];
             if peer.sent == peer.taken && peer.phase == Phase::Open && is_prompt {
                 peer.echoes_at_drain = peer.echoes.len() as u32;
@@ -140,10 +143,23 @@ impl<T: Target> World<T> {
         if let Err(detail) = self.journal.finish() {
             self.checker.violate_all(Guarantee::G15, Fault::WrongLog, self.net.now, || detail);
         }
+        self.check_texts_logged();
         let census = self.target.census();
         if census.is_some_and(|census| census.connections > 0) {
             self.checker.violate_all(Guarantee::G11, Fault::Leaked, self.net.now, || {
                 format!("after the last connection the server still holds {census:?}")
+            });
+        }
+    }
+
+    /// A server that has a log writes to it what it received. Single lines may be dropped, but not most of them.
+    fn check_texts_logged(&mut self) {
+        let [answered, log] =
+            [Guarantee::G8, Guarantee::G15].map(|one| self.checker.score.tallies[one.index()]);
+        let (answered, logged) = (answered.exercised, self.journal.plain_texts());
+        if !self.target.attributes_log() && log.exercised > 0 && logged < answered / 2 {
+            self.checker.violate_all(Guarantee::G15, Fault::WrongLog, self.net.now, || {
+                format!("{answered} texts were answered, and {logged} of them logged")
             });
         }
     }

@@ -48,8 +48,9 @@ pub struct World<T> {
     serving: Option<LinkId>,
     /// The command whose log line comes next.
     expected_line: Option<LogEntry>,
-    /// What the server's log says.
+    /// What the server's log says, and when somebody looked last.
     journal: Journal,
+    log_seen_at: Timestamp,
     coin: Rng,
     observed: u64,
     /// The text being sent; kept for its memory.
@@ -133,7 +134,8 @@ impl<T: Target> World<T> {
 
     fn build(scenario: Scenario, target: T, rng: &Rng, trace: Trace) -> Self {
         let grid = Grid::new(scenario.server.period, scenario.wall_origin, scenario.zone.clone());
-        let mut checker = Checker::new(grid, scenario.bounds, scenario.links.longest_way());
+        let bounds = if target.is_foreign() { scenario.foreign_bounds() } else { scenario.bounds };
+        let mut checker = Checker::new(grid, bounds, scenario.links.longest_way());
         checker.is_foreign = target.is_foreign();
         let clients = rng.fork("clients");
         let handshakes = rng.fork("handshakes");
@@ -152,6 +154,7 @@ impl<T: Target> World<T> {
             serving: None,
             expected_line: None,
             journal: Journal::default(),
+            log_seen_at: Timestamp::ZERO,
             coin: rng.fork("coin"),
             observed: 0,
             rendered: String::new(),
@@ -306,6 +309,7 @@ impl<T: Target> World<T> {
             Kind::Reap => self.on_reap(link, event.start, event.end),
             Kind::Resume => self.on_resume(),
             Kind::Script => self.on_script(event.start as usize, event.subject),
+            Kind::Settle => self.on_settle(link, event.start, event.end),
             Kind::Server => self.on_server(self.plan[event.start as usize]),
             Kind::ToClient => self.on_client_bytes(link, &event),
             Kind::ToClientEnd => self.on_client_end(link, End::of(&event)),

@@ -18,6 +18,9 @@ use crate::target::Target;
 use crate::text::Text;
 use crate::verb::{Departure, LinkPlan, Offence, Reading, Utterance, Verb};
 
+/// A push with its header, in bytes.
+const PUSH_FRAME: u64 = 44;
+
 impl<T: Target> World<T> {
     /// Lets a client do something, and writes it down if a script is kept.
     pub(super) fn perform(&mut self, client: u32, verb: Verb) {
@@ -247,7 +250,9 @@ impl<T: Target> World<T> {
             Departure::Clean => {
                 self.compose_frame(link, opcode::CLOSE, &1000u16.to_be_bytes());
                 self.transmit(link);
-                self.peers[link.index()].phase = Phase::Closing;
+                let peer = &mut self.peers[link.index()];
+                peer.awaits_close = peer.phase == Phase::Open && !peer.is_mute;
+                peer.phase = Phase::Closing;
             }
             Departure::HalfClose => {
                 self.net.end_to_server(link, End::Finished);
@@ -314,6 +319,10 @@ impl<T: Target> World<T> {
             Some(Reading::Slowly(bytes)) => bytes,
             Some(Reading::Never) | None => return,
         };
+        if let Some(flow) = &mut self.net.links[link.index()].flow {
+            // Before what it reads is judged: it may be what the server said to somebody who did not read.
+            flow.has_held |= flow.has_unread();
+        }
         while allowance > 0
             && !self.net.links[link.index()].is_client_gone
             && let Some((piece, is_last)) =
@@ -391,7 +400,11 @@ impl<T: Target> World<T> {
         let peer = &mut self.peers[link.index()];
         let Some(flow) = &self.net.links[link.index()].flow else { return };
         let untaken = peer.sent - peer.taken;
-        let held = peer.echo_bytes.saturating_sub(untaken).saturating_sub(u64::from(flow.outstanding()));
+        // Who says what it holds can be believed to have kept the pushes that are due; they may as well be lost.
+        let has_census = self.target.census().is_some();
+        let pushes = peer.owed.as_ref().filter(|_| has_census).map_or(0, |owed| owed.waiting.len() as u64);
+        let replies = peer.echo_bytes.saturating_sub(untaken);
+        let held = (replies + pushes * PUSH_FRAME).saturating_sub(u64::from(flow.outstanding()));
         let server = &self.scenario.server;
         let limit = 2 * (server.outbox_limit + server.max_message) as u64 + self.target.buffer_allowance();
         // Once may be a server that has given up on the client and throws away what it still reads.

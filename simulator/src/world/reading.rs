@@ -1,5 +1,7 @@
 //! What reaches a client, and what it makes of it.
 
+use std::time::Duration;
+
 use carillon_server::Timestamp;
 
 use super::{HANDSHAKES, World};
@@ -14,6 +16,9 @@ use crate::score::Fault;
 use crate::target::Target;
 use crate::trace::Digest;
 use crate::verb::{Departure, Offence};
+
+/// What a server that is not ours may take for a handshake beyond any other answer: it may look somebody up.
+const FOREIGN_HANDSHAKE: Duration = Duration::from_secs(5);
 
 impl<T: Target> World<T> {
     pub(super) fn on_client_bytes(&mut self, link: LinkId, event: &Event) {
@@ -97,11 +102,42 @@ impl<T: Target> World<T> {
         let handshake = &self.handshakes[peer.client as usize % HANDSHAKES];
         let length = handshake.read_response(bytes)?;
         if let Some(length) = length {
+            self.check_handshake(link);
+            let peer = &mut self.peers[link.index()];
+            peer.is_overdue = false;
             peer.received += length as u64;
             peer.phase = Phase::Open;
+            if self.checker.is_foreign {
+                peer.taken_at = self.net.now;
+                self.await_effect(link);
+            }
             self.on_open(link);
         }
         Ok(length)
+    }
+
+    /// A request that the server has whole is answered as promptly as a message is (G10).
+    pub(super) fn check_handshake(&mut self, link: LinkId) {
+        let (is_excused, now) = (self.is_handshake_excused(link), self.net.now);
+        let allowance = if self.checker.is_foreign { FOREIGN_HANDSHAKE } else { Duration::ZERO };
+        let limit = 2 * self.scenario.links.longest_way() + self.scenario.bounds.reply + allowance;
+        let peer = &mut self.peers[link.index()];
+        let waits_for = now.since(peer.taken_at.max(self.checker.paused_until()));
+        if is_excused || waits_for <= limit || std::mem::replace(&mut peer.is_overdue, true) {
+            return;
+        }
+        self.checker.violate(Guarantee::G10, Fault::Late, now, peer, || {
+            format!("a request has waited {waits_for:?} for its answer; allowed are {limit:?}")
+        });
+    }
+
+    /// Whether no answer is due to a handshake: there is none, it is not complete, or something else explains it.
+    fn is_handshake_excused(&self, link: LinkId) -> bool {
+        let peer = &self.peers[link.index()];
+        let is_due =
+            peer.phase == Phase::Handshake && peer.offence.is_none() && peer.windows.is_taken(peer.taken);
+        let is_broken = peer.may_be_ended || peer.is_mute || self.net.links[link.index()].is_server_gone;
+        !is_due || is_broken || self.is_suspended || self.checker.is_draining() || self.may_be_cut(link)
     }
 
     /// Whoever asked for something else must not get an upgrade.
@@ -116,7 +152,7 @@ impl<T: Target> World<T> {
     fn on_frame(&mut self, link: LinkId, first: u8, payload: &[u8], seen: Sighting) -> Result<(), Garbled> {
         let peer = &mut self.peers[link.index()];
         if peer.has_close {
-            self.checker.violate(Guarantee::G12, Fault::AfterClose, seen.at, peer, || {
+            self.checker.violate(Guarantee::G5, Fault::AfterClose, seen.at, peer, || {
                 format!("a frame {first:#04x} behind the server's Close")
             });
         }
@@ -124,6 +160,8 @@ impl<T: Target> World<T> {
         if is_control || (first & 0x8F != 0x80 && first & 0x80 != 0 && peer.is_between_frames()) {
             return self.on_message(link, first & 0x0F, payload, seen);
         }
+        // What a message broke is broken where it begins.
+        let seen = Sighting { offset: self.peers[link.index()].message_offset(seen.offset), ..seen };
         match self.peers[link.index()].assemble(first, payload)? {
             Some((opcode, message)) => self.on_message(link, opcode, &message, seen),
             None => Ok(()),
@@ -247,7 +285,7 @@ impl<T: Target> World<T> {
                     format!("{} was answered with {}; due was {due}", offence.name(), name_of(code))
                 });
             }
-        } else if is_slow && code == Some(1013) {
+        } else if is_slow && self.may_tell_the_slow(code) {
             self.checker.exercise(Guarantee::G10, peer.met);
         } else if is_slow && !self.checker.is_draining() {
             self.checker.violate(Guarantee::G10, Fault::WrongClose, now, peer, || {
@@ -262,6 +300,13 @@ impl<T: Target> World<T> {
                 format!("the server ended the connection with {}", name_of(code))
             });
         }
+    }
+
+    /// Whether a client that did not read may be closed with this code. Another server has words of its own, but it must
+    /// not say that all is well, or that the client broke a rule.
+    fn may_tell_the_slow(&self, code: Option<u16>) -> bool {
+        code == Some(1013)
+            || (self.checker.is_foreign && !matches!(code, Some(1000 | 1002 | 1003 | 1007 | 1009 | 1010)))
     }
 
     /// The Close of a shutdown comes behind everything that was queued.
@@ -317,6 +362,11 @@ impl<T: Target> World<T> {
                 format!("{} was answered with the end of the stream, and no Close", offence.name())
             });
         }
+        if self.lacks_close(link) {
+            return self.checker.violate(Guarantee::G12, Fault::Lost, self.net.now, peer, || {
+                "a Close was answered with the end of the stream, and no Close".to_owned()
+            });
+        }
         let is_expected = peer.has_close || peer.phase == Phase::Closing || peer.may_be_ended || peer.is_mute;
         if is_expected || self.may_be_cut(link) || self.is_unsettled_handshake(link) {
             return;
@@ -328,10 +378,19 @@ impl<T: Target> World<T> {
         });
     }
 
+    /// Whether a server that ends the stream now owes the client the answer to its Close.
+    fn lacks_close(&self, link: LinkId) -> bool {
+        let peer = &self.peers[link.index()];
+        let has_stood_still = self.checker.paused_until() >= peer.ended_at;
+        let is_excused = has_stood_still || self.checker.is_draining() || self.may_be_cut(link);
+        peer.awaits_close && !peer.has_close && !is_excused
+    }
+
     /// Whether the client has not always read what it was sent: the server may run out of patience.
     pub(super) fn may_be_cut(&self, link: LinkId) -> bool {
         let flow = &self.net.links[link.index()].flow;
-        flow.as_ref().is_some_and(|flow| !flow.is_flowing() || flow.stuck_until > Timestamp::ZERO)
+        flow.as_ref()
+            .is_some_and(|flow| !flow.is_flowing() || flow.has_held || flow.stuck_until > Timestamp::ZERO)
     }
 
     /// Whether a handshake may fail: the server has stood still since it began, or is shutting down.

@@ -8,7 +8,6 @@ use super::{Deferred, World};
 use crate::client::Alarm;
 use crate::coverage::Met;
 use crate::guarantee::Guarantee;
-use crate::journal::Journal;
 use crate::link::LinkId;
 use crate::network::{End, Kind, LogEntry, payload_of};
 use crate::peer::{Phase, Refused};
@@ -90,11 +89,52 @@ impl<T: Target> World<T> {
         self.note(link, |line| line.push_str(&format!("{taken} bytes reach the server")));
         let peer = &mut self.peers[link.index()];
         peer.taken += taken as u64;
-        if peer.windows.is_in_flight() && !peer.is_settling {
-            peer.is_settling = true;
+        peer.taken_at = self.net.now;
+        self.await_effect(link);
+        taken
+    }
+
+    /// The server may have obeyed a command that is in flight: somebody is to look when that is certain.
+    pub(super) fn await_effect(&mut self, link: LinkId) {
+        let peer = &mut self.peers[link.index()];
+        if !peer.windows.is_in_flight() || std::mem::replace(&mut peer.is_settling, true) {
+            return;
+        }
+        if self.checker.is_foreign {
+            self.schedule_settle(link, self.net.now + self.scenario.bounds.reply);
+        } else {
             self.settling.push(link);
         }
-        taken
+    }
+
+    fn schedule_settle(&mut self, link: LinkId, at: Timestamp) {
+        let peer = &mut self.peers[link.index()];
+        peer.is_settling = true;
+        self.net.schedule(at, link.0, Kind::Settle, peer.client, peer.epoch);
+    }
+
+    /// A server of which nothing is known but what it sends may wait for a timer or a database when it has run idle: what
+    /// it took has taken effect once it must have answered. Before the 101 it has not even begun.
+    pub(super) fn on_settle(&mut self, link: LinkId, client: u32, epoch: u32) {
+        if !self.is_same(link, client, epoch) || self.net.links[link.index()].is_server_gone {
+            return;
+        }
+        let peer = &mut self.peers[link.index()];
+        peer.is_settling = false;
+        if peer.phase != Phase::Open || !peer.windows.is_taken(peer.taken) {
+            return;
+        }
+        let (now, reply) = (self.net.now, self.scenario.bounds.reply);
+        let stuck_until =
+            self.net.links[link.index()].flow.as_ref().map_or(Timestamp::ZERO, |flow| flow.stuck_until);
+        let certain_at = peer.taken_at.max(self.checker.paused_until()).max(stuck_until) + reply;
+        // Messages are served in order: what is behind a text without its echo was not served yet.
+        let is_behind = peer.echoes.front().is_some() || self.target.has_unread(link);
+        if now < certain_at || is_behind || self.is_suspended {
+            let again = certain_at.max(now + reply.max(Duration::from_millis(1)));
+            return self.schedule_settle(link, again);
+        }
+        self.settle_one(link);
     }
 
     fn on_server_end(&mut self, link: LinkId, end: End) {
@@ -151,18 +191,23 @@ impl<T: Target> World<T> {
                 self.settling.push(link);
                 continue;
             }
-            let (now, state) = (self.net.now, &self.net.links[link.index()]);
-            let peer = &mut self.peers[link.index()];
-            peer.is_settling = false;
-            if state.flow.as_ref().is_some_and(|flow| flow.is_blocked) {
-                // What was due before the command may still wait for the link: only the fence will tell.
-                continue;
-            }
-            if let Some(asked_at) = peer.windows.on_idle(peer.taken, state.down_sent, now) {
-                self.checker.on_settled(&peer.windows, asked_at, now);
-                let state = peer.windows.state;
-                self.tell(link, |line| line.push_str(&format!("is settled: {state:?}")));
-            }
+            self.peers[link.index()].is_settling = false;
+            self.settle_one(link);
+        }
+    }
+
+    /// The server has obeyed what it took from this client.
+    fn settle_one(&mut self, link: LinkId) {
+        let (now, state) = (self.net.now, &self.net.links[link.index()]);
+        if state.flow.as_ref().is_some_and(|flow| flow.is_blocked) {
+            // What was due before the command may still wait for the link: only the fence will tell.
+            return;
+        }
+        let peer = &mut self.peers[link.index()];
+        if let Some(asked_at) = peer.windows.on_idle(peer.taken, state.down_sent, now) {
+            self.checker.on_settled(&peer.windows, asked_at, now);
+            let state = peer.windows.state;
+            self.tell(link, |line| line.push_str(&format!("is settled: {state:?}")));
         }
     }
 
@@ -173,11 +218,7 @@ impl<T: Target> World<T> {
         }
         self.serving = None;
         self.target.writable(link, &mut self.net);
-        let peer = &mut self.peers[link.index()];
-        if peer.windows.is_in_flight() && !peer.is_settling {
-            peer.is_settling = true;
-            self.settling.push(link);
-        }
+        self.await_effect(link);
         self.after_server();
     }
 
@@ -207,6 +248,7 @@ impl<T: Target> World<T> {
     }
 
     pub(super) fn set_clock(&mut self, seconds: i64) {
+        self.check_log();
         let wall = self.net.wall_origin.as_unix_nanos() + seconds * 1_000_000_000;
         self.net.wall_origin = WallTime::from_unix_nanos(wall);
         self.checker.on_set_clock(self.net.now, seconds);
@@ -223,6 +265,7 @@ impl<T: Target> World<T> {
             let link = LinkId(index as u32);
             if self.peers[index].phase != Phase::Gone {
                 self.peers[index].may_be_ended = true;
+                self.peers[index].awaits_close = false;
             }
             if !self.net.links[index].is_server_gone {
                 self.net.drop_stream(link, End::Reset);
@@ -230,7 +273,7 @@ impl<T: Target> World<T> {
         }
         self.settling.clear();
         self.peers.iter_mut().for_each(|peer| peer.is_settling = false);
-        self.journal = Journal::default();
+        self.journal = self.journal.restarted();
         self.expected_line = None;
         self.after_server();
         let cycle = self.checker.grid.newest(self.net.now) + 1;
@@ -245,6 +288,9 @@ impl<T: Target> World<T> {
         if peer.ended_at != Timestamp::MAX {
             self.checker.on_change(Race::Close, peer.ended_at, now);
             self.checker.exercise(Guarantee::G11, peer.met);
+        }
+        if self.checker.is_foreign && peer.windows.is_in_flight() {
+            self.journal.interrupted += 1;
         }
         if peer.has_vanished() || peer.is_mute {
             self.checker.exercise(Guarantee::G13, peer.met);
@@ -272,6 +318,7 @@ impl<T: Target> World<T> {
         if !self.net.log.lines.is_empty() {
             self.check_log_lines();
         }
+        self.log_seen_at = self.net.now;
         if self.net.log.entries.is_empty() {
             return;
         }
@@ -286,8 +333,12 @@ impl<T: Target> World<T> {
 
     fn check_log_lines(&mut self) {
         let wall = self.net.now().wall;
+        // A line of ours is seen when it is written, one that follows a timer only with what is sent next.
+        let unseen = self.net.now.since(self.log_seen_at);
+        let unseen = if self.checker.is_foreign { unseen } else { Duration::ZERO };
+        let first = WallTime::from_unix_nanos(wall.as_unix_nanos() - unseen.as_nanos() as i64);
         for line in std::mem::take(&mut self.net.log.lines) {
-            match self.journal.read(&line, wall, &self.scenario.zone) {
+            match self.journal.read_between(&line, first..=wall, &self.scenario.zone) {
                 Ok(true) => self.checker.exercise(Guarantee::G15, Met::default()),
                 Ok(false) => {}
                 Err(detail) => {
