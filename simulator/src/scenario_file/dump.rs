@@ -112,11 +112,7 @@ fn bounds(page: &mut Page, scenario: &Scenario) {
     page.table("bounds", "how long the server may take, beyond what the links take");
     let is_usual = bounds.push == USUAL_BOUNDS.push && !scenario.is_usual_push_meant;
     let key = if is_usual { "# push" } else { "push" };
-    page.span(
-        key,
-        bounds.push,
-        "from the due instant until the push was sent; a server that is not ours: period / 3",
-    );
+    page.span(key, bounds.push, "until the push was sent; left out: period / 3 for other servers");
     page.span("reply", bounds.reply, "from a message's arrival until its answer was sent");
     page.span("release", bounds.release, "from a connection's end until it is dropped, beyond close_timeout");
 }

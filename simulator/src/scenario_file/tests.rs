@@ -20,6 +20,20 @@ fn what_is_left_out_is_quiet() {
 }
 
 #[test]
+fn a_push_has_a_third_of_the_period_where_another_server_is_judged_unless_the_file_says_otherwise() {
+    let push_of = |text: &str| parse(text).unwrap().foreign_bounds().push;
+    assert_eq!(push_of("name = \"left out\"\nperiod = \"5m\""), Duration::from_secs(100));
+    for bound in ["500ms", "2s"] {
+        let text = format!("name = \"said\"\nbounds.push = \"{bound}\"");
+        assert_eq!(push_of(&text), parse(&text).unwrap().bounds.push);
+        let again = format(&parse(&text).unwrap()).unwrap();
+        assert_eq!(push_of(&again), push_of(&text));
+    }
+    // The slowest link takes 350 ms: a push must have come before the next is due.
+    assert_eq!(push_of("name = \"short\"\nperiod = \"1s\""), Duration::from_millis(500));
+}
+
+#[test]
 fn values_are_written_as_people_write_them() {
     let text = r#"
         name = "mine"
