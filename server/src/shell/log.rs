@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -47,7 +46,6 @@ pub enum LogFormat {
 pub struct Journal {
     format: LogFormat,
     zone: Zone,
-    total: AtomicU64,
     queue: Arc<Queue>,
 }
 
@@ -67,12 +65,12 @@ impl Journal {
         thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || read_end.write_to(output, describe))?;
-        Ok(Self { format, zone, total: AtomicU64::new(0), queue })
+        Ok(Self { format, zone, queue })
     }
 
     /// How many connections are open now: those whose upgrade was accepted and that are not gone yet.
     pub fn total(&self) -> u64 {
-        self.total.load(Ordering::Relaxed)
+        self.queue.lock().connections
     }
 
     /// Writes a sentence of the shell's own. `event` is its short name, for machines.
@@ -89,24 +87,26 @@ impl Journal {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// The number of open connections after this line.
-    fn count(&self, line: &LogLine<'_>) -> u64 {
-        match line {
-            LogLine::Connected => self.total.fetch_add(1, Ordering::Relaxed) + 1,
-            LogLine::Disconnected => self.total.fetch_sub(1, Ordering::Relaxed) - 1,
-            _ => 0,
+    fn render(&self, line: &LogLine<'_>, now: Now, total: u64) -> String {
+        match self.format {
+            LogFormat::Text => line.render(now.wall, &self.zone, total),
+            LogFormat::Json => render_json(line, now.wall, &self.zone, total),
         }
     }
 }
 
 impl Log for Journal {
     fn log(&self, line: &LogLine<'_>, now: Now) {
-        let total = self.count(line);
-        let rendered = match self.format {
-            LogFormat::Text => line.render(now.wall, &self.zone, total),
-            LogFormat::Json => render_json(line, now.wall, &self.zone, total),
+        let change = match line {
+            LogLine::Connected => 1,
+            LogLine::Disconnected => -1,
+            _ => return self.queue.push(self.render(line, now, 0), now.wall),
         };
-        self.queue.push(rendered, now.wall);
+        // Counted and queued in one go, else the lines of two shards pass each other and count from one another's past.
+        let mut pending = self.queue.lock();
+        pending.connections = pending.connections.saturating_add_signed(change);
+        let rendered = self.render(line, now, pending.connections);
+        self.queue.append(pending, rendered, now.wall);
     }
 }
 
@@ -128,6 +128,8 @@ struct Queue {
 #[derive(Debug, Default)]
 struct Pending {
     lines: Vec<u8>,
+    /// How many are open after the last of all lines.
+    connections: u64,
     /// Lines that found no room, and when the last of them was written.
     lost: u64,
     lost_at: WallTime,
@@ -140,9 +142,12 @@ impl Queue {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, mut line: String, wall: WallTime) {
+    fn push(&self, line: String, wall: WallTime) {
+        self.append(self.lock(), line, wall);
+    }
+
+    fn append(&self, mut pending: MutexGuard<'_, Pending>, mut line: String, wall: WallTime) {
         line.push('\n');
-        let mut pending = self.lock();
         // One that is longer than the queue has it to itself.
         if !pending.lines.is_empty() && pending.lines.len() + line.len() > QUEUE_LIMIT {
             pending.lost += 1;
@@ -334,6 +339,27 @@ mod tests {
                 "Client disconnected. Total connections: 1"
             ]
         );
+    }
+
+    #[test]
+    fn each_line_counts_from_the_one_before_whichever_shards_they_come_from() {
+        let (journal, leave, written) = gated(LogFormat::Text);
+        (0..40_000).for_each(|_| leave.send(()).unwrap());
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for line in [LogLine::Connected, LogLine::Disconnected].iter().cycle().take(20_000) {
+                        journal.log(line, NOON);
+                    }
+                });
+            }
+        });
+        assert!(journal.flush(PATIENCE));
+        let mut total = 0_i64;
+        for line in lines(&written) {
+            total += if line.starts_with("Client connected") { 1 } else { -1 };
+            assert!(line.ends_with(&format!(" {total}")), "{line:?} where {total} are open");
+        }
     }
 
     #[test]
