@@ -154,6 +154,7 @@ type Shards = (Vec<UnboundedSender<Arrival>>, UnboundedReceiver<bool>);
 /// How much of what the kernel took for a client may wait to be sent, in bytes. Beyond it the rest waits in the outbox, where
 /// it is counted; and whoever reads slowly is seen to read, as the kernel asks for more at half of it. Left alone it
 /// holds megabytes, and asks when a third of that is gone.
+#[cfg(target_os = "linux")]
 const UNSENT: u32 = 32 << 10;
 
 /// How many tasks a shard polls before it asks the system what has come. Each does a buffer's worth of work at most, so
