@@ -7,7 +7,7 @@ mod support;
 use std::env;
 use std::time::Duration;
 
-use carillon_simulator::run::{Arm, How, run_arm};
+use carillon_simulator::{Arm, How, run_arm};
 use carillon_simulator::{Outcome, Scenario};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 

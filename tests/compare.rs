@@ -1,6 +1,6 @@
 //! Comparisons find what has become worse, and nothing else.
 
-use carillon_simulator::compare::{ChangeVerdict, CompareSummary, Limit, NoiseSource};
+use carillon_simulator::report::compare::{ChangeVerdict, CompareSummary, Limit, NoiseSource};
 use carillon_simulator::report::{Summary, Verdict};
 
 use crate::support::soak;

@@ -6,10 +6,10 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use carillon_simulator::Scenario;
+use carillon_simulator::hunt::sweep::{SeedResult, Totals, sweep};
 use carillon_simulator::report::{Run, describe_failure};
-use carillon_simulator::run::{Arm, How, run_arm};
-use carillon_simulator::sweep::{SeedResult, Totals, sweep};
 use carillon_simulator::units::{parse_count, parse_seed, parse_span};
+use carillon_simulator::{Arm, How, run_arm};
 
 const CORPUS: &str = include_str!("corpus.txt");
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use carillon_simulator::Scenario;
-use carillon_simulator::page::{html, markdown};
+use carillon_simulator::report::page::{html, markdown};
 use carillon_simulator::report::{Document, Run, Summary};
-use carillon_simulator::run::{Arm, How, run_arm};
+use carillon_simulator::{Arm, How, run_arm};
 
 use crate::support::soak;
 

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use carillon_simulator::compare::CompareSummary;
+use carillon_simulator::hunt::sweep::{Totals, sweep};
+use carillon_simulator::report::compare::CompareSummary;
 use carillon_simulator::report::{
     Document, Palette, Run, ScenarioList, ScriptSummary, Summary, SweepReport, SweepSummary,
 };
-use carillon_simulator::run::{Arm, How, run_arm};
-use carillon_simulator::sweep::{Totals, sweep};
+use carillon_simulator::{Arm, How, run_arm};
 use carillon_simulator::{Outcome, Scenario, Script};
 use serde_json::Value;
 

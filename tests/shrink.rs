@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use carillon_simulator::explain::Explanation;
-use carillon_simulator::run::Arm;
-use carillon_simulator::shrink::{Shrunk, shrink};
+use carillon_simulator::Arm;
+use carillon_simulator::hunt::explain::Explanation;
+use carillon_simulator::hunt::shrink::{Shrunk, shrink};
 use carillon_simulator::{Outcome, Rng, Scenario, Script, Trace, World};
 
 use crate::catalogue::Defect;

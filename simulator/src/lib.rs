@@ -1,66 +1,68 @@
 //! Carillon's simulator.
 
-mod checker;
-pub mod choice;
-mod client;
-mod codec;
-pub mod compare;
-pub mod connect;
-mod core_arm;
-mod coverage;
-pub mod exit;
-pub mod explain;
-mod file;
-pub mod guarantee;
-mod journal;
-mod limits;
-mod link;
-pub mod live;
-mod markup;
-pub mod metrics;
-mod model;
-mod network;
-pub mod page;
-pub mod paused;
-mod payloads;
-mod peer;
-pub mod promises;
-mod queue;
-pub mod report;
-pub mod rng;
-pub mod run;
-mod scenario;
-pub mod scenario_file;
-mod score;
-pub mod script;
-pub mod script_file;
-pub mod shrink;
-mod swarm;
-pub mod sweep;
-mod target;
-mod text;
-pub mod tls;
-mod trace;
-pub mod trial;
+#[doc(hidden)]
 pub mod units;
-mod verb;
+
+mod rng;
+
+mod trace;
+
+mod file;
+
+mod markup;
+
+#[doc(hidden)]
+pub mod exit;
+
+pub mod metrics;
+
+mod wire;
+
+mod dialect;
+
+mod network;
+
+mod scenario;
+
+mod script;
+
+mod oracle;
+
 mod world;
 
-pub use client::Behaviour;
-pub use core_arm::CoreTarget;
-pub use coverage::{Coverage, Hazard};
+mod arms;
+
+pub mod live;
+
+#[doc(hidden)]
+pub mod hunt;
+
+pub mod report;
+
+pub mod trial;
+
+pub use arms::core::CoreTarget;
+pub use arms::paused;
+#[doc(hidden)]
+pub use arms::{Arm, How, RunError, core_target, paused_target, run_arm};
 pub use file::LoadError;
-pub use guarantee::Guarantee;
-pub use limits::{MOST_CLIENTS, Misfit};
-pub use link::{LinkId, LinkProfile};
 pub use network::Network;
+pub use network::link::{LinkId, LinkProfile};
+pub use oracle::coverage::{Coverage, Hazard};
+pub use oracle::guarantee::Guarantee;
+pub use oracle::score::{Bounds, Fault, Race, Score, Tally, Violation};
 pub use rng::Rng;
+#[doc(hidden)]
+pub use scenario::file as scenario_file;
+pub use scenario::limits::{MOST_CLIENTS, Misfit};
+#[doc(hidden)]
+pub use scenario::recipe;
 pub use scenario::{AppProfile, FaultProfile, Scenario, SwitchProfile};
-pub use score::{Bounds, Fault, Race, Score, Tally, Violation};
-pub use script::ScriptLine;
-pub use script_file::Script;
-pub use target::{Advance, Census, Target};
-pub use text::Text;
+pub use script::Script;
+pub use script::line::ScriptLine;
+pub use script::verb::{Departure, LinkPlan, Offence, Reading, ServerVerb, Utterance, Verb};
 pub use trace::{Digest, Trace, Watch};
-pub use verb::{Departure, LinkPlan, Offence, Reading, ServerVerb, Utterance, Verb};
+pub use wire::text::Text;
+pub use world::client::Behaviour;
+pub use world::target::{Advance, Census, Target};
 pub use world::{Outcome, World};

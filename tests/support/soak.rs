@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carillon_simulator::explain::promise;
+use carillon_simulator::hunt::explain::promise;
 use carillon_simulator::metrics::{Counts, Metrics, Sample, Threshold};
 use carillon_simulator::report::{
     GuaranteeEntry, Latency, SCHEMA_VERSION, Shard, Summary, Verdict, ViolationEntry,

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use carillon_simulator::choice::{Recipe, Source, Wishes, parse_clients};
-use carillon_simulator::run::Arm;
+use carillon_simulator::Arm;
+use carillon_simulator::recipe::{Recipe, Source, Wishes, parse_clients};
 use carillon_simulator::units::parse_span;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::Failure;
 
-pub(crate) use carillon_simulator::choice::Defaults;
+pub(crate) use carillon_simulator::recipe::Defaults;
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use carillon_simulator::compare::{CompareSummary, ComparisonTable, Limit};
 use carillon_simulator::exit::{self, Exit};
+use carillon_simulator::report::compare::{CompareSummary, ComparisonTable, Limit};
 use carillon_simulator::report::{Summary, Verdict};
 use clap::Args;
 

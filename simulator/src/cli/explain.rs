@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use carillon_simulator::Script;
 use carillon_simulator::exit::{self, Exit};
-use carillon_simulator::explain::Explanation;
+use carillon_simulator::hunt::explain::Explanation;
 use carillon_simulator::report::ScriptSummary;
 use carillon_simulator::units::parse_seed;
 use clap::Args;

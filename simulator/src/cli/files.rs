@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use carillon_simulator::Scenario;
 use carillon_simulator::report::{Run, Summary};
-use carillon_simulator::run::{Arm, How, run_arm};
+use carillon_simulator::{Arm, How, run_arm};
 use serde_json::Value;
 
 /// A directory that goes away with the test.

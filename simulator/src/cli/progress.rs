@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use carillon_simulator::Outcome;
 use carillon_simulator::report::Run;
-use carillon_simulator::run::{How, run_arm};
+use carillon_simulator::{How, run_arm};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Failure;

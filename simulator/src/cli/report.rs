@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use carillon_simulator::exit::{self, Exit};
-use carillon_simulator::page;
+use carillon_simulator::report::page;
 use carillon_simulator::report::{Document, Summary};
 use clap::Args;
 

@@ -4,9 +4,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use carillon_simulator::How;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{self, Run, Summary, TextReport, Verdict};
-use carillon_simulator::run::How;
 use carillon_simulator::units::parse_seed;
 use carillon_simulator::{Outcome, Scenario, scenario_file};
 use clap::Args;
@@ -122,9 +122,9 @@ fn draw_seed() -> u64 {
 mod tests {
     use std::path::PathBuf;
 
+    use carillon_simulator::Arm;
     use carillon_simulator::MOST_CLIENTS;
-    use carillon_simulator::choice::Source;
-    use carillon_simulator::run::Arm;
+    use carillon_simulator::recipe::Source;
     use clap::Parser;
     use proptest::prelude::*;
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use carillon_simulator::How;
 use carillon_simulator::exit::{self, Exit};
+use carillon_simulator::hunt::shrink::{NextSteps, PATIENCE, Shrunk, shrink};
 use carillon_simulator::report::{Run, ScriptSummary};
-use carillon_simulator::run::How;
-use carillon_simulator::shrink::{NextSteps, PATIENCE, Shrunk, shrink};
 use carillon_simulator::units::{format_span, parse_seed};
 use carillon_simulator::{Fault, Guarantee, Outcome, Scenario, Script, Trace};
 use clap::Args;
@@ -142,7 +142,7 @@ fn text(shrunk: &Shrunk, next: &NextSteps) -> Result<String, Failure> {
 mod tests {
     use std::time::Duration;
 
-    use carillon_simulator::run::Arm;
+    use carillon_simulator::Arm;
     use clap::Parser;
 
     use super::*;

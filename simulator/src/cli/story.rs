@@ -1,8 +1,8 @@
 //! Finds out what happened around a violation, by running the same seed again and looking at one client.
 
+use carillon_simulator::How;
 use carillon_simulator::Outcome;
 use carillon_simulator::report::{Run, Story, ViolationReport};
-use carillon_simulator::run::How;
 
 use super::{Failure, terminal};
 

@@ -8,12 +8,12 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use carillon_simulator::Scenario;
-use carillon_simulator::choice::Recipe;
 use carillon_simulator::exit::{self, Exit};
+use carillon_simulator::hunt::sweep::{FailedSeed, SeedResult, Totals, sweep};
+use carillon_simulator::recipe::Recipe;
 use carillon_simulator::report::{DEFAULT_PERIOD, Run, SweepReport, SweepSummary, describe_failure};
-use carillon_simulator::run::{Arm, How, run_arm};
-use carillon_simulator::sweep::{FailedSeed, SeedResult, Totals, sweep};
 use carillon_simulator::units::{parse_count, parse_seed, parse_span};
+use carillon_simulator::{Arm, How, run_arm};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use carillon_simulator::tls::Trust;
+use carillon_simulator::live::Trust;
 use clap::Args;
 
 use super::{Failure, terminal};

@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
-use crate::coverage::{Coverage, Hazard};
-use crate::guarantee::Guarantee;
+use crate::oracle::coverage::{Coverage, Hazard};
+use crate::oracle::guarantee::Guarantee;
 
 /// How wide the name of a hazard is.
 const LABEL: usize = 17;

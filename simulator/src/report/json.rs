@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::coverage::CoverageEntry;
 use super::words::{moment, who};
 use super::{Run, Verdict};
-use crate::explain::promise;
-use crate::guarantee::Guarantee;
+use crate::hunt::explain::promise;
 use crate::metrics::{Counts, Judgement, Metrics, Timing};
-use crate::score::{Fault, Race, Score, Violation};
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::{Fault, Race, Score, Violation};
 use crate::world::Outcome;
 
 /// The version of [`Summary`]; it rises when a field changes its meaning or goes away.

@@ -2,10 +2,12 @@
 //!
 //! Everything here is a pure function of a [`Run`] and its [`Outcome`]: no clock, no terminal, no file.
 
+pub mod compare;
 mod coverage;
 mod file;
 mod json;
 mod merge;
+pub mod page;
 mod repeat;
 mod scenarios;
 mod script;
@@ -20,9 +22,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::Arm;
+use crate::arms::Arm;
+use crate::oracle::score::Tally;
 use crate::scenario::Scenario;
-use crate::score::Tally;
 use crate::world::Outcome;
 
 pub use coverage::{CoverageEntry, CoverageTable};

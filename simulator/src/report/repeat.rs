@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Run;
-use crate::choice::Defaults;
-use crate::run::Arm;
+use crate::arms::Arm;
+use crate::scenario::recipe::Defaults;
 use crate::units::{format_count, format_span};
 
 /// The scenario that `carillon-sim run` takes unless it is told otherwise.

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Verdict;
 use super::json::{SCHEMA_VERSION, ViolationEntry};
-use crate::scenario_file::Unwritable;
-use crate::score::Violation;
-use crate::script_file::Script;
+use crate::oracle::score::Violation;
+use crate::scenario::file::Unwritable;
+use crate::script::Script;
 
 /// What broke, and the script in which it breaks: the object that `shrink --json` and `explain --json` write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -11,9 +11,9 @@ use carillon_server::log::escape;
 use carillon_server::{Timestamp, WallTime, Zone};
 
 use super::words::{moment, who};
-use crate::run::How;
+use crate::arms::How;
+use crate::oracle::score::Violation;
 use crate::scenario::Scenario;
-use crate::score::Violation;
 use crate::trace::{Trace, Watch};
 use crate::world::Outcome;
 
@@ -177,8 +177,8 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guarantee::Guarantee;
-    use crate::score::Fault;
+    use crate::oracle::guarantee::Guarantee;
+    use crate::oracle::score::Fault;
 
     const HOUR: Duration = Duration::from_secs(3600);
     const PERIOD: Duration = Duration::from_secs(300);

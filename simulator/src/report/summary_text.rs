@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use super::json::{GuaranteeEntry, Summary};
 use super::words::{INSECURE, counted, grouped};
 use super::{Palette, Verdict};
-use crate::guarantee::Guarantee;
 use crate::metrics::{Judgement, Metric, Metrics, Unit};
+use crate::oracle::guarantee::Guarantee;
 
 /// How wide the labels below the table are.
 const LABEL: usize = 14;

@@ -10,12 +10,12 @@ use super::coverage::{CoverageEntry, CoverageTable};
 use super::json::{Races, SCHEMA_VERSION, rounded};
 use super::words::{counted, grouped, moment, who};
 use super::{Palette, Run, Verdict};
-use crate::coverage::Hazard;
-use crate::guarantee::Guarantee;
-use crate::promises::Promise;
+use crate::hunt::coverage_promises::Promise;
+use crate::hunt::sweep::{Cause, FailedSeed, Totals};
+use crate::oracle::coverage::Hazard;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Race;
 use crate::scenario::Scenario;
-use crate::score::Race;
-use crate::sweep::{Cause, FailedSeed, Totals};
 use crate::units::format_span;
 
 /// Failing seeds that the last line names.
@@ -130,8 +130,8 @@ impl SweepReport<'_> {
                 f,
                 "\nno coverage is promised of so small a sweep: it takes {}, {}, {} and 24 cycles",
                 counted(promise.seeds, "seed"),
-                counted(u64::from(crate::promises::CLIENTS), "client"),
-                format_span(crate::promises::DURATION),
+                counted(u64::from(crate::hunt::coverage_promises::CLIENTS), "client"),
+                format_span(crate::hunt::coverage_promises::DURATION),
             ),
             (_, Some(broken)) if broken.is_empty() => writeln!(f, "\nall {promised} promised cells were met"),
             (_, Some(broken)) => {
@@ -314,8 +314,8 @@ mod tests {
     use carillon_server::Timestamp;
 
     use super::*;
-    use crate::run::Arm;
-    use crate::score::{Fault, Violation};
+    use crate::arms::Arm;
+    use crate::oracle::score::{Fault, Violation};
 
     fn report<'a>(scenario: &'a Scenario, totals: &'a Totals) -> SweepReport<'a> {
         let run = Run { arm: Arm::Core, scenario, seed: 1, wall: Duration::from_secs(10) };

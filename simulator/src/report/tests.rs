@@ -3,9 +3,9 @@ use hdrhistogram::Histogram;
 use serde_json::Value;
 
 use super::*;
-use crate::coverage::{Coverage, Hazard};
-use crate::guarantee::Guarantee;
-use crate::score::{Fault, Score, Violation};
+use crate::oracle::coverage::{Coverage, Hazard};
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::{Fault, Score, Violation};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const PERIOD: Duration = Duration::from_secs(300);

@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use super::coverage::CoverageTable;
 use super::words::{counted, grouped, millis};
 use super::{Run, Verdict};
-use crate::guarantee::Guarantee;
-use crate::score::Race;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Race;
 use crate::units::format_span;
 use crate::world::Outcome;
 

@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter};
 
 use super::words::{counted, grouped, moment, who};
 use super::{Palette, Verdict};
-use crate::guarantee::Guarantee;
-use crate::score::{Fault, Violation};
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::{Fault, Violation};
 use crate::world::Outcome;
 
 /// Each way in which a promise broke, once. Print it.

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::explain::Explanation;
-use crate::guarantee::Guarantee;
+use crate::arms::{Arm, How};
+use crate::hunt::explain::Explanation;
+use crate::hunt::shrink::{NextSteps, PATIENCE, shrink};
+use crate::oracle::guarantee::Guarantee;
 use crate::report::{Palette, Run, TextReport, Verdict};
-use crate::run::{Arm, How};
 use crate::scenario::Scenario;
-use crate::script_file::Script;
-use crate::shrink::{NextSteps, PATIENCE, shrink};
+use crate::script::Script;
 use crate::trace::Trace;
 
 use super::{Refusal, Suspect, print};

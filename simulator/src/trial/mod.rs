@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use crate::choice::{Defaults, Recipe, Source, Wishes, parse_clients};
+use crate::arms::paused::{PausedTarget, Service, VirtualClock};
+use crate::arms::{Arm, How, run_target};
 use crate::exit::{self, Exit};
-use crate::guarantee::Guarantee;
-use crate::paused::{PausedTarget, Service, VirtualClock};
+use crate::oracle::guarantee::Guarantee;
 use crate::report::{
     DEFAULT_PERIOD, DEFAULT_SCENARIO, Palette, Run, Story, TextReport, Verdict, ViolationReport,
 };
 use crate::rng::Rng;
-use crate::run::{Arm, How, run_target};
 use crate::scenario::Scenario;
-use crate::script_file::Script;
+use crate::scenario::recipe::{Defaults, Recipe, Source, Wishes, parse_clients};
+use crate::script::Script;
 use crate::trace::Trace;
 use crate::units::{parse_seed, parse_span};
 use crate::world::Outcome;

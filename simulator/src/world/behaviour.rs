@@ -5,12 +5,12 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::World;
-use crate::client::{Alarm, Behaviour, View};
-use crate::link::LinkId;
 use crate::network::Kind;
-use crate::peer::Phase;
-use crate::target::Target;
-use crate::verb::{Departure, Utterance, Verb};
+use crate::network::link::LinkId;
+use crate::oracle::connection::Phase;
+use crate::script::verb::{Departure, Utterance, Verb};
+use crate::world::client::{Alarm, Behaviour, View};
+use crate::world::target::Target;
 
 impl<T: Target> World<T> {
     pub(super) fn on_alarm(&mut self, client: u32, alarm: Alarm, epoch: u32) {
@@ -164,7 +164,7 @@ impl<T: Target> World<T> {
     fn with_view<R>(
         &mut self,
         link: LinkId,
-        draw: impl FnOnce(&mut crate::client::Client, &View<'_>) -> R,
+        draw: impl FnOnce(&mut crate::world::client::Client, &View<'_>) -> R,
     ) -> R {
         let peer = &self.peers[link.index()];
         let view = View {
@@ -191,15 +191,15 @@ impl<T: Target> World<T> {
         state.is_healed = true;
         state.wants_push = true;
         let link = state.link;
-        let is_well = link != crate::client::Client::NO_LINK && self.is_well(LinkId(link), client);
+        let is_well = link != crate::world::client::Client::NO_LINK && self.is_well(LinkId(link), client);
         if is_well {
             let fence = self.clients[client as usize].next_number();
-            self.perform(client, Verb::Read(crate::verb::Reading::AtOnce));
-            let words = [crate::text::Text::Subscribe, crate::text::Text::Fence(fence)];
+            self.perform(client, Verb::Read(crate::script::verb::Reading::AtOnce));
+            let words = [crate::wire::text::Text::Subscribe, crate::wire::text::Text::Fence(fence)];
             self.perform(client, Verb::Say(words.map(Utterance::Text).to_vec()));
             return;
         }
-        if link != crate::client::Client::NO_LINK && self.is_connected(LinkId(link), client) {
+        if link != crate::world::client::Client::NO_LINK && self.is_connected(LinkId(link), client) {
             self.perform(client, Verb::Leave(Departure::Reset));
         }
         self.return_later(client);

@@ -3,15 +3,15 @@
 use carillon_server::Timestamp;
 
 use super::{Outcome, World};
-use crate::guarantee::Guarantee;
-use crate::link::LinkId;
 use crate::network::Kind;
-use crate::peer::{Peer, Phase};
+use crate::network::link::LinkId;
+use crate::oracle::connection::{Peer, Phase};
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
 use crate::rng::mix;
-use crate::score::Fault;
-use crate::target::Target;
 use crate::trace::Digest;
 use crate::units::format_instant;
+use crate::world::target::Target;
 
 impl<T: Target> World<T> {
     pub(super) fn on_audit(&mut self, cycle: u64) {

@@ -1,5 +1,8 @@
 //! Virtual time: takes the next event, lets the server and the clients act, and hands what they see to the checker.
 
+pub(crate) mod client;
+pub(crate) mod target;
+
 mod behaviour;
 mod ending;
 mod perform;
@@ -10,22 +13,22 @@ use std::time::Duration;
 
 use carillon_server::{Timestamp, Zone};
 
-use crate::checker::Checker;
-use crate::client::{Alarm, Client};
-use crate::codec::Handshake;
-use crate::journal::Journal;
-use crate::link::LinkId;
-use crate::model::Grid;
+use crate::network::link::LinkId;
+use crate::network::queue::Event;
 use crate::network::{End, Kind, LogEntry, Network};
-use crate::peer::{Peer, Phase};
-use crate::queue::Event;
+use crate::oracle::checker::Checker;
+use crate::oracle::connection::{Peer, Phase};
+use crate::oracle::model::Grid;
+use crate::oracle::score::Score;
+use crate::oracle::server_log::Journal;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
-use crate::score::Score;
-use crate::script::ScriptLine;
-use crate::target::{Advance, Target};
+use crate::script::line::ScriptLine;
+use crate::script::verb::{ServerVerb, Verb};
 use crate::trace::Trace;
-use crate::verb::{ServerVerb, Verb};
+use crate::wire::codec::Handshake;
+use crate::world::client::{Alarm, Client};
+use crate::world::target::{Advance, Target};
 
 /// How many different handshakes the clients use.
 const HANDSHAKES: usize = 16;

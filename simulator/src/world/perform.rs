@@ -5,18 +5,18 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::{HANDSHAKES, ScriptLine, World};
-use crate::client::Behaviour;
-use crate::codec::{self, opcode};
-use crate::coverage::Hazard;
-use crate::guarantee::Guarantee;
-use crate::link::{Link, LinkId, Unread};
-use crate::model::Windows;
+use crate::network::link::{Link, LinkId, Unread};
 use crate::network::{End, Kind};
-use crate::peer::{Peer, Phase};
-use crate::score::Fault;
-use crate::target::Target;
-use crate::text::Text;
-use crate::verb::{Departure, LinkPlan, Offence, Reading, Utterance, Verb};
+use crate::oracle::connection::{Peer, Phase};
+use crate::oracle::coverage::Hazard;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::model::Windows;
+use crate::oracle::score::Fault;
+use crate::script::verb::{Departure, LinkPlan, Offence, Reading, Utterance, Verb};
+use crate::wire::codec::{self, opcode};
+use crate::wire::text::Text;
+use crate::world::client::Behaviour;
+use crate::world::target::Target;
 
 /// A push with its header, in bytes.
 const PUSH_FRAME: u64 = 44;
@@ -114,7 +114,7 @@ impl<T: Target> World<T> {
             Utterance::Fragmented(text, pieces) => self.compose_text(link, text, u32::from(pieces)),
             Utterance::Text(text) => self.compose_text(link, text, 1),
         }
-        self.tell(link, |line| line.push_str(&format!("sends {}", crate::script::words(utterance))));
+        self.tell(link, |line| line.push_str(&format!("sends {}", crate::script::line::words(utterance))));
     }
 
     fn compose_text(&mut self, link: LinkId, text: Text, pieces: u32) {
@@ -182,7 +182,9 @@ impl<T: Target> World<T> {
             Reading::Never => met.add(Hazard::Timeout),
             Reading::Slowly(_) => met.add(Hazard::Bandwidth),
         }
-        self.tell(link, |line| line.push_str(&format!("reads {}", crate::script::reading_words(reading))));
+        self.tell(link, |line| {
+            line.push_str(&format!("reads {}", crate::script::line::reading_words(reading)))
+        });
         self.read_held(link);
     }
 

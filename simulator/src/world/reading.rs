@@ -5,17 +5,17 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::{HANDSHAKES, World};
-use crate::checker::Sighting;
-use crate::codec::{self, Frame, Garbled, Received, opcode};
-use crate::guarantee::Guarantee;
-use crate::link::{LinkId, Unread};
+use crate::network::link::{LinkId, Unread};
+use crate::network::queue::Event;
 use crate::network::{End, payload_of};
-use crate::peer::Phase;
-use crate::queue::Event;
-use crate::score::Fault;
-use crate::target::Target;
+use crate::oracle::checker::Sighting;
+use crate::oracle::connection::Phase;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
+use crate::script::verb::{Departure, Offence};
 use crate::trace::Digest;
-use crate::verb::{Departure, Offence};
+use crate::wire::codec::{self, Frame, Garbled, Received, opcode};
+use crate::world::target::Target;
 
 /// What a server that is not ours may take for a handshake beyond any other answer: it may look somebody up.
 const FOREIGN_HANDSHAKE: Duration = Duration::from_secs(5);

@@ -5,16 +5,16 @@ use std::time::Duration;
 use carillon_server::{Timestamp, WallTime};
 
 use super::{Deferred, World};
-use crate::client::Alarm;
-use crate::coverage::Met;
-use crate::guarantee::Guarantee;
-use crate::link::LinkId;
+use crate::network::link::LinkId;
+use crate::network::queue::Event;
 use crate::network::{End, Kind, LogEntry, payload_of};
-use crate::peer::{Phase, Refused};
-use crate::queue::Event;
-use crate::score::{Fault, Race};
-use crate::target::Target;
-use crate::text::Text;
+use crate::oracle::connection::{Phase, Refused};
+use crate::oracle::coverage::Met;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::{Fault, Race};
+use crate::wire::text::Text;
+use crate::world::client::Alarm;
+use crate::world::target::Target;
 
 impl<T: Target> World<T> {
     /// Something reaches the server, or waits until it goes on.

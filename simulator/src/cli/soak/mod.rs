@@ -6,12 +6,12 @@ pub(super) mod workers;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use carillon_simulator::choice::{Source, parse_clients};
 use carillon_simulator::exit::{self, Exit};
-use carillon_simulator::live::serve::Serving;
+use carillon_simulator::live::Serving;
 use carillon_simulator::live::soak::{Plan, SoakOptions, soak};
 use carillon_simulator::live::{Address, interrupted};
 use carillon_simulator::metrics::Threshold;
+use carillon_simulator::recipe::{Source, parse_clients};
 use carillon_simulator::report::{Summary, SummaryReport};
 use carillon_simulator::units::{parse_seed, parse_span};
 use carillon_simulator::{Scenario, scenario_file};

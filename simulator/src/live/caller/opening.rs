@@ -8,14 +8,14 @@ use std::rc::Rc;
 use tokio::time::timeout_at;
 
 use super::Caller;
-use crate::codec::Handshake;
 use crate::live::judge::Seat;
-use crate::live::stage::{Plug, Stage};
-use crate::model::Windows;
-use crate::peer::{Peer, Phase};
-use crate::text::Text;
-use crate::tls;
-use crate::verb::Utterance;
+use crate::live::run_state::{Plug, Stage};
+use crate::live::server::tls;
+use crate::oracle::connection::{Peer, Phase};
+use crate::oracle::model::Windows;
+use crate::script::verb::Utterance;
+use crate::wire::codec::Handshake;
+use crate::wire::text::Text;
 
 /// Bytes of what is sent behind a request.
 const HASTE: u32 = 200;

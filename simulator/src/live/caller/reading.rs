@@ -6,12 +6,12 @@ use std::rc::Rc;
 use carillon_server::protocol::{Command, SUBSCRIBE, UNSUBSCRIBE};
 
 use super::{Caller, End, STORY};
-use crate::checker::Sighting;
-use crate::codec::{self, Frame, Garbled, Received, opcode};
-use crate::guarantee::Guarantee;
 use crate::live::judge::{AFTERMATH, seconds};
-use crate::peer::Phase;
-use crate::score::Fault;
+use crate::oracle::checker::Sighting;
+use crate::oracle::connection::Phase;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
+use crate::wire::codec::{self, Frame, Garbled, Received, opcode};
 
 /// How much of a text a story shows.
 const SHOWN: usize = 48;

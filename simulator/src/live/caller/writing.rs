@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 
 use super::Caller;
-use crate::codec::{self, opcode};
-use crate::text::Text;
-use crate::verb::Utterance;
+use crate::script::verb::Utterance;
+use crate::wire::codec::{self, opcode};
+use crate::wire::text::Text;
 
 impl Caller {
     pub(super) fn compose(&mut self, utterance: Utterance) {
@@ -20,7 +20,7 @@ impl Caller {
             Utterance::Fragmented(text, pieces) => self.compose_text(text, usize::from(pieces)),
             Utterance::Text(text) => self.compose_text(text, 1),
         }
-        self.tell(|| format!("sends {}", crate::script::words(utterance)));
+        self.tell(|| format!("sends {}", crate::script::line::words(utterance)));
     }
 
     pub(super) fn compose_text(&mut self, text: Text, pieces: usize) {

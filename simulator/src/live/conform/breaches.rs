@@ -1,7 +1,7 @@
 //! Rules that a server can overlook one by one, though it keeps to their neighbours (G12).
 
-use crate::codec::{encode_raw, opcode};
-use crate::verb::Offence;
+use crate::script::verb::Offence;
+use crate::wire::codec::{encode_raw, opcode};
 
 const FINAL: u8 = 0x80;
 

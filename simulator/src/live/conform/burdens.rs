@@ -4,12 +4,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::show::Show;
-use crate::guarantee::Guarantee;
 use crate::live::caller::{Caller, End};
-use crate::live::stage::Plug;
-use crate::score::Fault;
-use crate::text::Text;
-use crate::verb::{Offence, Utterance};
+use crate::live::run_state::Plug;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
+use crate::script::verb::{Offence, Utterance};
+use crate::wire::text::Text;
 
 /// The receive buffer of who does not read: the smaller it is, the sooner the server has to hold what it owes.
 const SMALL_WINDOW: u32 = 4096;

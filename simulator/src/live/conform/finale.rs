@@ -11,11 +11,11 @@ use tokio::task::spawn_blocking;
 
 use super::ConformError;
 use super::show::Show;
-use crate::guarantee::Guarantee;
-use crate::journal::Journal;
-use crate::live::child::{Spawned, describe, is_served};
-use crate::live::leaks;
-use crate::score::Fault;
+use crate::live::server::child::{Spawned, describe, is_served};
+use crate::live::server::leaks;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
+use crate::oracle::server_log::Journal;
 
 /// The stall: from this phase of the last cycle until that phase, two cycles later. The late push of the second missed
 /// cycle would then come more than a third of a period late, and so must not come at all.

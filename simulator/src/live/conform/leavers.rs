@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::listeners::admit;
 use super::show::Show;
 use crate::live::caller::Caller;
-use crate::text::Text;
+use crate::wire::text::Text;
 
 /// Connections of the storm, and how many dial at a time: it is to end before the server is stopped, also where a
 /// handshake takes its time, and a short backlog is to hold it.

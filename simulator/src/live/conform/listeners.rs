@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use super::show::Show;
-use crate::guarantee::Guarantee;
 use crate::live::caller::{Caller, Manner};
-use crate::text::Text;
-use crate::verb::Utterance;
+use crate::oracle::guarantee::Guarantee;
+use crate::script::verb::Utterance;
+use crate::wire::text::Text;
 
 /// Cycles without a push after which a client that never spoke is missed.
 const MISSED: u32 = 3;

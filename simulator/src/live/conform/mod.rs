@@ -36,17 +36,17 @@ use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
 use self::show::Show;
-use super::address::Address;
 use super::caller::Caller;
-use super::child::{Spawned, is_served};
-use super::dialect::Dialect;
-use super::endpoint::Endpoint;
+use super::clock::stamps::Stamps;
 use super::interrupt::interrupted;
 use super::judge::Judge;
-use super::stage::Stage;
-use super::stamps::Stamps;
-use crate::guarantee::Guarantee;
-use crate::tls::Trust;
+use super::run_state::Stage;
+use super::server::address::Address;
+use super::server::child::{Spawned, is_served};
+use super::server::endpoint::Endpoint;
+use crate::dialect::Dialect;
+use crate::live::server::tls::Trust;
+use crate::oracle::guarantee::Guarantee;
 use crate::units::format_span;
 
 pub use report::{ConformReport, Conformance, Uncertainty, junit};

@@ -9,12 +9,12 @@ use tokio::time::timeout;
 
 use super::breaches::{self, Breach};
 use super::show::Show;
-use crate::guarantee::Guarantee;
 use crate::live::caller::{Caller, End};
-use crate::live::stage::Plug;
-use crate::score::Fault;
-use crate::text::Text;
-use crate::verb::{Offence, Utterance};
+use crate::live::run_state::Plug;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
+use crate::script::verb::{Offence, Utterance};
+use crate::wire::text::Text;
 
 /// Time between two offences: who suffers from which is to be told apart.
 const PAUSE: Duration = Duration::from_millis(25);

@@ -7,10 +7,10 @@ use carillon_server::Timestamp;
 
 use super::SEED;
 use super::show::Show;
-use crate::explain::promise;
-use crate::guarantee::Guarantee;
-use crate::live::verdicts::{self, Trial};
+use crate::hunt::explain::promise;
+use crate::live::judge::verdicts::{self, Trial};
 use crate::markup::escaped;
+use crate::oracle::guarantee::Guarantee;
 use crate::report::words::INSECURE;
 use crate::report::{GuaranteeEntry, Palette, Summary, Verdict};
 

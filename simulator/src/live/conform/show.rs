@@ -9,10 +9,10 @@ use carillon_server::Timestamp;
 use tokio::task::JoinSet;
 
 use super::ConformOptions;
-use crate::guarantee::Guarantee;
 use crate::live::caller::{Caller, End, Manner};
-use crate::live::stage::Stage;
-use crate::score::Fault;
+use crate::live::run_state::Stage;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
 
 /// How often a client that waits for the end looks whether it has come.
 const LOOK: Duration = Duration::from_millis(20);

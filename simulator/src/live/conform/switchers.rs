@@ -5,8 +5,8 @@ use std::rc::Rc;
 use super::listeners::admit;
 use super::show::Show;
 use crate::live::caller::Caller;
-use crate::text::Text;
-use crate::verb::Utterance;
+use crate::script::verb::Utterance;
+use crate::wire::text::Text;
 
 /// When commands are sent for which nothing may be in doubt: the pushes of the cycle are through, and the next is not due
 /// for more than a third of a period.

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use super::listeners::admit;
 use super::show::Show;
-use crate::guarantee::Guarantee;
 use crate::live::caller::{Caller, Manner};
-use crate::score::Fault;
-use crate::text::Text;
-use crate::verb::Utterance;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
+use crate::script::verb::Utterance;
+use crate::wire::text::Text;
 
 /// A long text that any server takes.
 const LONG: u32 = 60_000;

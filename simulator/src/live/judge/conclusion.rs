@@ -5,9 +5,9 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::{Audit, Judge, Lost, seconds};
-use crate::guarantee::Guarantee;
-use crate::live::rhythm::Fit;
-use crate::score::Fault;
+use crate::live::clock::grid::Fit;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
 
 impl Judge {
     /// Says of every cycle before `cycle` what its losses mean.

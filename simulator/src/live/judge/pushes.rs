@@ -5,10 +5,10 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::{Judge, KEPT, Lost, Seat};
-use crate::guarantee::Guarantee;
-use crate::live::pulse::Arrival;
-use crate::peer::Phase;
-use crate::score::Fault;
+use crate::live::clock::pulse::Arrival;
+use crate::oracle::connection::Phase;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
 
 impl Judge {
     /// A push arrived. Returns its cycle.

@@ -3,9 +3,9 @@
 use carillon_server::{Timestamp, WallTime};
 
 use super::{Judge, Seat};
-use crate::guarantee::Guarantee;
-use crate::live::dialect::Stated;
-use crate::score::Fault;
+use crate::dialect::Stated;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
 
 impl Judge {
     /// Whether this very text was found right already, for another client in the same cycle.

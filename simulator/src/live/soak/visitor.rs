@@ -6,11 +6,11 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::Soak;
-use crate::client::{Behaviour, Client, View};
-use crate::guarantee::Guarantee;
 use crate::live::caller::Caller;
-use crate::score::Fault;
-use crate::verb::{Departure, LinkPlan, Offence, Reading, Utterance, Verb};
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
+use crate::script::verb::{Departure, LinkPlan, Offence, Reading, Utterance, Verb};
+use crate::world::client::{Behaviour, Client, View};
 
 /// The time in which a slow reader reads its share.
 const SLICE: Duration = Duration::from_secs(1);

@@ -7,11 +7,11 @@ use carillon_server::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Soak;
-use crate::guarantee::Guarantee;
 use crate::live::judge::{Dropped, Judge, seconds};
-use crate::live::usage::{Usage, usage};
+use crate::live::server::usage::{Usage, usage};
 use crate::metrics::Sample;
-use crate::score::Fault;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
 
 /// How often drops are looked at.
 const LOOK: Duration = Duration::from_millis(250);

@@ -1,0 +1,158 @@
+//! One run: a scenario and a seed, on one of the arms.
+
+pub(crate) mod core;
+pub mod paused;
+
+use std::fmt;
+use std::time::Duration;
+
+use carillon_server::{ConfigError, Timestamp};
+
+use crate::arms::core::CoreTarget;
+use crate::arms::paused::{PausedTarget, ShellService};
+use crate::rng::Rng;
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+use crate::world::target::Target;
+use crate::world::{Outcome, World};
+
+/// Where a scenario runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arm {
+    /// The hubs and the announcer as values: no sockets, no tasks, no runtime.
+    #[default]
+    Core,
+    /// The shell, over in-memory streams on a paused runtime.
+    Paused,
+}
+
+impl Arm {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Core, Self::Paused];
+
+    /// The word for it on the command line and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+impl fmt::Display for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why there is no outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The server cannot keep its promises with this scenario's limits; change them.
+    Config(ConfigError),
+    /// The runtime of the paused arm could not be built.
+    Runtime(String),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => write!(f, "the server refuses the scenario's limits: {error}"),
+            Self::Runtime(error) => write!(f, "the runtime of the paused arm could not be built: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::Runtime(_) => None,
+        }
+    }
+}
+
+impl From<ConfigError> for RunError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+/// How to run, beyond what decides the run.
+#[derive(Debug, Default)]
+pub struct How {
+    /// What to write down.
+    pub trace: Trace,
+    /// Whether to keep a script of what happened from outside the server.
+    pub records: bool,
+    /// When to stop, before the shutdown; `None` for a whole run.
+    pub stops_at: Option<Timestamp>,
+}
+
+/// Runs `scenario` to its end; `seed` decides everything in it. `progress` is told the virtual time now and then.
+///
+/// # Errors
+///
+/// Limits that the server refuses, and an arm that cannot run the scenario.
+pub fn run_arm(
+    arm: Arm,
+    scenario: &Scenario,
+    seed: u64,
+    how: How,
+    progress: impl FnMut(Duration),
+) -> Result<Outcome, RunError> {
+    let rng = Rng::new(seed);
+    match arm {
+        Arm::Core => {
+            let target = core_target(scenario, &rng)?;
+            Ok(run_target(scenario, target, &rng, how, progress))
+        }
+        Arm::Paused => {
+            let target = paused_target(scenario, &rng)?;
+            Ok(run_target(scenario, target, &rng, how, progress))
+        }
+    }
+}
+
+/// The reference server's core, as this scenario has it.
+///
+/// # Errors
+///
+/// Limits that the server refuses.
+pub fn core_target(scenario: &Scenario, rng: &Rng) -> Result<CoreTarget, RunError> {
+    let server = rng.fork("server");
+    Ok(CoreTarget::new(&scenario.server, scenario.zone.clone(), scenario.shards, server)?)
+}
+
+/// The reference server's shell, as this scenario has it.
+///
+/// # Errors
+///
+/// Limits that the server refuses, or a runtime that cannot be built.
+pub fn paused_target(scenario: &Scenario, rng: &Rng) -> Result<PausedTarget, RunError> {
+    scenario.server.validate()?;
+    let (config, zone, shards) = (scenario.server.clone(), scenario.zone.clone(), scenario.shards);
+    let server = rng.fork("server");
+    let start = move |clock| {
+        ShellService::start(&config, zone.clone(), shards, server.clone(), clock)
+            .expect("the configuration was validated")
+    };
+    PausedTarget::new(scenario.wall_origin, start).map_err(|error| RunError::Runtime(error.to_string()))
+}
+
+/// Runs `scenario` with a target of any kind.
+pub(crate) fn run_target<T: Target>(
+    scenario: &Scenario,
+    target: T,
+    rng: &Rng,
+    how: How,
+    progress: impl FnMut(Duration),
+) -> Outcome {
+    let world = World::new(scenario.clone(), target, rng, how.trace);
+    let world = if how.records { world.recording() } else { world };
+    match how.stops_at {
+        Some(at) => world.stopping_at(at).run(progress),
+        None => world.run(progress),
+    }
+}

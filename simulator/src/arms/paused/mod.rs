@@ -1,0 +1,369 @@
+//! The paused arm: any async server, on a tokio runtime whose clock stands still until the world moves it.
+
+mod shell;
+mod stream;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use carillon_server::{Timestamp, WallTime};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+use crate::network::link::LinkId;
+use crate::network::{End, Network};
+use crate::world::target::{Advance, Census, Target};
+
+pub use shell::ShellService;
+pub use stream::Stream;
+
+use stream::{Activity, Pipe, RECEIVE_BUFFER, lock};
+
+/// How much a server may write on one link before the world has looked.
+const ROOM: usize = 1 << 20;
+
+/// What a server with limits of its own may hold for one client, in bytes: whoever holds more has no bound.
+const FOREIGN_BUFFER: u64 = 1 << 20;
+
+/// tokio's timers know nothing shorter.
+const TICK: Duration = Duration::from_millis(1);
+
+/// A future that stays on the thread of the simulation.
+pub type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A server on trial: what to do with each connection.
+///
+/// Any closure from a [`Stream`] to a future is one. A server with a background task starts it in the function that is
+/// given to [`PausedTarget::new`], which runs inside the runtime.
+pub trait Service {
+    /// Serves one connection, from its handshake to its end.
+    fn serve(&self, stream: Stream) -> LocalFuture;
+
+    /// Shuts down (G14). Without a drain of its own a server is not asked to.
+    fn drain(&self) -> Option<LocalFuture> {
+        None
+    }
+
+    /// What it holds, if it can tell (G11).
+    fn census(&self) -> Option<Census> {
+        None
+    }
+
+    /// Log lines since the last call.
+    fn log_lines(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl<F, Fut> Service for F
+where
+    F: Fn(Stream) -> Fut,
+    Fut: Future<Output = ()> + 'static,
+{
+    fn serve(&self, stream: Stream) -> LocalFuture {
+        Box::pin(self(stream))
+    }
+}
+
+/// What a server's wall clock shows: virtual time, in step with tokio's.
+#[derive(Clone, Debug)]
+pub struct VirtualClock {
+    origin: Instant,
+    /// What the monotonic clock shows there: a server that is started again has a runtime of its own.
+    started_at: Timestamp,
+    /// What the wall clock shows at the beginning of the run, in nanoseconds since the Unix epoch; it is set when the clock is.
+    wall_origin: Arc<AtomicI64>,
+}
+
+impl VirtualClock {
+    /// The wall clock now.
+    pub fn wall(&self) -> WallTime {
+        WallTime::from_unix_nanos(self.wall_origin.load(Relaxed))
+            .after(self.timestamp().since(Timestamp::ZERO))
+    }
+
+    /// The monotonic clock now.
+    pub fn timestamp(&self) -> Timestamp {
+        self.started_at + self.elapsed()
+    }
+
+    /// The runtime's instant at which the monotonic clock shows `at`.
+    fn instant_of(&self, at: Timestamp) -> Instant {
+        // A century is beyond any run, and within what an instant can hold.
+        const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
+        self.origin + at.since(self.started_at).min(FAR)
+    }
+
+    /// The clock of `runtime`, which shows `at` from now on.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock of a paused runtime shows what the world has set"
+    )]
+    fn new(runtime: &Runtime, at: Timestamp, wall_origin: Arc<AtomicI64>) -> Self {
+        let _guard = runtime.enter();
+        Self { origin: Instant::now(), started_at: at, wall_origin }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock of a paused runtime shows what the world has set"
+    )]
+    fn elapsed(&self) -> Duration {
+        Instant::now().duration_since(self.origin)
+    }
+}
+
+/// An async server as a target.
+///
+/// Its clock is tokio's, in whole milliseconds, and may be less than one ahead of the world's: all that happens within a
+/// millisecond reaches the server as one batch. It moves only when every task waits, so that nothing the server does
+/// takes time.
+pub struct PausedTarget {
+    runtime: Runtime,
+    tasks: LocalSet,
+    start: Box<dyn Fn(VirtualClock) -> Rc<dyn Service>>,
+    service: Rc<dyn Service>,
+    clock: VirtualClock,
+    activity: Arc<Activity>,
+    /// By link.
+    pipes: Vec<Option<Arc<Mutex<Pipe>>>>,
+    /// The server may have something to do before time passes.
+    is_busy: bool,
+    /// It is not ours, and has freedoms that ours has not.
+    is_foreign: bool,
+}
+
+impl std::fmt::Debug for PausedTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PausedTarget").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+impl PausedTarget {
+    /// Starts a server at the origin of time. `start` runs inside the runtime and may spawn tasks.
+    ///
+    /// # Errors
+    ///
+    /// The runtime could not be built.
+    pub fn new<S: Service + 'static>(
+        wall_origin: WallTime,
+        start: impl Fn(VirtualClock) -> S + 'static,
+    ) -> std::io::Result<Self> {
+        let runtime = paused_runtime()?;
+        let wall_origin = Arc::new(AtomicI64::new(wall_origin.as_unix_nanos()));
+        let clock = VirtualClock::new(&runtime, Timestamp::ZERO, wall_origin);
+        let start = Box::new(move |clock| Rc::new(start(clock)) as Rc<dyn Service>);
+        let tasks = LocalSet::new();
+        let service = tasks.block_on(&runtime, async { start(clock.clone()) });
+        Ok(Self {
+            runtime,
+            tasks,
+            start,
+            service,
+            clock,
+            activity: Arc::default(),
+            pipes: Vec::new(),
+            is_busy: true,
+            is_foreign: false,
+        })
+    }
+
+    /// Judges it as a server with limits of its own: it may render a text when it sends it (G6), and what it holds for
+    /// one client need not fit the scenario's outbox, only be bounded (G10).
+    #[must_use]
+    pub fn foreign(self) -> Self {
+        Self { is_foreign: true, ..self }
+    }
+
+    /// Runs the server until it has acted, or until its clock shows `until` and every task waits.
+    fn run_until(&mut self, until: Timestamp) -> bool {
+        let deadline = self.clock.instant_of(until);
+        let activity = &self.activity;
+        self.tasks.block_on(&self.runtime, async {
+            tokio::select! {
+                biased;
+                () = activity.wait() => true,
+                () = tokio::time::sleep_until(deadline) => false,
+            }
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        let _guard = self.runtime.enter();
+        self.clock.timestamp()
+    }
+
+    /// Moves what the server has done to the network.
+    fn collect(&mut self, net: &mut Network) {
+        for link in self.activity.take() {
+            let Some(Some(pipe)) = self.pipes.get(link.index()) else { continue };
+            let mut pipe = lock(pipe);
+            pipe.unmark();
+            if pipe.is_full && !pipe.has_unread() {
+                pipe.is_full = false;
+                net.resume(link);
+            }
+            let written = std::mem::take(&mut pipe.outbound);
+            net.send(link, &written);
+            net.set_blocked(link, pipe.is_refused);
+            pipe.make_room(net.room(link, ROOM));
+            if pipe.is_shut {
+                net.shutdown(link);
+            }
+            if let Some(end) = pipe.dropped {
+                net.drop_stream(link, end);
+            }
+        }
+    }
+
+    fn collect_log(&self, net: &mut Network) {
+        for line in self.service.log_lines() {
+            net.log_line(line);
+        }
+    }
+
+    fn with_pipe(&mut self, link: LinkId, act: impl FnOnce(&mut Pipe)) {
+        self.is_busy = true;
+        if let Some(Some(pipe)) = self.pipes.get(link.index()) {
+            act(&mut lock(pipe));
+        }
+    }
+}
+
+impl Target for PausedTarget {
+    fn accept(&mut self, link: LinkId, net: &mut Network) {
+        let (pipe, stream) = stream::pipe(link, &self.activity, net.room(link, ROOM));
+        if link.index() >= self.pipes.len() {
+            self.pipes.resize(link.index() + 1, None);
+        }
+        self.pipes[link.index()] = Some(pipe);
+        self.is_busy = true;
+        let service = Rc::clone(&self.service);
+        // Called by the task, as the server may read the clock or spawn another.
+        self.tasks.spawn_local(async move { service.serve(stream).await });
+    }
+
+    fn receive(&mut self, link: LinkId, bytes: &[u8], _: &mut Network) -> usize {
+        self.is_busy = true;
+        let pipe = self.pipes.get(link.index()).and_then(Option::as_ref);
+        pipe.map_or(bytes.len(), |pipe| lock(pipe).push(bytes))
+    }
+
+    fn writable(&mut self, link: LinkId, net: &mut Network) {
+        net.set_blocked(link, false);
+        let room = net.room(link, ROOM);
+        self.with_pipe(link, |pipe| pipe.make_room(room));
+    }
+
+    fn made_room(&mut self, link: LinkId, net: &mut Network) {
+        if let Some(Some(pipe)) = self.pipes.get(link.index()) {
+            lock(pipe).set_room(net.room(link, ROOM));
+        }
+    }
+
+    fn end(&mut self, link: LinkId, _: &mut Network) {
+        self.with_pipe(link, |pipe| pipe.end(End::Finished));
+    }
+
+    fn reset(&mut self, link: LinkId, _: &mut Network) {
+        self.with_pipe(link, |pipe| pipe.end(End::Reset));
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn advance(&mut self, limit: Timestamp, net: &mut Network) -> Advance {
+        let now = self.now();
+        if limit <= now {
+            // What happens within this millisecond reaches the server together.
+            return Advance::Reached;
+        }
+        let barrier = now + TICK;
+        let until = if self.is_busy { barrier } else { round_up(limit).max(barrier) };
+        let has_acted = self.run_until(until);
+        net.now = net.now.max(self.now());
+        self.collect_log(net);
+        if has_acted {
+            self.is_busy = true;
+            self.collect(net);
+            return Advance::Acted;
+        }
+        if self.is_busy {
+            self.is_busy = false;
+            return Advance::Idle;
+        }
+        Advance::Reached
+    }
+
+    fn drain(&mut self, _: &mut Network) -> bool {
+        let service = Rc::clone(&self.service);
+        let drain = self.tasks.block_on(&self.runtime, async move { service.drain() });
+        self.is_busy = true;
+        drain.map(|drain| self.tasks.spawn_local(drain)).is_some()
+    }
+
+    fn resume(&mut self, net: &mut Network) {
+        let behind = round_up(net.now().at).since(self.now());
+        self.is_busy = true;
+        self.tasks.block_on(&self.runtime, tokio::time::advance(behind));
+        net.now = net.now.max(self.now());
+    }
+
+    fn set_clock(&mut self, net: &mut Network) {
+        self.clock.wall_origin.store(net.wall_origin.as_unix_nanos(), Relaxed);
+    }
+
+    /// All tasks are dropped where they are, as they are when a process ends: the local ones, and those that the server
+    /// has spawned on the runtime.
+    fn restart(&mut self, net: &mut Network) -> bool {
+        let Ok(runtime) = paused_runtime() else { return false };
+        let now = self.now();
+        self.pipes.clear();
+        {
+            let _guard = self.runtime.enter();
+            self.tasks = LocalSet::new();
+        }
+        self.runtime = runtime;
+        self.activity.take();
+        self.clock = VirtualClock::new(&self.runtime, now, Arc::clone(&self.clock.wall_origin));
+        let (start, clock) = (&self.start, self.clock.clone());
+        self.service = self.tasks.block_on(&self.runtime, async { start(clock) });
+        self.is_busy = true;
+        net.now = net.now.max(self.now());
+        true
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.is_foreign
+    }
+
+    fn buffer_allowance(&self) -> u64 {
+        // The receive buffer, and what a library reads ahead and writes behind.
+        let allowance = 4 * RECEIVE_BUFFER as u64;
+        if self.is_foreign { FOREIGN_BUFFER } else { allowance }
+    }
+
+    fn has_unread(&self, link: LinkId) -> bool {
+        let pipe = self.pipes.get(link.index()).and_then(Option::as_ref);
+        pipe.is_some_and(|pipe| lock(pipe).has_unread())
+    }
+
+    fn census(&self) -> Option<Census> {
+        self.service.census()
+    }
+}
+
+fn paused_runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_time().start_paused(true).build()
+}
+
+/// The next whole millisecond.
+fn round_up(at: Timestamp) -> Timestamp {
+    Timestamp::from_nanos(at.as_nanos().next_multiple_of(TICK.as_nanos() as u64))
+}

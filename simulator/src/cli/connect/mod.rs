@@ -1,0 +1,156 @@
+//! `carillon-sim connect`: a terminal client of a real server.
+
+mod app;
+
+use std::future::pending;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use carillon_simulator::exit::Exit;
+use carillon_simulator::live::Trust;
+use carillon_simulator::units::parse_span;
+use clap::Args;
+use tokio::io::{AsyncWrite, AsyncWriteExt, copy, duplex, stdin};
+use tokio::runtime;
+use tokio::signal::ctrl_c;
+use tokio::time::sleep;
+
+use app::ConnectError;
+
+use super::Failure;
+use super::trust::TrustOptions;
+
+/// How many typed bytes wait for the client.
+const KEYBOARD: usize = 4096;
+
+/// How long a client that is told to quit may take over its farewell.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws
+    url: String,
+
+    /// Time between two heartbeats; 0 for none
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = parse_heartbeat)]
+    heartbeat: Duration,
+
+    /// End when the connection is refused or gone
+    #[arg(long)]
+    no_reconnect: bool,
+
+    #[command(flatten)]
+    trust: TrustOptions,
+}
+
+/// Talks until the person has had enough.
+pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
+    let trust = options.trust.trust(options.url.starts_with("wss:"))?;
+    options.trust.warn();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Impossible(format!("cannot start: {error}")))?;
+    let result = runtime.block_on(talk(options, trust));
+    // The thread that reads standard input cannot be stopped, so nobody waits for it.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => Ok(Exit::Held),
+        // Whoever read what is printed has seen enough.
+        Err(ConnectError::Terminal(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Held),
+        Err(error @ ConnectError::Url { .. }) => Err(Failure::Usage(error.to_string())),
+        Err(error) => Err(Failure::Impossible(error.to_string())),
+    }
+}
+
+async fn talk(options: &Options, trust: Trust) -> Result<(), ConnectError> {
+    let (keyboard, input) = duplex(KEYBOARD);
+    let options = app::Options {
+        url: options.url.clone(),
+        heartbeat: options.heartbeat,
+        reconnect: !options.no_reconnect,
+        trust,
+    };
+    tokio::select! {
+        biased;
+        result = app::run(options, input, io::stdout()) => result,
+        () = type_until_interrupted(keyboard) => Ok(()),
+    }
+}
+
+/// Passes on what is typed. Ctrl-C types `quit`, so that the server is told; a second one does not wait for that.
+async fn type_until_interrupted(mut keyboard: impl AsyncWrite + Unpin) {
+    tokio::select! {
+        () = type_everything(&mut keyboard) => {}
+        () = interrupt() => {}
+    }
+    let farewell = async {
+        if keyboard.write_all(b"quit\n").await.is_ok() {
+            pending().await
+        }
+    };
+    tokio::select! {
+        () = farewell => {}
+        () = interrupt() => {}
+        () = sleep(FAREWELL_LIMIT) => {}
+    }
+}
+
+/// Ends only if there is nobody to pass it on to: the end of the input ends nothing.
+async fn type_everything(keyboard: &mut (impl AsyncWrite + Unpin)) {
+    if copy(&mut stdin(), keyboard).await.is_ok() {
+        pending().await
+    }
+}
+
+/// Ctrl-C. Where it cannot be caught, it ends the process as ever.
+async fn interrupt() {
+    if ctrl_c().await.is_err() {
+        pending().await
+    }
+}
+
+/// A time, or 0.
+fn parse_heartbeat(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" => Ok(Duration::ZERO),
+        _ => parse_span(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        let all = ["carillon-sim", "connect"].iter().chain(arguments);
+        Cli::try_parse_from(all).map(|cli| match cli.command {
+            Command::Connect(options) => options,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_original_app() {
+        let options = parse(&["ws://127.0.0.1:8080/ws"]).unwrap();
+        let defaults = app::Options::new("ws://127.0.0.1:8080/ws");
+        assert_eq!(options.heartbeat, defaults.heartbeat);
+        assert_eq!(!options.no_reconnect, defaults.reconnect);
+    }
+
+    #[test]
+    fn heartbeats_can_be_switched_off() {
+        let options = parse(&["ws://h/", "--heartbeat", "0", "--no-reconnect"]).unwrap();
+        assert_eq!(options.heartbeat, Duration::ZERO);
+        assert!(options.no_reconnect);
+        let error = parse(&["ws://h/", "--heartbeat", "5"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("1h30m"), "{error}");
+    }
+
+    #[test]
+    fn a_server_must_be_named() {
+        assert_eq!(parse(&[]).unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,6 @@
+//! Time on the live arm: the harness's clock, and the server's.
+
+pub(crate) mod canary;
+pub(crate) mod grid;
+pub(crate) mod pulse;
+pub(crate) mod stamps;

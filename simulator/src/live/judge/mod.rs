@@ -1,0 +1,253 @@
+//! The judge of a live run: the checker of the simulator for what a connection says, and for the pushes windows that
+//! are as wide as what was measured.
+//!
+//! Lost pushes are found when a later one arrives: the stream is in order, so no clock is needed for that verdict. Who
+//! was owed which push is decided with the bound of its due instant that the arrivals themselves give.
+
+pub(crate) mod verdicts;
+
+mod conclusion;
+mod pushes;
+mod texts;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use carillon_server::{Timestamp, WallTime, Zone};
+
+use super::clock::grid::Rhythm;
+use super::clock::stamps::Stamps;
+use crate::oracle::checker::{Checker, Sighting};
+use crate::oracle::connection::Peer;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::model::Grid;
+use crate::oracle::score::{Bounds, Fault, Tally, Violation};
+
+/// Violations of each guarantee that are kept with their story; all are counted.
+const KEPT: usize = 8;
+
+/// How long after an offence a harmless client's loss is put down to it, and after a pong its own.
+pub(super) const AFTERMATH: Duration = Duration::from_millis(300);
+
+/// A connection and who holds it.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) peer: Peer,
+    /// What its client is there for.
+    pub(crate) role: &'static str,
+    /// Cycles up to this one were looked at.
+    pub(crate) audited: u64,
+    /// The instant that the last push stated, in seconds since the epoch.
+    pub(crate) last_stated: i64,
+    /// Pushes on this connection.
+    pub(crate) pushes: u32,
+    /// It never read, or broke a rule: what it is owed, nobody can tell.
+    pub(crate) is_out: bool,
+}
+
+/// What became of the subscribers of one cycle.
+#[derive(Debug, Default)]
+struct Audit {
+    served: u64,
+    served_untouched: u64,
+    lost: u64,
+    lost_untouched: u64,
+    /// Of them, those to clients that had got nothing for one and a half periods.
+    lost_for_long: u64,
+    kept: Vec<Lost>,
+    /// The server answered somebody in the third of a period behind the due instant.
+    is_alive: bool,
+    /// Somebody takes nothing.
+    is_burdened: bool,
+}
+
+#[derive(Debug)]
+struct Lost {
+    client: u32,
+    role: &'static str,
+    since: Timestamp,
+    is_untouched: bool,
+    is_long: bool,
+}
+
+/// The judge, and all that it has seen.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    checker: Checker,
+    pub(crate) rhythm: Rhythm,
+    pub(crate) stamps: Stamps,
+    pub(crate) violations: Vec<Violation>,
+    /// Why a guarantee could not be decided.
+    doubts: BTreeMap<Guarantee, Vec<String>>,
+    /// What was seen, in a sentence.
+    findings: BTreeMap<Guarantee, Vec<String>>,
+    audits: BTreeMap<u64, Audit>,
+    /// Pushes were lost when everybody read.
+    has_lost_unburdened: bool,
+    /// Since when somebody takes nothing.
+    pub(crate) burdened_since: Option<Timestamp>,
+    last_offence: Option<Timestamp>,
+    pub(crate) drained_at: Option<Timestamp>,
+    /// The server rendered different texts for one cycle.
+    pub(crate) has_other_texts: bool,
+    texts: (u64, String),
+    /// The instant that this text states, in seconds since the epoch, once it was found right.
+    good_text: i64,
+    pub(crate) is_strict: bool,
+    /// Pushes that never came, and pushes that came twice.
+    pub(crate) lost: u64,
+    pub(crate) duplicates: u64,
+    /// Of the pushes that came more than half a period late, the latest, and how many they are.
+    late: (Duration, u64),
+    /// Connections that ended without a cause, where somebody else says what that means; else it is a violation.
+    pub(crate) drops: Option<Vec<Dropped>>,
+}
+
+/// A connection that the server ended without a cause that the protocol names.
+#[derive(Debug)]
+pub(crate) struct Dropped {
+    pub(crate) at: Timestamp,
+    pub(crate) client: u32,
+    pub(crate) detail: String,
+}
+
+impl Judge {
+    pub(crate) fn new(period: Duration, stamps: Stamps, is_strict: bool) -> Self {
+        // The checker's own grid and bounds are the simulator's: nothing that is asked of it here looks at them.
+        let grid = Grid::new(period, WallTime::default(), Zone::UTC);
+        let bounds = Bounds { push: period / 2, reply: period, release: period };
+        Self {
+            checker: Checker::new(grid, bounds, Duration::ZERO),
+            rhythm: Rhythm::new(period),
+            stamps,
+            violations: Vec::new(),
+            doubts: BTreeMap::new(),
+            findings: BTreeMap::new(),
+            audits: BTreeMap::new(),
+            has_lost_unburdened: false,
+            burdened_since: None,
+            last_offence: None,
+            drained_at: None,
+            has_other_texts: false,
+            texts: (0, String::new()),
+            good_text: i64::MIN,
+            is_strict,
+            lost: 0,
+            duplicates: 0,
+            late: (Duration::ZERO, 0),
+            drops: None,
+        }
+    }
+
+    pub(crate) fn tally(&self, guarantee: Guarantee) -> Tally {
+        self.checker.score.tallies[guarantee.index()]
+    }
+
+    /// How many promises were broken.
+    pub(crate) fn violation_count(&self) -> u64 {
+        self.checker.score.violation_count()
+    }
+
+    /// How many sentences say that something could not be decided.
+    pub(crate) fn doubt_count(&self) -> u64 {
+        self.doubts.values().map(|doubts| doubts.len() as u64).sum()
+    }
+
+    pub(crate) fn deliveries(&self) -> u64 {
+        self.checker.score.deliveries
+    }
+
+    /// A promise was kept that could have been broken here.
+    pub(crate) fn exercise(&mut self, guarantee: Guarantee) {
+        self.checker.score.tallies[guarantee.index()].exercised += 1;
+    }
+
+    pub(crate) fn violate(
+        &mut self,
+        guarantee: Guarantee,
+        fault: Fault,
+        at: Timestamp,
+        client: Option<u32>,
+        detail: String,
+    ) {
+        self.checker.score.tallies[guarantee.index()].violations += 1;
+        self.keep(Violation { guarantee, fault, at, client, detail });
+    }
+
+    fn keep(&mut self, violation: Violation) {
+        let alike = self.violations.iter().filter(|kept| kept.guarantee == violation.guarantee).count();
+        if alike < KEPT {
+            self.violations.push(violation);
+        }
+    }
+
+    /// Something cannot be told apart from outside; the sentence says what.
+    pub(crate) fn doubt(&mut self, guarantee: Guarantee, sentence: String) {
+        let doubts = self.doubts.entry(guarantee).or_default();
+        if doubts.len() < KEPT && !doubts.contains(&sentence) {
+            doubts.push(sentence);
+        }
+    }
+
+    /// A sentence for whoever wants to know what a verdict rests on.
+    pub(crate) fn find(&mut self, guarantee: Guarantee, sentence: String) {
+        self.findings.entry(guarantee).or_default().push(sentence);
+    }
+
+    pub(crate) fn doubts(&self, guarantee: Guarantee) -> &[String] {
+        self.doubts.get(&guarantee).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn findings(&self, guarantee: Guarantee) -> &[String] {
+        self.findings.get(&guarantee).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn on_offence(&mut self, now: Timestamp) {
+        self.last_offence = Some(now);
+    }
+
+    /// The server answered somebody.
+    pub(crate) fn on_sign_of_life(&mut self, at: Timestamp) {
+        let cycle = self.rhythm.newest(at);
+        if cycle > 0 && at.since(self.rhythm.due(cycle)) < self.rhythm.period() / 3 {
+            self.audits.entry(cycle).or_default().is_alive = true;
+        }
+    }
+
+    /// An echo arrived.
+    pub(crate) fn on_echo(&mut self, seat: &mut Seat, text: &[u8], seen: Sighting) {
+        if seat.is_out {
+            return;
+        }
+        self.checker.on_echo(&mut seat.peer, text, seen);
+        self.take_over(seat);
+    }
+
+    /// What the checker has kept becomes part of this score.
+    fn take_over(&mut self, seat: &Seat) {
+        for mut violation in std::mem::take(&mut self.checker.score.violations) {
+            violation.detail = format!("{}: {}", seat.role, violation.detail);
+            self.keep(violation);
+        }
+    }
+
+    /// The server ended a connection without a cause that the protocol names.
+    pub(crate) fn on_dropped(&mut self, seat: &Seat, at: Timestamp, how: &str) {
+        let detail = format!("{}: the server ended the connection {how}", seat.role);
+        if let Some(drops) = &mut self.drops {
+            return drops.push(Dropped { at, client: seat.peer.client, detail });
+        }
+        let is_aftermath = self.last_offence.is_some_and(|offence| at.since(offence) < AFTERMATH);
+        let (guarantee, cause) = match self.drained_at {
+            Some(_) => (Guarantee::G14, ""),
+            None if is_aftermath => (Guarantee::G12, ", right after another client had broken a rule"),
+            None => (Guarantee::G3, ""),
+        };
+        self.violate(guarantee, Fault::Dropped, at, Some(seat.peer.client), detail + cause);
+    }
+}
+
+/// An instant of the run as `12.345 s`.
+pub(crate) fn seconds(at: Timestamp) -> String {
+    format!("{:.3} s", at.as_nanos() as f64 / 1e9)
+}

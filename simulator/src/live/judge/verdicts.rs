@@ -1,0 +1,136 @@
+//! The judge's verdicts in the form that every report has.
+
+use carillon_server::Timestamp;
+
+use super::{Judge, seconds};
+use crate::hunt::explain::promise;
+use crate::live::run_state::Stage;
+use crate::metrics::Judgement;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Violation;
+use crate::report::{
+    GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Shard, Summary, Verdict, ViolationEntry,
+};
+
+/// Sentences of evidence per guarantee.
+const EVIDENCE: usize = 3;
+
+/// What a live run was, as far as its report has to say so.
+#[derive(Clone, Debug)]
+pub(crate) struct Trial {
+    pub(crate) command: &'static str,
+    pub(crate) scenario: String,
+    pub(crate) seed: u64,
+    pub(crate) clients: u32,
+    pub(crate) plan: Option<String>,
+    pub(crate) shard: Option<Shard>,
+    pub(crate) thresholds: Vec<Judgement>,
+    pub(crate) interrupted: bool,
+    pub(crate) repeat: String,
+}
+
+/// The verdict on each guarantee, G1 first.
+pub(crate) fn entries(judge: &Judge, tried: &[Guarantee]) -> Vec<GuaranteeEntry> {
+    Guarantee::ALL.map(|guarantee| entry(judge, tried.contains(&guarantee), guarantee)).into()
+}
+
+/// The verdict on the whole.
+pub(crate) fn overall(entries: &[GuaranteeEntry]) -> Verdict {
+    let has = |verdict| entries.iter().any(|entry| entry.verdict == verdict);
+    [Verdict::Violated, Verdict::Held, Verdict::Undecided]
+        .into_iter()
+        .find(|verdict| has(*verdict))
+        .unwrap_or(Verdict::NotExercised)
+}
+
+/// The object for machines.
+pub(crate) fn summary(stage: &Stage, entries: &[GuaranteeEntry], trial: Trial) -> Summary {
+    let judge = stage.judge.borrow();
+    let metrics = stage.metrics.borrow().clone();
+    let wall = metrics.seconds;
+    Summary {
+        schema_version: SCHEMA_VERSION,
+        command: trial.command.into(),
+        arm: "live".into(),
+        url: Some(stage.address.to_string()),
+        scenario: trial.scenario,
+        seed: trial.seed,
+        clients: trial.clients,
+        plan: trial.plan,
+        period_seconds: judge.rhythm.period().as_secs_f64(),
+        virtual_seconds: None,
+        wall_seconds: (wall * 1000.0).round() / 1000.0,
+        compression: None,
+        cycles: judge.rhythm.cycles().len() as u64,
+        deliveries: judge.deliveries(),
+        deliveries_per_second: (judge.deliveries() as f64 / wall.max(1e-9)).round(),
+        events: None,
+        digest: None,
+        observed_digest: None,
+        verdict: overall(entries),
+        insecure: stage.tls.as_ref().is_some_and(|tls| tls.is_insecure),
+        interrupted: trial.interrupted,
+        shard: trial.shard,
+        guarantees: entries.to_vec(),
+        violations: judge.violations.iter().map(violation).collect(),
+        thresholds: trial.thresholds,
+        races: Races::default(),
+        coverage: Vec::new(),
+        latency_ms: Latency::new(metrics.push_latency.histogram()),
+        metrics: Some(metrics),
+        repeat: trial.repeat,
+    }
+}
+
+fn entry(judge: &Judge, is_tried: bool, guarantee: Guarantee) -> GuaranteeEntry {
+    let (tally, doubts) = (judge.tally(guarantee), judge.doubts(guarantee));
+    let verdict = match Verdict::of(tally) {
+        _ if !is_tried => Verdict::NotExercised,
+        Verdict::NotExercised if !doubts.is_empty() => Verdict::Undecided,
+        verdict => verdict,
+    };
+    let mut evidence: Vec<String> = Vec::new();
+    if !is_tried {
+        evidence.push("not asked for".to_owned());
+    } else {
+        let broken = judge.violations.iter().filter(|violation| violation.guarantee == guarantee);
+        evidence.extend(broken.take(EVIDENCE).map(sentence));
+        if verdict != Verdict::Violated {
+            evidence.extend(doubts.iter().take(EVIDENCE).cloned());
+            evidence.extend(judge.findings(guarantee).iter().take(EVIDENCE).cloned());
+        }
+        if verdict == Verdict::NotExercised {
+            evidence.extend(why_not(guarantee).map(str::to_owned));
+        }
+    }
+    let (exercised, violations) = if is_tried { (tally.exercised, tally.violations) } else { (0, 0) };
+    let (id, name, promise) = (guarantee.to_string(), guarantee.name().into(), promise(guarantee));
+    GuaranteeEntry { id, name, promise, verdict, exercised, violations, evidence }
+}
+
+/// What it takes to put it to the test.
+fn why_not(guarantee: Guarantee) -> Option<&'static str> {
+    match guarantee {
+        Guarantee::G14 => Some("only a server that conform has started, with --spawn, is told to shut down"),
+        Guarantee::G15 => {
+            Some("the log is read only of a server that conform has started, and with --strict")
+        }
+        _ => None,
+    }
+}
+
+fn sentence(violation: &Violation) -> String {
+    format!("{}, {}: {}", seconds(violation.at), violation.fault.name(), violation.detail)
+}
+
+fn violation(violation: &Violation) -> ViolationEntry {
+    let micros = violation.at.since(Timestamp::ZERO).as_micros() as f64;
+    ViolationEntry {
+        guarantee: violation.guarantee.to_string(),
+        fault: violation.fault.name().into(),
+        at_seconds: micros / 1e6,
+        client: violation.client,
+        detail: violation.detail.clone(),
+        story: None,
+    }
+}

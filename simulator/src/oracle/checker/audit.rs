@@ -1,0 +1,122 @@
+//! What should have come by now: after each cycle, every connection is looked at once.
+
+use carillon_server::Timestamp;
+
+use super::Checker;
+use crate::network::link::Link;
+use crate::oracle::connection::{Owed, Peer};
+use crate::oracle::coverage::Met;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::{Fault, Tally};
+use crate::units::format_instant;
+
+/// What one audit has found.
+#[derive(Default)]
+struct Findings {
+    /// Connections that never sent a command: served and not.
+    untouched: Tally,
+    lost: Vec<usize>,
+    /// Somebody takes nothing, or is dead without anybody's knowing.
+    has_burden: bool,
+    /// What those have met.
+    burden: Met,
+    is_anybody_served: bool,
+}
+
+impl Checker {
+    /// The deliveries of `cycle` are complete: who is owed something?
+    pub(crate) fn audit(&mut self, cycle: u64, peers: &mut [Peer], links: &[Link], now: Timestamp) {
+        let due = self.grid.due(cycle);
+        if due >= self.drained_at {
+            return;
+        }
+        let mut findings = Findings::default();
+        for (index, peer) in peers.iter_mut().enumerate() {
+            let link = &links[index];
+            if peer.has_vanished() || link.flow.as_ref().is_some_and(|flow| flow.is_blocked) {
+                findings.has_burden = true;
+                findings.burden = findings.burden.union(peer.met);
+            }
+            if !peer.is_judged() {
+                continue;
+            }
+            self.audit_push(cycle, due, index, peer, link, &mut findings);
+            self.audit_waiting(peer, link, now);
+        }
+        self.report(cycle, &findings, peers, now);
+    }
+
+    fn audit_push(
+        &mut self,
+        cycle: u64,
+        due: Timestamp,
+        index: usize,
+        peer: &mut Peer,
+        link: &Link,
+        findings: &mut Findings,
+    ) {
+        let has_push = peer.windows.last_cycle >= cycle as u32;
+        if has_push {
+            self.exercise(Guarantee::G4, peer.met);
+        }
+        if peer.windows.must_not(due) && !has_push {
+            self.exercise(Guarantee::G2, peer.met);
+        }
+        if !peer.windows.must(due) || self.is_excused(cycle) {
+            return;
+        }
+        let is_stuck = link.flow.as_ref().is_some_and(|flow| !flow.is_flowing() || flow.stuck_until >= due);
+        if has_push {
+            findings.is_anybody_served = true;
+            findings.untouched.exercised += u64::from(!peer.windows.has_commanded);
+            self.exercise(Guarantee::G3, peer.met);
+            if !peer.windows.has_commanded {
+                self.exercise(Guarantee::G1, peer.met);
+            }
+        } else if is_stuck {
+            peer.owed.get_or_insert_with(|| Box::new(Owed::default())).waiting.push(cycle as u32);
+        } else {
+            findings.untouched.violations += u64::from(!peer.windows.has_commanded);
+            findings.lost.push(index);
+        }
+    }
+
+    fn audit_waiting(&mut self, peer: &mut Peer, link: &Link, now: Timestamp) {
+        let Some(flow) = &link.flow else {
+            return self.check_waiting(peer, Timestamp::ZERO, now);
+        };
+        if !flow.is_flowing() || peer.is_mute {
+            return;
+        }
+        self.check_waiting(peer, flow.stuck_until, now);
+        let limit = self.longest_way * 2 + self.bounds.reply;
+        if now.since(flow.stuck_until.max(self.paused_until())) > limit
+            && let Some(owed) = peer.owed.take()
+        {
+            for cycle in owed.overtaken.iter().chain(&owed.waiting) {
+                self.violate(Guarantee::G3, Fault::Lost, now, peer, || {
+                    format!("the push of cycle {cycle} never came, though the client reads again")
+                });
+            }
+        }
+    }
+
+    fn report(&mut self, cycle: u64, findings: &Findings, peers: &[Peer], now: Timestamp) {
+        if findings.has_burden && findings.is_anybody_served && findings.lost.is_empty() {
+            self.exercise(Guarantee::G10, findings.burden);
+        }
+        // If nobody who never sent a command was served, then it is the initial state that is wrong.
+        let untouched = findings.untouched;
+        let is_default_broken =
+            untouched.violations > 1 && untouched.exercised == 0 && findings.is_anybody_served;
+        for index in &findings.lost {
+            let peer = &peers[*index];
+            let guarantee =
+                if is_default_broken && !peer.windows.has_commanded { Guarantee::G1 } else { Guarantee::G3 };
+            self.violate(guarantee, Fault::Lost, now, peer, || {
+                let since = format_instant(peer.windows.since);
+                format!("the push of cycle {cycle} never came; subscribed since {since}")
+            });
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The numbered promises of `PROTOCOL.md`, as the oracle refers to them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One numbered promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Guarantee {
+    /// A new connection is subscribed.
+    G1,
+    /// No push to an unsubscribed client.
+    G2,
+    /// Every connected, reading, subscribed client gets every cycle's push.
+    G3,
+    /// At most one push per connection and cycle.
+    G4,
+    /// Pushes in cycle order, replies in the order of messages.
+    G5,
+    /// The push text names the due instant, the same for everyone.
+    G6,
+    /// Cycles stand one period apart, and are never bunched.
+    G7,
+    /// Any other text is echoed once, byte for byte.
+    G8,
+    /// Commands and binary frames get no reply.
+    G9,
+    /// No client delays another's push, and what it can hold is bounded.
+    G10,
+    /// A connection that is gone leaves nothing behind.
+    G11,
+    /// Malformed input gets the close code that RFC 6455 names.
+    G12,
+    /// Heartbeats are answered, and a dead peer is found.
+    G13,
+    /// A shutdown is clean.
+    G14,
+    /// What happened is logged.
+    G15,
+}
+
+impl Guarantee {
+    /// All of them, in order.
+    pub const ALL: [Self; 15] = [
+        Self::G1,
+        Self::G2,
+        Self::G3,
+        Self::G4,
+        Self::G5,
+        Self::G6,
+        Self::G7,
+        Self::G8,
+        Self::G9,
+        Self::G10,
+        Self::G11,
+        Self::G12,
+        Self::G13,
+        Self::G14,
+        Self::G15,
+    ];
+
+    /// Its place in [`Guarantee::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name that `PROTOCOL.md` gives it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::G1 => "Subscribed by default",
+            Self::G2 => "Silence while unsubscribed",
+            Self::G3 => "Every subscriber, every cycle",
+            Self::G4 => "At most once",
+            Self::G5 => "In order",
+            Self::G6 => "Exact text",
+            Self::G7 => "On the grid",
+            Self::G8 => "Faithful echo",
+            Self::G9 => "Quiet commands",
+            Self::G10 => "Nobody waits for anybody",
+            Self::G11 => "Nothing left behind",
+            Self::G12 => "Malformed input named",
+            Self::G13 => "Alive or found out",
+            Self::G14 => "Clean shutdown",
+            Self::G15 => "Logged",
+        }
+    }
+}
+
+impl FromStr for Guarantee {
+    type Err = String;
+
+    /// Reads `G1` to `G15`, in either case.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let is_meant = |guarantee: &Self| guarantee.to_string().eq_ignore_ascii_case(name);
+        Self::ALL
+            .into_iter()
+            .find(is_meant)
+            .ok_or_else(|| format!("{name:?} is no guarantee; allowed: G1 to G15"))
+    }
+}
+
+impl fmt::Display for Guarantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("G{}", self.index() + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_protocol_document_names_each_of_them_alike() {
+        let document = include_str!("../../../server/PROTOCOL.md");
+        for guarantee in Guarantee::ALL {
+            let heading = format!("{guarantee} · {}", guarantee.name());
+            assert!(document.contains(&heading), "no heading {heading:?} in PROTOCOL.md");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What stands on the page of a run, in words: templates and Markdown only arrange it.
+
+use std::time::Duration;
+
+use askama::Template;
+
+use super::figures::Figure;
+use crate::hunt::explain::promise;
+use crate::metrics::{Aggregate, Judgement, Metric, Metrics, Unit};
+use crate::oracle::guarantee::Guarantee;
+use crate::report::words::{INSECURE, counted, grouped, who};
+use crate::report::{GuaranteeEntry, Summary, Verdict, ViolationEntry};
+use crate::units::format_span;
+
+/// The page of a run.
+#[derive(Template)]
+#[template(path = "run.html")]
+pub(super) struct RunPage {
+    pub(super) title: String,
+    /// What ran, in one line.
+    pub(super) subtitle: String,
+    pub(super) verdict: Badge,
+    /// What else must be known before anything is believed.
+    pub(super) warnings: Vec<String>,
+    pub(super) facts: Vec<(&'static str, String)>,
+    pub(super) tiles: Vec<(&'static str, String)>,
+    pub(super) guarantees: Vec<GuaranteeRow>,
+    pub(super) thresholds: Vec<ThresholdRow>,
+    pub(super) timings: Vec<(String, Vec<String>)>,
+    pub(super) figures: Vec<Figure>,
+    pub(super) violations: Vec<ViolationRow>,
+    /// What is said about violations as a whole.
+    pub(super) violations_sentence: String,
+    pub(super) repeat: String,
+}
+
+/// A verdict: never colour alone.
+#[derive(Clone, Debug)]
+pub(super) struct Badge {
+    pub(super) class: &'static str,
+    pub(super) symbol: &'static str,
+    pub(super) words: String,
+}
+
+pub(super) struct GuaranteeRow {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) verdict: Badge,
+    pub(super) exercised: String,
+    pub(super) violations: String,
+    /// The promise and what was seen of it, where there is something to say.
+    pub(super) sentences: Vec<String>,
+}
+
+pub(super) struct ThresholdRow {
+    pub(super) threshold: String,
+    pub(super) observed: String,
+    pub(super) verdict: Badge,
+}
+
+pub(super) struct ViolationRow {
+    pub(super) title: String,
+    pub(super) place: String,
+    pub(super) detail: String,
+    pub(super) story: Option<String>,
+}
+
+/// The columns of the table of times.
+pub(super) const QUANTILES: [(&str, Aggregate); 8] = [
+    ("min", Aggregate::Min),
+    ("avg", Aggregate::Avg),
+    ("p50", Aggregate::Med),
+    ("p90", Aggregate::Percentile(90.0)),
+    ("p95", Aggregate::Percentile(95.0)),
+    ("p99", Aggregate::Percentile(99.0)),
+    ("p99.9", Aggregate::Percentile(99.9)),
+    ("max", Aggregate::Max),
+];
+
+impl RunPage {
+    pub(super) fn new(summary: &Summary) -> Self {
+        let nothing = Metrics::default();
+        let metrics = summary.metrics.as_ref().unwrap_or(&nothing);
+        let all: u64 = summary.guarantees.iter().map(|entry| entry.violations).sum();
+        Self {
+            title: format!("{} of {}", summary.command, summary.scenario),
+            verdict: Badge { words: outcome(summary), ..Badge::new(summary.verdict) },
+            subtitle: subtitle(summary),
+            warnings: warnings(summary),
+            facts: facts(summary),
+            tiles: tiles(summary, metrics),
+            guarantees: summary.guarantees.iter().map(GuaranteeRow::new).collect(),
+            thresholds: summary.thresholds.iter().map(ThresholdRow::new).collect(),
+            timings: timings(metrics),
+            figures: Figure::all(metrics, summary.period_seconds),
+            violations: summary.violations.iter().map(ViolationRow::new).collect(),
+            violations_sentence: match (all, summary.violations.len() as u64) {
+                (0, _) => "None.".to_owned(),
+                (1, 1) => String::new(),
+                (all, kept) if kept < all => format!("The first {} of {}.", grouped(kept), grouped(all)),
+                (all, _) => format!("{} in all.", grouped(all)),
+            },
+            repeat: summary.repeat.clone(),
+        }
+    }
+
+    /// Whether there are figures that could not be drawn.
+    pub(super) fn lacks_figures(&self) -> bool {
+        !self.figures.iter().all(Figure::is_drawn)
+    }
+
+    /// The headings of the table of times.
+    pub(super) fn quantiles(&self) -> [&'static str; 8] {
+        QUANTILES.map(|(name, _)| name)
+    }
+}
+
+impl Badge {
+    pub(super) fn new(verdict: Verdict) -> Self {
+        let (class, symbol) = match verdict {
+            Verdict::Held => ("held", "✓"),
+            Verdict::NotExercised => ("none", "–"),
+            Verdict::Undecided => ("open", "?"),
+            Verdict::Violated => ("broken", "✗"),
+        };
+        Self { class, symbol, words: verdict.name().to_lowercase() }
+    }
+}
+
+/// The verdict in one sentence.
+fn outcome(summary: &Summary) -> String {
+    let count = |verdict| summary.guarantees.iter().filter(|entry| entry.verdict == verdict).count();
+    let all = summary.guarantees.len();
+    let mut sentence = match count(Verdict::Violated) {
+        0 => format!("{} of {all} guarantees held", count(Verdict::Held)),
+        broken => format!("{broken} of {all} guarantees violated"),
+    };
+    for verdict in [Verdict::Undecided, Verdict::NotExercised] {
+        if let some @ 1.. = count(verdict) {
+            sentence.push_str(&format!(", {some} {}", verdict.name()));
+        }
+    }
+    sentence
+}
+
+fn subtitle(summary: &Summary) -> String {
+    let server = summary.url.as_deref().unwrap_or("the reference server");
+    let time = summary.virtual_seconds.unwrap_or(summary.wall_seconds);
+    format!(
+        "{server}, {}, {}, a push every {}",
+        counted(u64::from(summary.clients), "client"),
+        span(time),
+        span(summary.period_seconds)
+    )
+}
+
+/// Seconds as people say them.
+fn span(seconds: f64) -> String {
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(span) if seconds >= 60.0 => format_span(Duration::from_secs(span.as_secs())),
+        _ => format!("{seconds} s"),
+    }
+}
+
+fn warnings(summary: &Summary) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let crossed = summary.thresholds.iter().filter(|judgement| !judgement.held).count();
+    if crossed > 0 {
+        warnings.push(format!("{crossed} of {} thresholds crossed.", summary.thresholds.len()));
+    }
+    if summary.insecure {
+        warnings.push(INSECURE.to_owned());
+    }
+    if summary.interrupted {
+        warnings.push("It was interrupted: what stands here is true of the time until then.".to_owned());
+    }
+    if let Some(shard) = &summary.shard
+        && shard.numbers.len() < shard.of as usize
+    {
+        let numbers: Vec<_> = shard.numbers.iter().map(u32::to_string).collect();
+        warnings.push(format!("This is only a part of the load: {} of {}.", numbers.join(", "), shard.of));
+    }
+    warnings
+}
+
+fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
+    let facts = [
+        ("Server", Some(summary.url.clone().unwrap_or_else(|| "the reference server".to_owned()))),
+        ("Arm", Some(summary.arm.to_string())),
+        ("Clients", Some(grouped(u64::from(summary.clients)))),
+        ("Plan", summary.plan.clone()),
+        ("Push every", Some(span(summary.period_seconds))),
+        ("Virtual time", summary.virtual_seconds.map(span)),
+        ("Wall time", Some(span(summary.wall_seconds))),
+        ("Seed", Some(summary.seed.to_string())),
+        ("Digest", summary.digest.clone()),
+    ];
+    facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn tiles(summary: &Summary, metrics: &Metrics) -> Vec<(&'static str, String)> {
+    let figure =
+        |metric: Metric, aggregate| Some(metric.unit(aggregate).format(metric.of(aggregate, metrics)?));
+    let count = |number| Some(grouped(number));
+    let tiles = [
+        ("cycles", count(summary.cycles)),
+        ("deliveries", count(summary.deliveries)),
+        ("lost", count(metrics.counts.lost)),
+        ("duplicates", count(metrics.counts.duplicates)),
+        ("push latency, p99", figure(Metric::PushLatency, Aggregate::Percentile(99.0))),
+        ("spread, p95", figure(Metric::Spread, Aggregate::Percentile(95.0))),
+        ("server memory, max", figure(Metric::ServerMemory, Aggregate::Max)),
+    ];
+    tiles.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn timings(metrics: &Metrics) -> Vec<(String, Vec<String>)> {
+    let row = |metric: Metric| {
+        let timing = metric.timing(metrics).filter(|timing| timing.count() > 0)?;
+        let figure = |(_, aggregate): (&str, Aggregate)| {
+            metric.of(aggregate, metrics).map_or_else(|| "–".to_owned(), |millis| Unit::Millis.format(millis))
+        };
+        let cells = [grouped(timing.count())].into_iter().chain(QUANTILES.map(figure));
+        Some((metric.name().replace('_', " "), cells.collect()))
+    };
+    [Metric::Connect, Metric::Echo, Metric::PushLatency, Metric::Spread, Metric::OwnDelay]
+        .into_iter()
+        .filter_map(row)
+        .collect()
+}
+
+impl GuaranteeRow {
+    fn new(entry: &GuaranteeEntry) -> Self {
+        Self {
+            id: entry.id.clone(),
+            name: entry.name.to_string(),
+            verdict: Badge::new(entry.verdict),
+            exercised: grouped(entry.exercised),
+            violations: grouped(entry.violations),
+            sentences: match entry.verdict {
+                Verdict::Held | Verdict::NotExercised => entry.evidence.clone(),
+                Verdict::Undecided | Verdict::Violated => {
+                    let known = Guarantee::ALL.into_iter().find(|known| known.to_string() == entry.id);
+                    let promised = known.map(|known| format!("Promised: {}", promise(known)));
+                    promised.into_iter().chain(entry.evidence.iter().cloned()).collect()
+                }
+            },
+        }
+    }
+}
+
+impl ThresholdRow {
+    fn new(judgement: &Judgement) -> Self {
+        let verdict = if judgement.held { Verdict::Held } else { Verdict::Violated };
+        let words = if judgement.held { "held" } else { "crossed" }.to_owned();
+        Self {
+            threshold: judgement.threshold.clone(),
+            observed: judgement
+                .observed
+                .map_or("no data".to_owned(), |number| judgement.unit().format(number)),
+            verdict: Badge { words, ..Badge::new(verdict) },
+        }
+    }
+}
+
+impl ViolationRow {
+    fn new(entry: &ViolationEntry) -> Self {
+        Self {
+            title: format!("{} {}", entry.guarantee, entry.fault),
+            place: format!("at {} s, {}", entry.at_seconds, who(entry.client)),
+            detail: entry.detail.clone(),
+            story: entry.story.clone(),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The scenario that a command line asks for: a built-in one or a file, and what of it is to be different.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::file::LoadError;
+use crate::scenario::Scenario;
+use crate::scenario::file as scenario_file;
+use crate::scenario::limits::{MOST_CLIENTS, Misfit};
+use crate::units::parse_count;
+
+/// Where a scenario comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file of that path.
+    File(PathBuf),
+    /// The built-in one of that name.
+    Named(String),
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_file = text.contains(['/', '\\']) || text.ends_with(".toml");
+        if is_file {
+            return Ok(Self::File(PathBuf::from(text)));
+        }
+        let names = Scenario::BUILT_IN.map(|(name, _)| name);
+        if names.contains(&text) {
+            return Ok(Self::Named(text.to_owned()));
+        }
+        Err(format!(
+            "expected one of {}, or a file with a / in its name or .toml at its end",
+            names.join(", ")
+        ))
+    }
+}
+
+/// What a built-in scenario is like unless somebody says otherwise; a file has its own values.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults {
+    /// Its name.
+    pub scenario: &'static str,
+    /// How many clients there are.
+    pub clients: u32,
+    /// Virtual time until the shutdown.
+    pub duration: Duration,
+    /// Time between two pushes.
+    pub period: Duration,
+}
+
+/// What somebody wants to be different.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wishes {
+    /// How many clients there are.
+    pub clients: Option<u32>,
+    /// Virtual time until the shutdown.
+    pub duration: Option<Duration>,
+    /// Time between two pushes.
+    pub period: Option<Duration>,
+}
+
+/// What makes a scenario of a seed.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    base: Base,
+    wishes: Wishes,
+    defaults: Defaults,
+}
+
+#[derive(Clone, Debug)]
+enum Base {
+    File(Box<Scenario>),
+    Named(String),
+}
+
+impl Recipe {
+    /// Reads the file, if it is one; without a source it is the scenario of the defaults.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read or holds no scenario.
+    pub fn new(source: Option<&Source>, wishes: Wishes, defaults: Defaults) -> Result<Self, LoadError> {
+        let base = match source {
+            Some(Source::File(path)) => Base::File(Box::new(scenario_file::load(path)?)),
+            Some(Source::Named(name)) => Base::Named(name.clone()),
+            None => Base::Named(defaults.scenario.to_owned()),
+        };
+        Ok(Self { base, wishes, defaults })
+    }
+
+    /// The scenario of this seed.
+    ///
+    /// # Errors
+    ///
+    /// The sentence that says which option makes no sense.
+    pub fn scenario(&self, seed: u64) -> Result<Scenario, String> {
+        let (wishes, defaults) = (&self.wishes, &self.defaults);
+        let scenario = match &self.base {
+            Base::File(scenario) => {
+                let mut scenario = scenario.as_ref().clone();
+                scenario.clients = wishes.clients.unwrap_or(scenario.clients);
+                scenario.duration = wishes.duration.unwrap_or(scenario.duration);
+                scenario.server.period = wishes.period.unwrap_or(scenario.server.period);
+                scenario
+            }
+            Base::Named(name) => {
+                let clients = wishes.clients.unwrap_or(defaults.clients);
+                let duration = wishes.duration.unwrap_or(defaults.duration);
+                let period = wishes.period.unwrap_or(defaults.period);
+                Scenario::named(name, clients, duration, period, seed)
+                    .ok_or_else(|| format!("there is no scenario {name}"))?
+            }
+        };
+        scenario.check().map_err(|misfit| as_option(&misfit))?;
+        Ok(scenario)
+    }
+}
+
+/// A number of clients, such as `10k`.
+///
+/// # Errors
+///
+/// A sentence that says what is allowed.
+pub fn parse_clients(text: &str) -> Result<u32, String> {
+    let clients = parse_count(text)?;
+    if (1..=MOST_CLIENTS).contains(&clients) {
+        Ok(clients)
+    } else {
+        Err("it must lie between 1 and 10m".to_owned())
+    }
+}
+
+/// The sentence, with the option's name in the place of the key's.
+fn as_option(misfit: &Misfit) -> String {
+    let subject = match misfit.key {
+        "clients" => "--clients",
+        "duration" => "--for",
+        "period" => "--period",
+        key => key,
+    };
+    format!("{subject} {}", misfit.sentence)
+}

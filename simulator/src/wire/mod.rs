@@ -1,0 +1,4 @@
+//! The bytes of WebSocket as the clients write and read them.
+
+pub(crate) mod codec;
+pub(crate) mod text;
