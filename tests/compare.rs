@@ -1,7 +1,8 @@
 //! Comparisons find what has become worse, and nothing else.
 
+use carillon_simulator::Verdict;
+use carillon_simulator::report::Summary;
 use carillon_simulator::report::compare::{ChangeVerdict, CompareSummary, Limit, NoiseSource};
-use carillon_simulator::report::{Summary, Verdict};
 
 use crate::support::soak;
 

@@ -7,10 +7,10 @@ use std::sync::Mutex;
 use std::thread;
 
 use carillon_simulator::Guarantee;
+use carillon_simulator::Verdict;
 use carillon_simulator::live::Trust;
 use carillon_simulator::live::conform::{ConformError, ConformOptions, Conformance, conform};
 use carillon_simulator::live::{Address, Dialect};
-use carillon_simulator::report::Verdict;
 
 use crate::catalogue::Defect;
 use crate::support::child::{CLOSE_TIMEOUT, MAX_MESSAGE, PERIOD, PING_INTERVAL, Who, command};

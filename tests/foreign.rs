@@ -6,10 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use carillon_simulator::Guarantee;
+use carillon_simulator::Verdict;
 use carillon_simulator::live::Trust;
 use carillon_simulator::live::conform::{ConformOptions, Conformance, conform};
 use carillon_simulator::live::{Address, Dialect};
-use carillon_simulator::report::Verdict;
 
 use crate::support::free_port;
 

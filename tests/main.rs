@@ -8,6 +8,7 @@ mod convictions;
 mod corpus;
 mod determinism;
 mod foreign;
+mod house;
 mod hub;
 mod merge;
 mod paused;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use carillon_simulator::Verdict;
 use carillon_simulator::metrics::{Metric, Threshold};
-use carillon_simulator::report::{Shard, Summary, Verdict};
+use carillon_simulator::report::{Shard, Summary};
 
 use crate::support::soak;
 

@@ -10,7 +10,7 @@ use carillon_simulator::report::{
     Document, Palette, Run, ScenarioList, ScriptSummary, Summary, SweepReport, SweepSummary,
 };
 use carillon_simulator::{Arm, How, run_arm};
-use carillon_simulator::{Outcome, Scenario, Script};
+use carillon_simulator::{Outcome, Scenario};
 use serde_json::Value;
 
 use crate::support::soak;
@@ -47,7 +47,7 @@ fn every_field_of_a_script_is_documented_and_the_other_way_round() {
     let (scenario, _) = late();
     let how = How { records: true, ..How::default() };
     let outcome = run_arm(Arm::Core, &scenario, 1, how, |_| ()).unwrap();
-    let script = Script::recorded(&scenario, 1, Arm::Core, &outcome).unwrap();
+    let script = outcome.script(&scenario, 1, Arm::Core).unwrap();
     let (first, repeat) = (&outcome.score.violations[0], "cargo sim replay late.script");
     let summary = ScriptSummary::broken("explain", &script, first, Some("it was late".into()), repeat.into());
     assert_eq!(paths(&value(&summary.unwrap())), documented("`shrink` and `explain`"));

@@ -123,7 +123,7 @@ fn convict(defect: Defect) -> Option<(Script, Outcome)> {
         let violations = &outcome.score.violations;
         let first = violations.iter().find(|violation| is_known(violation.guarantee.to_string()))?;
         let breaks = Some((first.guarantee, first.fault));
-        let script = Script::recorded(&scenario, seed, Arm::Paused, &outcome)?;
+        let script = outcome.script(&scenario, seed, Arm::Paused)?;
         Some((Script { breaks, ..script }, outcome))
     })
 }
@@ -144,7 +144,7 @@ fn check_replay(defect: Defect, script: &Script) {
     let text = script.to_text().expect("a scenario that a file can say");
     let read: Script = text.parse().expect("what is written can be read");
     let outcome = play(&read, Some(defect), Trace::default());
-    assert!(read.violation_in(&outcome).is_some(), "{defect:?}: nothing breaks in\n{text}");
+    assert!(read.violation_in(&outcome.score).is_some(), "{defect:?}: nothing breaks in\n{text}");
     let innocent = play(&read, None, Trace::default());
     assert_eq!(innocent.score.violations, [], "the server without {defect:?} is accused in\n{text}");
 }

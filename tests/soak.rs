@@ -3,10 +3,11 @@
 use std::future::pending;
 use std::time::Duration;
 
+use carillon_simulator::Verdict;
 use carillon_simulator::live::Trust;
 use carillon_simulator::live::soak::{Plan, SoakOptions, soak};
 use carillon_simulator::live::{Address, Dialect};
-use carillon_simulator::report::{Summary, Verdict};
+use carillon_simulator::report::Summary;
 use carillon_simulator::{AppProfile, Scenario, SwitchProfile};
 use tokio::time::sleep;
 

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use carillon_server::shell::Options;
+use carillon_simulator::Verdict;
 use carillon_simulator::live::Trust;
 use carillon_simulator::live::conform::{ConformError, ConformOptions, ConformReport, Conformance, conform};
 use carillon_simulator::live::soak::{Plan, SoakOptions, soak};
 use carillon_simulator::live::{Address, Dialect};
-use carillon_simulator::report::{Palette, Summary, SummaryReport, Verdict};
+use carillon_simulator::report::{Palette, Summary, SummaryReport};
 use carillon_simulator::{AppProfile, Guarantee, Scenario, SwitchProfile};
 use tokio::task::spawn_blocking;
 

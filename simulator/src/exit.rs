@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::report::Verdict;
+use crate::file::LoadError;
 
 /// How a subcommand ends. Of several that apply the greatest wins, which is the one that stands last here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,15 +38,6 @@ impl Exit {
         Self::Interrupted,
     ];
 
-    /// How a run with this verdict ends, if nothing else is said against it.
-    pub const fn of(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Violated => Self::Violated,
-            Verdict::NotExercised => Self::NothingRan,
-            Verdict::Held | Verdict::Undecided => Self::Held,
-        }
-    }
-
     /// The number that the shell sees.
     pub const fn code(self) -> u8 {
         match self {
@@ -71,6 +62,16 @@ impl Exit {
             Self::Violated => "a guarantee was violated (beats 99)",
             Self::Unreadable => "a scenario or another file with a mistake",
             Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// How a program ends that needed the file.
+impl From<&LoadError> for Exit {
+    fn from(error: &LoadError) -> Self {
+        match error {
+            LoadError::Io(..) => Self::Impossible,
+            LoadError::Mistake(..) => Self::Unreadable,
         }
     }
 }

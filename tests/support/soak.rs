@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use carillon_simulator::hunt::explain::promise;
+use carillon_simulator::Verdict;
 use carillon_simulator::metrics::{Counts, Metrics, Sample, Threshold};
-use carillon_simulator::report::{
-    GuaranteeEntry, Latency, SCHEMA_VERSION, Shard, Summary, Verdict, ViolationEntry,
-};
+use carillon_simulator::report::{GuaranteeEntry, Latency, SCHEMA_VERSION, Shard, Summary, ViolationEntry};
 use carillon_simulator::{Guarantee, Rng};
 
 const PERIOD: Duration = Duration::from_secs(5);
@@ -88,7 +86,7 @@ fn guarantee(guarantee: Guarantee) -> GuaranteeEntry {
     GuaranteeEntry {
         id: guarantee.to_string(),
         name: guarantee.name().into(),
-        promise: promise(guarantee),
+        promise: guarantee.promise(),
         verdict,
         exercised,
         violations: 0,

@@ -2,6 +2,7 @@
 
 pub(crate) mod core;
 pub mod paused;
+mod play;
 
 use std::fmt;
 use std::time::Duration;
@@ -11,39 +12,10 @@ use carillon_server::{ConfigError, Timestamp};
 use crate::arms::core::CoreTarget;
 use crate::arms::paused::{PausedTarget, ShellService};
 use crate::rng::Rng;
-use crate::scenario::Scenario;
+use crate::scenario::{Arm, Scenario};
 use crate::trace::Trace;
 use crate::world::target::Target;
 use crate::world::{Outcome, World};
-
-/// Where a scenario runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Arm {
-    /// The hubs and the announcer as values: no sockets, no tasks, no runtime.
-    #[default]
-    Core,
-    /// The shell, over in-memory streams on a paused runtime.
-    Paused,
-}
-
-impl Arm {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Core, Self::Paused];
-
-    /// The word for it on the command line and in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Core => "core",
-            Self::Paused => "paused",
-        }
-    }
-}
-
-impl fmt::Display for Arm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Why there is no outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]

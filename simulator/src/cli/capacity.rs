@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use carillon_simulator::Scenario;
+use carillon_simulator::Verdict;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::live::Serving;
 use carillon_simulator::live::Trust;
@@ -13,8 +14,8 @@ use carillon_simulator::live::soak::{Plan, SoakOptions, soak};
 use carillon_simulator::live::{Address, Dialect, interrupted};
 use carillon_simulator::metrics::Threshold;
 use carillon_simulator::recipe::parse_clients;
+use carillon_simulator::report::Summary;
 use carillon_simulator::report::page;
-use carillon_simulator::report::{Summary, Verdict};
 use carillon_simulator::units::parse_span;
 use clap::Args;
 

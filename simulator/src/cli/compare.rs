@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use carillon_simulator::Verdict;
 use carillon_simulator::exit::{self, Exit};
+use carillon_simulator::report::Summary;
 use carillon_simulator::report::compare::{CompareSummary, ComparisonTable, Limit};
-use carillon_simulator::report::{Summary, Verdict};
 use clap::Args;
 
 use super::output::JsonOutput;

@@ -107,7 +107,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
         std::fs::write(path, junit(&conformance))
             .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
     }
-    Ok(Exit::of(conformance.verdict()))
+    Ok(Exit::from(conformance.verdict()))
 }
 
 impl Options {

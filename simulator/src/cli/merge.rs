@@ -41,7 +41,7 @@ pub(super) fn exit_of(summary: &Summary) -> Exit {
     let crossed = summary.thresholds.iter().any(|judgement| !judgement.held);
     let crossed = if crossed { Exit::Crossed } else { Exit::Held };
     let interrupted = if summary.interrupted { Exit::Interrupted } else { Exit::Held };
-    Exit::of(summary.verdict).max(crossed).max(interrupted)
+    Exit::from(summary.verdict).max(crossed).max(interrupted)
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use carillon_simulator::Verdict;
 use carillon_simulator::exit::{self, Exit};
-use carillon_simulator::report::{Run, Summary, TextReport, Verdict};
+use carillon_simulator::report::{Run, Summary, TextReport};
 use carillon_simulator::{Outcome, Script, Trace};
 use clap::Args;
 
@@ -43,7 +44,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     }
     let summary = Summary::new(&run, &outcome).with_story(story);
     json.write(&Summary { command: "replay".into(), repeat, ..summary })?;
-    Ok(Exit::of(Verdict::of_run(&outcome)))
+    Ok(Verdict::of_run(&outcome.score).into())
 }
 
 /// The script in a file.
@@ -67,7 +68,7 @@ fn report(script: &Script, run: &Run<'_>, outcome: &Outcome, repeat: &str, story
     let report = TextReport { run: *run, outcome, palette: terminal::palette() }.repeated_by(repeat);
     let story = story::what_broke(outcome, story);
     let promised = match script.breaks {
-        Some((guarantee, fault)) if script.violation_in(outcome).is_none() => {
+        Some((guarantee, fault)) if script.violation_in(&outcome.score).is_none() => {
             format!("By its head {guarantee} breaks ({}); it did not.\n", fault.name())
         }
         _ if story.is_empty() => String::new(),

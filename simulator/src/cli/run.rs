@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use carillon_simulator::How;
+use carillon_simulator::Verdict;
 use carillon_simulator::exit::{self, Exit};
-use carillon_simulator::report::{self, Run, Summary, TextReport, Verdict};
+use carillon_simulator::report::{Run, Summary, TextReport};
 use carillon_simulator::units::parse_seed;
 use carillon_simulator::{Outcome, Scenario, scenario_file};
 use clap::Args;
@@ -16,12 +17,7 @@ use super::output::{JsonOutput, TraceFile};
 use super::progress::simulate;
 use super::{Failure, story, terminal};
 
-pub(super) const DEFAULTS: Defaults = Defaults {
-    scenario: report::DEFAULT_SCENARIO,
-    clients: report::DEFAULT_CLIENTS,
-    duration: report::DEFAULT_DURATION,
-    period: report::DEFAULT_PERIOD,
-};
+pub(super) const DEFAULTS: Defaults = Defaults::RUN;
 
 /// Bits of a drawn seed: every reader of JSON takes such a number for what it is.
 const SEED_BITS: u32 = 48;
@@ -87,7 +83,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
         terminal::print(&story::tell(&run, &outcome, story.as_deref()))?;
     }
     json.write(&Summary::new(&run, &outcome).with_story(story))?;
-    Ok(Exit::of(Verdict::of_run(&outcome)))
+    Ok(Verdict::of_run(&outcome.score).into())
 }
 
 /// Runs, and notes the wall time that it took.

@@ -86,7 +86,7 @@ pub(super) fn shrink_seed(
 ) -> Result<Option<Shrunk>, Failure> {
     let how = How { records: true, ..How::default() };
     let outcome = simulate(&run(choice, scenario, seed), how, format!("{}, seed {seed}", scenario.name))?;
-    let script = Script::recorded(scenario, seed, choice.arm, &outcome);
+    let script = outcome.script(scenario, seed, choice.arm);
     let Some((script, wanted)) = script.and_then(|script| script.breaks.map(|wanted| (script, wanted)))
     else {
         return Ok(None);

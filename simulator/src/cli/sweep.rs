@@ -11,7 +11,7 @@ use carillon_simulator::Scenario;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::hunt::sweep::{FailedSeed, SeedResult, Totals, sweep};
 use carillon_simulator::recipe::Recipe;
-use carillon_simulator::report::{DEFAULT_PERIOD, Run, SweepReport, SweepSummary, describe_failure};
+use carillon_simulator::report::{Run, SweepReport, SweepSummary, describe_failure};
 use carillon_simulator::units::{parse_count, parse_seed, parse_span};
 use carillon_simulator::{Arm, How, run_arm};
 use clap::Args;
@@ -25,7 +25,7 @@ const DEFAULTS: Defaults = Defaults {
     scenario: "swarm",
     clients: 200,
     duration: Duration::from_secs(2 * 3600),
-    period: DEFAULT_PERIOD,
+    period: Defaults::RUN.period,
 };
 
 const DEFAULT_SEEDS: u32 = 1000;

@@ -8,9 +8,8 @@ use chrono::NaiveDateTime;
 use chrono::format::{Item, StrftimeItems};
 use toml::de::DeValue;
 
-use crate::file::{self, LoadError};
-use crate::scenario::file::section::{self, Section, Wrong};
-use crate::scenario::file::{Mistake, values};
+use crate::file::section::{self, Section, Wrong};
+use crate::file::{self, LoadError, Mistake, values};
 use crate::wire::codec::{self, Garbled, Received, opcode};
 use crate::wire::text::Text;
 

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::arms::Arm;
 use crate::oracle::coverage::{Coverage, Hazard};
 use crate::oracle::guarantee::Guarantee;
+use crate::scenario::Arm;
 use crate::scenario::Scenario;
 
 /// What a scenario promises of a sweep of at least so many seeds.

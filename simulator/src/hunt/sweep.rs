@@ -167,7 +167,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::arms::{Arm, How, run_arm};
+    use crate::arms::{How, run_arm};
+    use crate::scenario::Arm;
     use crate::scenario::Scenario;
 
     fn jobs(count: usize) -> NonZeroUsize {

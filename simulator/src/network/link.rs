@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use crate::network::End;
 use crate::network::payloads::PayloadId;
 use crate::rng::Rng;
-use crate::script::verb::{LinkPlan, Reading};
 
 /// A link of the simulated network. The world may use the id again once both ends and everything on the way are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +51,42 @@ impl LinkProfile {
         // The pieces of one write spread over at most another jitter.
         self.max_latency + 2 * self.max_jitter
     }
+}
+
+/// The link of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkPlan {
+    /// The one-way latency.
+    pub latency: Duration,
+    /// The longest jitter on top of it.
+    pub jitter: Duration,
+    /// How many of a thousand writes arrive in pieces. Toxiproxy's `slicer`.
+    pub sliced: u16,
+    /// Bytes that may be on their way to the client or wait unread; `None` for no limit.
+    pub window: Option<u32>,
+    /// Decides jitter and cuts.
+    pub seed: u64,
+}
+
+/// How fast a client reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Whatever arrives, at once.
+    AtOnce,
+    /// Nothing. Toxiproxy's `timeout`.
+    Never,
+    /// This many bytes a second. Toxiproxy's `bandwidth`.
+    Slowly(u32),
+}
+
+/// How a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum End {
+    /// In good order: everything before it arrives.
+    Finished,
+    /// By force.
+    Reset,
 }
 
 /// A part of a write and when it arrives.

@@ -6,7 +6,7 @@ pub(crate) mod queue;
 
 use carillon_server::{LogLine, Now, Timestamp, WallTime};
 
-use crate::network::link::{Link, LinkId, Piece};
+use crate::network::link::{End, Link, LinkId, Piece};
 use crate::network::payloads::{PayloadId, Payloads};
 use crate::network::queue::{Event, EventQueue};
 
@@ -76,16 +76,6 @@ impl Kind {
 /// The payload that an event carries a piece of.
 pub(crate) fn payload_of(event: &Event) -> PayloadId {
     PayloadId(event.tag >> 8)
-}
-
-/// How a stream ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum End {
-    /// In good order: everything before it arrives.
-    Finished,
-    /// By force.
-    Reset,
 }
 
 impl End {
@@ -333,8 +323,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::network::link::LinkPlan;
     use crate::network::link::Unread;
-    use crate::script::verb::LinkPlan;
 
     #[test]
     fn what_nobody_read_is_given_back_with_its_link() {

@@ -6,9 +6,9 @@ use carillon_server::Timestamp;
 
 use crate::oracle::coverage::Met;
 use crate::oracle::model::Windows;
-use crate::script::verb::Offence;
 use crate::trace::Digest;
 use crate::wire::codec::{self, Garbled};
+use crate::wire::offence::Offence;
 use crate::wire::text::{Text, TextQueue};
 
 /// How far a connection has come, by its client.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+const PROTOCOL: &str = include_str!("../../../server/PROTOCOL.md");
+
 /// One numbered promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Guarantee {
@@ -83,6 +85,24 @@ impl Guarantee {
             Self::G15 => "Logged",
         }
     }
+
+    /// The first sentence of its promise, as `PROTOCOL.md` has it.
+    pub fn promise(self) -> String {
+        let heading = format!("## {self} · {}\n", self.name());
+        let section = PROTOCOL.split_once(&heading).map_or("", |(_, section)| section);
+        let promise = section.split_once("* **Promise.** ").map_or("", |(_, promise)| promise);
+        let words: Vec<&str> = promise.split("\n* ").next().unwrap_or_default().split_whitespace().collect();
+        first_sentence(&words.join(" ")).replace('`', "")
+    }
+}
+
+/// Up to a full stop with a space and a capital behind it, or a table.
+fn first_sentence(text: &str) -> String {
+    let text = text.split(" | ").next().unwrap_or_default();
+    let ends = text.match_indices(". ").map(|(place, _)| place + 1);
+    let is_end = |place: &usize| text[*place..].trim_start().starts_with(char::is_uppercase);
+    let end = ends.into_iter().find(is_end).unwrap_or(text.len());
+    text[..end].trim_end_matches(':').to_owned()
 }
 
 impl FromStr for Guarantee {
@@ -110,10 +130,19 @@ mod tests {
 
     #[test]
     fn the_protocol_document_names_each_of_them_alike() {
-        let document = include_str!("../../../server/PROTOCOL.md");
         for guarantee in Guarantee::ALL {
             let heading = format!("{guarantee} · {}", guarantee.name());
-            assert!(document.contains(&heading), "no heading {heading:?} in PROTOCOL.md");
+            assert!(PROTOCOL.contains(&heading), "no heading {heading:?} in PROTOCOL.md");
         }
+    }
+
+    #[test]
+    fn every_guarantee_has_a_sentence() {
+        for guarantee in Guarantee::ALL {
+            let sentence = guarantee.promise();
+            assert!((10..300).contains(&sentence.len()), "{guarantee}: {sentence:?}");
+            assert!(!sentence.contains("**") && !sentence.contains("##"), "{guarantee}: {sentence:?}");
+        }
+        assert_eq!(Guarantee::G2.promise(), "An unsubscribed client gets no push.");
     }
 }

@@ -7,3 +7,4 @@ pub(crate) mod guarantee;
 pub(crate) mod model;
 pub(crate) mod score;
 pub(crate) mod server_log;
+pub(crate) mod verdict;

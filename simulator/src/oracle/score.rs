@@ -1,7 +1,5 @@
 //! The score of a run: plain data, for reports.
 
-use std::time::Duration;
-
 use carillon_server::Timestamp;
 use hdrhistogram::Histogram;
 
@@ -147,17 +145,6 @@ pub struct Score {
     pub violations: Vec<Violation>,
     /// From the due instant to the arrival of the push, in microseconds.
     pub latency: Histogram<u64>,
-}
-
-/// The time limits that a server is held to, beyond what the links take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// From the due instant until the push was handed to the link.
-    pub push: Duration,
-    /// From a message's arrival until its answer was handed to the link.
-    pub reply: Duration,
-    /// From the end of a connection until the server has dropped it, beyond its close timeout.
-    pub release: Duration,
 }
 
 impl Score {

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use super::Run;
 use super::coverage::CoverageEntry;
 use super::words::{moment, who};
-use super::{Run, Verdict};
-use crate::hunt::explain::promise;
 use crate::metrics::{Counts, Judgement, Metrics, Timing};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Race, Score, Violation};
+use crate::oracle::verdict::Verdict;
 use crate::world::Outcome;
 
 /// The version of [`Summary`]; it rises when a field changes its meaning or goes away.
@@ -216,7 +216,7 @@ impl Summary {
             events: Some(outcome.events),
             digest: Some(format!("{:016x}", outcome.digest)),
             observed_digest: Some(format!("{:016x}", outcome.observed)),
-            verdict: Verdict::of_run(outcome),
+            verdict: Verdict::of_run(&outcome.score),
             interrupted: false,
             shard: None,
             guarantees: Guarantee::ALL.map(|guarantee| GuaranteeEntry::new(guarantee, score)).into(),
@@ -238,7 +238,7 @@ impl GuaranteeEntry {
         Self {
             id: guarantee.to_string(),
             name: guarantee.name().into(),
-            promise: promise(guarantee),
+            promise: guarantee.promise(),
             verdict: Verdict::of(tally),
             exercised: tally.exercised,
             violations: tally.violations,

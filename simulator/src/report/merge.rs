@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Verdict;
 use super::coverage::CoverageEntry;
 use super::json::{EVIDENCE, GuaranteeEntry, Latency, Races, Shard, Summary, ViolationEntry, rounded};
 use crate::metrics::{Judgement, Metrics, Threshold};
 use crate::oracle::checker::KEPT;
+use crate::oracle::verdict::Verdict;
 
 impl Summary {
     /// The report of all of a load, from those of its parts: counts and histograms are added up exactly, times are

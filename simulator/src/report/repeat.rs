@@ -1,37 +1,15 @@
 //! The line that repeats a run.
 
-use std::time::Duration;
-
 use super::Run;
-use crate::arms::Arm;
+use crate::scenario::Arm;
 use crate::scenario::recipe::Defaults;
-use crate::units::{format_count, format_span};
-
-/// The scenario that `carillon-sim run` takes unless it is told otherwise.
-pub const DEFAULT_SCENARIO: &str = "day";
-
-/// Its number of clients.
-pub const DEFAULT_CLIENTS: u32 = 10_000;
-
-/// Its virtual time.
-pub const DEFAULT_DURATION: Duration = Duration::from_secs(24 * 3600);
-
-/// Its time between two pushes.
-pub const DEFAULT_PERIOD: Duration = Duration::from_secs(300);
-
-/// What `carillon-sim run` runs unless it is told otherwise.
-const DEFAULTS: Defaults = Defaults {
-    scenario: DEFAULT_SCENARIO,
-    clients: DEFAULT_CLIENTS,
-    duration: DEFAULT_DURATION,
-    period: DEFAULT_PERIOD,
-};
+use crate::units::{format_count, format_span, quoted};
 
 impl Run<'_> {
     /// The command to paste that repeats the run exactly: every option that is not the default, and the seed.
     pub fn repeat_line(&self) -> String {
         let arm = (self.arm != Arm::default()).then_some(self.arm);
-        self.repeat_as("cargo sim run", &DEFAULTS, arm)
+        self.repeat_as("cargo sim run", &Defaults::RUN, arm)
     }
 
     /// The same for another command, which has defaults of its own.
@@ -56,10 +34,4 @@ impl Run<'_> {
         option(false, "seed", &self.seed.to_string());
         line
     }
-}
-
-/// A word that a shell takes for one.
-pub(crate) fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,".contains(&byte);
-    if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::Verdict;
 use super::json::{SCHEMA_VERSION, ViolationEntry};
 use crate::oracle::score::Violation;
+use crate::oracle::verdict::Verdict;
 use crate::scenario::file::Unwritable;
 use crate::script::Script;
 

@@ -2,11 +2,12 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use super::Palette;
 use super::json::{GuaranteeEntry, Summary};
 use super::words::{INSECURE, counted, grouped};
-use super::{Palette, Verdict};
 use crate::metrics::{Judgement, Metric, Metrics, Unit};
 use crate::oracle::guarantee::Guarantee;
+use crate::oracle::verdict::Verdict;
 
 /// How wide the labels below the table are.
 const LABEL: usize = 14;

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::coverage::{CoverageEntry, CoverageTable};
 use super::json::{Races, SCHEMA_VERSION, rounded};
 use super::words::{counted, grouped, moment, who};
-use super::{Palette, Run, Verdict};
+use super::{Palette, Run};
 use crate::hunt::coverage_promises::Promise;
 use crate::hunt::sweep::{Cause, FailedSeed, Totals};
 use crate::oracle::coverage::Hazard;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Race;
+use crate::oracle::verdict::Verdict;
 use crate::scenario::Scenario;
 use crate::units::format_span;
 
@@ -314,8 +315,8 @@ mod tests {
     use carillon_server::Timestamp;
 
     use super::*;
-    use crate::arms::Arm;
     use crate::oracle::score::{Fault, Violation};
+    use crate::scenario::Arm;
 
     fn report<'a>(scenario: &'a Scenario, totals: &'a Totals) -> SweepReport<'a> {
         let run = Run { arm: Arm::Core, scenario, seed: 1, wall: Duration::from_secs(10) };

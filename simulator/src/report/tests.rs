@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::*;
 use crate::oracle::coverage::{Coverage, Hazard};
 use crate::oracle::guarantee::Guarantee;
-use crate::oracle::score::{Fault, Score, Violation};
+use crate::oracle::score::{Fault, Score, Tally, Violation};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const PERIOD: Duration = Duration::from_secs(300);

@@ -2,11 +2,12 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use super::Run;
 use super::coverage::CoverageTable;
 use super::words::{counted, grouped, millis};
-use super::{Run, Verdict};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Race;
+use crate::oracle::verdict::Verdict;
 use crate::units::format_span;
 use crate::world::Outcome;
 
@@ -155,7 +156,7 @@ impl<'a> TextReport<'a> {
         let tallies = self.outcome.score.tallies;
         let count = |verdict| tallies.iter().filter(|tally| Verdict::of(**tally) == verdict).count();
         let broken = count(Verdict::Violated);
-        let verdict = Verdict::of_run(self.outcome);
+        let verdict = Verdict::of_run(&self.outcome.score);
         let mut sentence = match verdict {
             Verdict::Violated => format!("{broken} of {} guarantees VIOLATED", tallies.len()),
             _ => format!("{} of {} guarantees held", count(Verdict::Held), tallies.len()),

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
+use super::Palette;
 use super::words::{counted, grouped, moment, who};
-use super::{Palette, Verdict};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Violation};
+use crate::oracle::verdict::Verdict;
 use crate::world::Outcome;
 
 /// Each way in which a promise broke, once. Print it.

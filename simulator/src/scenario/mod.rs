@@ -1,5 +1,8 @@
 //! What is simulated: population, behaviour, links, faults and limits, as a value.
 
+mod arm;
+mod behaviour;
+mod built_in;
 pub mod file;
 pub(crate) mod limits;
 pub mod recipe;
@@ -11,8 +14,9 @@ use std::time::Duration;
 use carillon_server::{Config, WallTime, Zone};
 
 use crate::network::link::LinkProfile;
-use crate::oracle::score::Bounds;
-use crate::world::client::Behaviour;
+
+pub use arm::Arm;
+pub use behaviour::Behaviour;
 
 /// A run, but for its seed.
 #[derive(Clone, Debug)]
@@ -46,6 +50,17 @@ pub struct Scenario {
     pub is_usual_push_meant: bool,
     /// The file that it was read from, which the line that repeats a run names; `None` for a built-in scenario.
     pub file: Option<PathBuf>,
+}
+
+/// The time limits that a server is held to, beyond what the links take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// From the due instant until the push was handed to the link.
+    pub push: Duration,
+    /// From a message's arrival until its answer was handed to the link.
+    pub reply: Duration,
+    /// From the end of a connection until the server has dropped it, beyond its close timeout.
+    pub release: Duration,
 }
 
 /// The behaviour of the seed document's app.
@@ -86,6 +101,18 @@ pub struct FaultProfile {
 /// 2026-11-22 12:00:00 UTC.
 const NOON: WallTime = WallTime::from_unix_seconds(1_795_348_800);
 
+/// The scenario that runs if none is named.
+pub(crate) const DEFAULT_SCENARIO: &str = "day";
+
+/// How many clients a scenario has unless it says otherwise.
+pub(crate) const DEFAULT_CLIENTS: u32 = 10_000;
+
+/// The virtual time of a run unless its scenario says otherwise.
+pub(crate) const DEFAULT_DURATION: Duration = Duration::from_secs(24 * 3600);
+
+/// The time between two pushes unless the scenario says otherwise.
+pub(crate) const DEFAULT_PERIOD: Duration = Duration::from_secs(300);
+
 /// What the reference server keeps with ease.
 pub(crate) const USUAL_BOUNDS: Bounds = Bounds {
     push: Duration::from_millis(500),
@@ -93,109 +120,7 @@ pub(crate) const USUAL_BOUNDS: Bounds = Bounds {
     release: Duration::from_secs(1),
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-
 impl Scenario {
-    /// The built-in scenario of this name; the seed draws what `swarm` is.
-    pub fn named(name: &str, clients: u32, duration: Duration, period: Duration, seed: u64) -> Option<Self> {
-        match name {
-            "churn" => Some(Self::churn(clients, duration, period)),
-            "day" => Some(Self::day(clients, duration, period)),
-            "drain" => Some(Self::drain(clients, duration, period)),
-            "fanout" => Some(Self::fanout(clients, duration, period)),
-            "hostile" => Some(Self::hostile(clients, duration, period)),
-            "slow" => Some(Self::slow(clients, duration, period)),
-            "storm" => Some(Self::storm(clients, duration, period)),
-            "swarm" => Some(crate::scenario::swarm::draw(clients, duration, period, seed)),
-            _ => None,
-        }
-    }
-
-    /// The built-in scenarios: name and subject.
-    pub const BUILT_IN: [(&'static str, &'static str); 8] = [
-        ("churn", "clients that come and go all the time, in every way there is"),
-        ("day", "the app of the seed document: heartbeats, a switch, now and then a restart"),
-        ("drain", "a shutdown with slow readers and half-open connections about"),
-        ("fanout", "the plain delivery rate: one Hello, then nothing but pushes"),
-        ("hostile", "malformed input of every kind among ordinary clients"),
-        ("slow", "slow readers, never-readers and echo floods among ordinary clients"),
-        ("storm", "server restarts and pauses, after which everybody comes back at once"),
-        ("swarm", "population, faults and limits drawn from the seed"),
-    ];
-
-    /// The app of the seed document through a day: Hello on opening, a heartbeat every 15 minutes, the switch off a tenth
-    /// of the time, and now and then a restart.
-    pub fn day(clients: u32, duration: Duration, period: Duration) -> Self {
-        // Longer than the heartbeat: an app that talks is not pinged, and one that is gone is found out.
-        let server = Config { period, ping_interval: HOUR / 2, ..Config::default() };
-        Self { app: AppProfile::of_the_seed(), ..Self::quiet("day", clients, duration, server) }
-    }
-
-    /// The plain delivery rate: one Hello, then nothing but pushes.
-    pub fn fanout(clients: u32, duration: Duration, period: Duration) -> Self {
-        let server = Config { period, ping_interval: 48 * HOUR, ..Config::default() };
-        Self::quiet("fanout", clients, duration, server)
-    }
-
-    fn churn(clients: u32, duration: Duration, period: Duration) -> Self {
-        let population = vec![
-            (Behaviour::App, 4),
-            (Behaviour::Flapper, 3),
-            (Behaviour::Ghost, 1),
-            (Behaviour::Switcher, 2),
-        ];
-        Self {
-            population,
-            faults: FaultProfile::of_clients(10 * MINUTE),
-            ..Self::lively("churn", clients, duration, period)
-        }
-    }
-
-    fn drain(clients: u32, duration: Duration, period: Duration) -> Self {
-        let population = vec![
-            (Behaviour::App, 4),
-            (Behaviour::Ghost, 1),
-            (Behaviour::NeverReader, 1),
-            (Behaviour::SlowReader, 2),
-        ];
-        Self { population, ..Self::lively("drain", clients, duration, period) }
-    }
-
-    fn hostile(clients: u32, duration: Duration, period: Duration) -> Self {
-        let population = vec![(Behaviour::App, 4), (Behaviour::Hostile, 4), (Behaviour::Staller, 2)];
-        Self { population, ..Self::lively("hostile", clients, duration, period) }
-    }
-
-    fn slow(clients: u32, duration: Duration, period: Duration) -> Self {
-        let population = vec![
-            (Behaviour::App, 4),
-            (Behaviour::Flooder, 2),
-            (Behaviour::NeverReader, 2),
-            (Behaviour::SlowReader, 2),
-        ];
-        let scenario = Self::lively("slow", clients, duration, period);
-        let server = Config { max_message: 1 << 10, outbox_limit: 4 << 10, ..scenario.server };
-        Self { population, server, ..scenario }
-    }
-
-    fn storm(clients: u32, duration: Duration, period: Duration) -> Self {
-        let faults = FaultProfile { pauses: 2, restarts: 3, clock_jumps: 1, ..FaultProfile::default() };
-        Self { faults, ..Self::lively("storm", clients, duration, period) }
-    }
-
-    /// Clients that behave like the app, only faster, before a server with short timeouts.
-    fn lively(name: &str, clients: u32, duration: Duration, period: Duration) -> Self {
-        let app = AppProfile {
-            heartbeat: Some(5 * MINUTE),
-            switch: Some(SwitchProfile { on: 20 * MINUTE, off: 10 * MINUTE }),
-            restart: Some(HOUR),
-        };
-        let server = Config { period, ping_interval: 6 * MINUTE, ..Config::default() };
-        let faults = FaultProfile { heals: true, ..FaultProfile::default() };
-        Self { app, faults, ..Self::quiet(name, clients, duration, server) }
-    }
-
     /// Whether anything is to go wrong, by itself or through what clients do.
     pub fn has_hazards(&self) -> bool {
         let is_trouble = |(behaviour, weight): &(Behaviour, u32)| *behaviour != Behaviour::App && *weight > 0;
@@ -237,23 +162,5 @@ impl Scenario {
             is_usual_push_meant: false,
             file: None,
         }
-    }
-}
-
-impl AppProfile {
-    /// As the seed document has it; the heartbeat's time is ours.
-    pub fn of_the_seed() -> Self {
-        Self {
-            heartbeat: Some(15 * MINUTE),
-            switch: Some(SwitchProfile { on: 3 * HOUR, off: HOUR / 3 }),
-            restart: Some(12 * HOUR),
-        }
-    }
-}
-
-impl FaultProfile {
-    /// Faults of the clients' links and processes alone, one every so often for each client.
-    fn of_clients(mean: Duration) -> Self {
-        Self { per_client: Some(mean), heals: true, ..Self::default() }
     }
 }

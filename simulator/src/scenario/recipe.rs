@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::file::LoadError;
-use crate::scenario::Scenario;
 use crate::scenario::file as scenario_file;
 use crate::scenario::limits::{MOST_CLIENTS, Misfit};
+use crate::scenario::{DEFAULT_CLIENTS, DEFAULT_DURATION, DEFAULT_PERIOD, DEFAULT_SCENARIO, Scenario};
 use crate::units::parse_count;
 
 /// Where a scenario comes from.
@@ -49,6 +49,16 @@ pub struct Defaults {
     pub duration: Duration,
     /// Time between two pushes.
     pub period: Duration,
+}
+
+impl Defaults {
+    /// Those of `carillon-sim run`.
+    pub const RUN: Self = Self {
+        scenario: DEFAULT_SCENARIO,
+        clients: DEFAULT_CLIENTS,
+        duration: DEFAULT_DURATION,
+        period: DEFAULT_PERIOD,
+    };
 }
 
 /// What somebody wants to be different.

@@ -9,8 +9,8 @@ use carillon_server::{Config, Zone};
 
 use crate::network::link::LinkProfile;
 use crate::rng::Rng;
+use crate::scenario::Behaviour;
 use crate::scenario::{AppProfile, FaultProfile, Scenario, SwitchProfile};
-use crate::world::client::Behaviour;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use crate::script::verb::{Departure, LinkPlan, Offence, Reading, ServerVerb, Utterance, Verb};
+use crate::network::link::LinkPlan;
+use crate::network::link::Reading;
+use crate::script::verb::{Departure, ServerVerb, Utterance, Verb};
 use crate::units::{format_instant, format_seconds};
+use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
 /// One line of a script.

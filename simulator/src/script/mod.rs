@@ -9,18 +9,13 @@ pub(crate) mod verb;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::arms::{Arm, RunError, core_target, paused_target};
-use crate::file::{self, LoadError};
+use crate::file::{self, LoadError, Mistake};
 use crate::oracle::guarantee::Guarantee;
-use crate::oracle::score::{Fault, Violation};
-use crate::rng::Rng;
-use crate::scenario::Scenario;
-use crate::scenario::file::{self as scenario_file, Mistake, Unwritable};
+use crate::oracle::score::{Fault, Score, Violation};
+use crate::scenario::file::{self as scenario_file, Unwritable};
+use crate::scenario::{Arm, Scenario};
 use crate::script::line::ScriptLine;
 use crate::script::verb::Verb;
-use crate::trace::Trace;
-use crate::world::target::Target;
-use crate::world::{Outcome, World};
 
 /// What stands between the scenario and the rest.
 const RULE: &str = "---";
@@ -41,45 +36,31 @@ pub struct Script {
 }
 
 impl Script {
-    /// What was written down of a run ([`World::recording`]), and the first promise that broke in it.
+    /// What was written down of a run ([`Outcome::record`]), and the first promise that broke in it.
     ///
-    /// `None` if the run kept no record.
-    pub fn recorded(scenario: &Scenario, seed: u64, arm: Arm, outcome: &Outcome) -> Option<Self> {
-        let lines = outcome.record.clone()?;
-        let breaks = outcome.score.violations.first().map(|first| (first.guarantee, first.fault));
-        Some(Self { scenario: Scenario { file: None, ..scenario.clone() }, seed, arm, breaks, lines })
+    /// [`Outcome::record`]: crate::Outcome::record
+    pub(crate) fn recorded(
+        scenario: &Scenario,
+        seed: u64,
+        arm: Arm,
+        lines: Vec<ScriptLine>,
+        score: &Score,
+    ) -> Self {
+        let breaks = score.violations.first().map(|first| (first.guarantee, first.fault));
+        Self { scenario: Scenario { file: None, ..scenario.clone() }, seed, arm, breaks, lines }
     }
 
     /// The same, of which another promise is the one that matters: `guarantee`, in the way in which it broke first.
     ///
-    /// `None` if it did not break in `outcome`.
-    pub fn about(self, guarantee: Guarantee, outcome: &Outcome) -> Option<Self> {
-        let first = outcome.score.violations.iter().find(|violation| violation.guarantee == guarantee)?;
+    /// `None` if it did not break in the run with this `score`.
+    pub fn about(self, guarantee: Guarantee, score: &Score) -> Option<Self> {
+        let first = score.violations.iter().find(|violation| violation.guarantee == guarantee)?;
         Some(Self { breaks: Some((guarantee, first.fault)), ..self })
     }
 
-    /// Plays it on this server.
-    pub fn play_on<T: Target>(&self, target: T, trace: Trace) -> Outcome {
-        let rng = Rng::new(self.seed);
-        World::scripted(self.scenario.clone(), self.lines.clone(), target, &rng, trace).run(|_| ())
-    }
-
-    /// Plays it on the reference server, on its arm.
-    ///
-    /// # Errors
-    ///
-    /// Limits that the server refuses, and an arm that cannot run the scenario.
-    pub fn play(&self, trace: Trace) -> Result<Outcome, RunError> {
-        let rng = Rng::new(self.seed);
-        Ok(match self.arm {
-            Arm::Core => self.play_on(core_target(&self.scenario, &rng)?, trace),
-            Arm::Paused => self.play_on(paused_target(&self.scenario, &rng)?, trace),
-        })
-    }
-
     /// The first violation of the promise that breaks in it, or of any if it names none.
-    pub fn violation_in<'a>(&self, outcome: &'a Outcome) -> Option<&'a Violation> {
-        outcome.score.violations.iter().find(|violation| {
+    pub fn violation_in<'a>(&self, score: &'a Score) -> Option<&'a Violation> {
+        score.violations.iter().find(|violation| {
             self.breaks.is_none_or(|breaks| breaks == (violation.guarantee, violation.fault))
         })
     }
@@ -252,14 +233,9 @@ fn parse_breaks(words: &str) -> Result<(Guarantee, Fault), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::arms::{How, run_arm};
-
-    const MINUTE: Duration = Duration::from_secs(60);
 
     const SCRIPT: &str = "\
 name = \"silence\"  # of a scenario
@@ -287,9 +263,6 @@ at 290s client 0 says unsubscribe, fence-1
         assert_eq!(script.breaks, Some((Guarantee::G2, Fault::Unexpected)));
         let lines: Vec<String> = script.lines.iter().map(ToString::to_string).collect();
         assert_eq!(lines[1], "at 290s client 0 says unsubscribe, fence-1");
-        let outcome = script.play(Trace::default()).unwrap();
-        assert_eq!(outcome.score.violations, []);
-        assert!(outcome.score.tallies[Guarantee::G2.index()].exercised > 0);
     }
 
     #[test]
@@ -325,21 +298,6 @@ at 290s client 0 says unsubscribe, fence-1
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-        #[test]
-        fn what_was_recorded_is_read_back_and_plays_alike(seed: u64, paused: bool) {
-            let arm = if paused { Arm::Paused } else { Arm::Core };
-            let scenario = Scenario::named("swarm", 8, 30 * MINUTE, 5 * MINUTE, seed).unwrap();
-            let how = How { records: true, ..How::default() };
-            let outcome = run_arm(arm, &scenario, seed, how, |_| ()).unwrap();
-            let mut script = Script::recorded(&scenario, seed, arm, &outcome).unwrap();
-            script.breaks = Some((Guarantee::G14, Fault::OutOfOrder));
-            let read: Script = script.to_text().unwrap().parse().unwrap();
-            prop_assert_eq!(format!("{script:?}"), format!("{read:?}"));
-            let again = read.play(Trace::default()).unwrap();
-            prop_assert_eq!(outcome.score.deliveries, again.score.deliveries);
-        }
-
         #[test]
         fn no_text_panics(text in "[a-zA-Z0-9 .,#\n-]*") {
             let _answers = (text.parse::<Script>(), format!("{SCRIPT}{text}").parse::<Script>());

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::arms::{Arm, How};
+use crate::arms::How;
 use crate::hunt::explain::Explanation;
 use crate::hunt::shrink::{NextSteps, PATIENCE, shrink};
 use crate::oracle::guarantee::Guarantee;
-use crate::report::{Palette, Run, TextReport, Verdict};
-use crate::scenario::Scenario;
+use crate::oracle::verdict::Verdict;
+use crate::report::{Palette, Run, TextReport};
+use crate::scenario::{Arm, Scenario};
 use crate::script::Script;
 use crate::trace::Trace;
 
@@ -29,9 +30,9 @@ pub(super) struct Case<'a> {
 pub(super) fn make_small(suspect: &Suspect<'_>, case: Case<'_>, file: &Path) -> Result<(), Refusal> {
     let Case { scenario, seed, repeat, guarantee } = case;
     let outcome = suspect.run(scenario, seed, How { records: true, ..How::default() })?;
-    let script = Script::recorded(scenario, seed, Arm::Paused, &outcome);
+    let script = outcome.script(scenario, seed, Arm::Paused);
     let script = match guarantee {
-        Some(guarantee) => script.and_then(|script| script.about(guarantee, &outcome)),
+        Some(guarantee) => script.and_then(|script| script.about(guarantee, &outcome.score)),
         None => script,
     };
     let Some((script, wanted)) = script.and_then(|script| script.breaks.map(|wanted| (script, wanted)))
@@ -68,7 +69,7 @@ pub(super) fn replay(suspect: &Suspect<'_>, file: &Path) -> Result<Verdict, Refu
         format!("\nTo see why:  {repeat} --explain\n")
     };
     print(&(report + &why))?;
-    Ok(Verdict::of_run(&outcome))
+    Ok(Verdict::of_run(&outcome.score))
 }
 
 /// Plays the script in a file, and tells why what breaks in it does.
@@ -98,7 +99,7 @@ fn broken_promise(script: &Script) -> String {
 }
 
 fn load(file: &Path) -> Result<Script, Refusal> {
-    Script::load(file).map_err(|error| Refusal { exit: error.exit(), sentence: error.to_string() })
+    Script::load(file).map_err(|error| Refusal { exit: (&error).into(), sentence: error.to_string() })
 }
 
 #[expect(clippy::disallowed_methods, reason = "a person waits for it: the limit is one of real time")]

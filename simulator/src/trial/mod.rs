@@ -11,15 +11,14 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use crate::arms::paused::{PausedTarget, Service, VirtualClock};
-use crate::arms::{Arm, How, run_target};
+use crate::arms::{How, run_target};
 use crate::exit::{self, Exit};
 use crate::oracle::guarantee::Guarantee;
-use crate::report::{
-    DEFAULT_PERIOD, DEFAULT_SCENARIO, Palette, Run, Story, TextReport, Verdict, ViolationReport,
-};
+use crate::oracle::verdict::Verdict;
+use crate::report::{Palette, Run, Story, TextReport, ViolationReport};
 use crate::rng::Rng;
-use crate::scenario::Scenario;
 use crate::scenario::recipe::{Defaults, Recipe, Source, Wishes, parse_clients};
+use crate::scenario::{Arm, Scenario};
 use crate::script::Script;
 use crate::trace::Trace;
 use crate::units::{parse_seed, parse_span};
@@ -27,10 +26,10 @@ use crate::world::Outcome;
 
 /// Small enough to be over in a second or two with a server that runs whole.
 const DEFAULTS: Defaults = Defaults {
-    scenario: DEFAULT_SCENARIO,
+    scenario: Defaults::RUN.scenario,
     clients: 100,
     duration: Duration::from_secs(2 * 3600),
-    period: DEFAULT_PERIOD,
+    period: Defaults::RUN.period,
 };
 
 /// The `main` of a program that puts a server on trial: runs what its command line asks for, and reports.
@@ -49,7 +48,7 @@ pub fn main<S: Service + 'static>(
         PausedTarget::new(scenario.wall_origin, move |clock| start(&terms, clock)).map(PausedTarget::foreign)
     };
     match Options::parse().execute(&Suspect { command, build: &build }) {
-        Ok(verdict) => Exit::of(verdict).into(),
+        Ok(verdict) => Exit::from(verdict).into(),
         Err(refusal) => {
             // There is no place left to report a failure to.
             drop(writeln!(io::stderr(), "error: {}", refusal.sentence));
@@ -156,7 +155,7 @@ impl Options {
             report.push_str(&format!("\n{violations}\n{story}\nTo see it again:  {repeat}\n"));
         }
         print(&report)?;
-        let verdict = Verdict::of_run(&outcome);
+        let verdict = Verdict::of_run(&outcome.score);
         match &self.shrink {
             Some(file) if verdict == Verdict::Violated => {
                 let case =
@@ -171,7 +170,7 @@ impl Options {
     fn scenario(&self) -> Result<Scenario, Refusal> {
         let wishes = Wishes { clients: self.clients, duration: self.duration, period: self.period };
         let recipe = Recipe::new(self.scenario.as_ref(), wishes, DEFAULTS)
-            .map_err(|error| Refusal { exit: error.exit(), sentence: error.to_string() })?;
+            .map_err(|error| Refusal { exit: (&error).into(), sentence: error.to_string() })?;
         recipe.scenario(self.seed).map_err(|sentence| Refusal { exit: Exit::Usage, sentence })
     }
 }

@@ -8,8 +8,9 @@ use super::World;
 use crate::network::Kind;
 use crate::network::link::LinkId;
 use crate::oracle::connection::Phase;
+use crate::scenario::Behaviour;
 use crate::script::verb::{Departure, Utterance, Verb};
-use crate::world::client::{Alarm, Behaviour, View};
+use crate::world::client::{Alarm, View};
 use crate::world::target::Target;
 
 impl<T: Target> World<T> {
@@ -194,7 +195,7 @@ impl<T: Target> World<T> {
         let is_well = link != crate::world::client::Client::NO_LINK && self.is_well(LinkId(link), client);
         if is_well {
             let fence = self.clients[client as usize].next_number();
-            self.perform(client, Verb::Read(crate::script::verb::Reading::AtOnce));
+            self.perform(client, Verb::Read(crate::network::link::Reading::AtOnce));
             let words = [crate::wire::text::Text::Subscribe, crate::wire::text::Text::Fence(fence)];
             self.perform(client, Verb::Say(words.map(Utterance::Text).to_vec()));
             return;

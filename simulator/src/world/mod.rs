@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use carillon_server::{Timestamp, Zone};
 
+use crate::network::link::End;
 use crate::network::link::LinkId;
 use crate::network::queue::Event;
-use crate::network::{End, Kind, LogEntry, Network};
+use crate::network::{Kind, LogEntry, Network};
 use crate::oracle::checker::Checker;
 use crate::oracle::connection::{Peer, Phase};
 use crate::oracle::model::Grid;

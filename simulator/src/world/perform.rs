@@ -5,17 +5,21 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::{HANDSHAKES, ScriptLine, World};
+use crate::network::Kind;
+use crate::network::link::End;
+use crate::network::link::LinkPlan;
+use crate::network::link::Reading;
 use crate::network::link::{Link, LinkId, Unread};
-use crate::network::{End, Kind};
 use crate::oracle::connection::{Peer, Phase};
 use crate::oracle::coverage::Hazard;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::model::Windows;
 use crate::oracle::score::Fault;
-use crate::script::verb::{Departure, LinkPlan, Offence, Reading, Utterance, Verb};
+use crate::scenario::Behaviour;
+use crate::script::verb::{Departure, Utterance, Verb};
 use crate::wire::codec::{self, opcode};
+use crate::wire::offence::Offence;
 use crate::wire::text::Text;
-use crate::world::client::Behaviour;
 use crate::world::target::Target;
 
 /// A push with its header, in bytes.

@@ -5,16 +5,18 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::{HANDSHAKES, World};
+use crate::network::link::End;
 use crate::network::link::{LinkId, Unread};
+use crate::network::payload_of;
 use crate::network::queue::Event;
-use crate::network::{End, payload_of};
 use crate::oracle::checker::Sighting;
 use crate::oracle::connection::Phase;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
-use crate::script::verb::{Departure, Offence};
+use crate::script::verb::Departure;
 use crate::trace::Digest;
 use crate::wire::codec::{self, Frame, Garbled, Received, opcode};
+use crate::wire::offence::Offence;
 use crate::world::target::Target;
 
 /// What a server that is not ours may take for a handshake beyond any other answer: it may look somebody up.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use carillon_server::{Timestamp, WallTime};
 
 use super::{Deferred, World};
+use crate::network::link::End;
 use crate::network::link::LinkId;
 use crate::network::queue::Event;
-use crate::network::{End, Kind, LogEntry, payload_of};
+use crate::network::{Kind, LogEntry, payload_of};
 use crate::oracle::connection::{Phase, Refused};
 use crate::oracle::coverage::Met;
 use crate::oracle::guarantee::Guarantee;

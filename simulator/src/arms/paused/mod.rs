@@ -15,8 +15,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use crate::network::Network;
+use crate::network::link::End;
 use crate::network::link::LinkId;
-use crate::network::{End, Network};
 use crate::world::target::{Advance, Census, Target};
 
 pub use shell::ShellService;

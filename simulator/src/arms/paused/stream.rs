@@ -10,7 +10,7 @@ use carillon_server::shell::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-use crate::network::End;
+use crate::network::link::End;
 use crate::network::link::LinkId;
 
 /// What waits for a server that does not read, in bytes, as in a kernel's receive buffer.

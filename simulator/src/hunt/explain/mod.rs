@@ -2,7 +2,6 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `promise.rs` | the sentence of `PROTOCOL.md` |
 //! | `seen.rs` | the lines of a run's trace, read back |
 //! | `tale.rs` | messages with both their ends, windows, due instants: what there is to tell |
 //! | `text.rs` | told in a terminal |
@@ -10,7 +9,6 @@
 
 mod layout;
 mod picture;
-mod promise;
 mod seen;
 mod tale;
 mod text;
@@ -22,8 +20,6 @@ use crate::script::Script;
 use crate::script::line::ScriptLine;
 use crate::trace::Trace;
 use crate::world::Outcome;
-
-pub use promise::promise;
 
 use seen::Recorder;
 use tale::Tale;
@@ -48,7 +44,7 @@ impl Explanation {
     /// `None` if nothing breaks in it.
     pub fn of(script: &Script, repeat: &str, mut play: impl FnMut(Trace) -> Outcome) -> Option<Self> {
         let outcome = play(Trace::default());
-        let violation = script.violation_in(&outcome).or(outcome.score.violations.first())?.clone();
+        let violation = script.violation_in(&outcome.score).or(outcome.score.violations.first())?.clone();
         let client = violation.client.unwrap_or_else(|| last_to_act(script, &violation));
         let recorder = Recorder::new(client);
         play(recorder.trace());
@@ -77,7 +73,7 @@ impl Explanation {
 
     /// What was promised.
     fn promise(&self) -> String {
-        promise(self.violation.guarantee)
+        self.violation.guarantee.promise()
     }
 
     /// What came instead.

@@ -124,7 +124,8 @@ impl Script {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arms::{Arm, How, run_arm};
+    use crate::arms::{How, run_arm};
+    use crate::scenario::Arm;
     use crate::scenario::Scenario;
     use crate::trace::Trace;
 
@@ -136,7 +137,7 @@ mod tests {
         scenario.bounds.push = Duration::ZERO;
         let how = How { records: true, ..How::default() };
         let outcome = run_arm(Arm::Core, &scenario, 1, how, |_| ()).unwrap();
-        let script = Script::recorded(&scenario, 1, Arm::Core, &outcome).unwrap();
+        let script = outcome.script(&scenario, 1, Arm::Core).unwrap();
         let wanted = script.breaks.unwrap();
         (script, wanted)
     }
@@ -152,7 +153,7 @@ mod tests {
         assert!(shrunk.is_smallest);
         assert_eq!((shrunk.script.acting_clients(), shrunk.script.commands()), (1, 0));
         assert_eq!(shrunk.script.scenario.duration, Duration::from_secs(301), "one push, in whole seconds");
-        assert_eq!(shrunk.script.violation_in(&play(&shrunk.script)), Some(&shrunk.violation));
+        assert_eq!(shrunk.script.violation_in(&play(&shrunk.script).score), Some(&shrunk.violation));
         assert_eq!(shrunk.script.breaks, Some(wanted));
     }
 
@@ -167,7 +168,7 @@ mod tests {
         let shrunk = shrink(script, wanted, should_stop, play).unwrap();
         assert!(!shrunk.is_smallest);
         assert_eq!(shrunk.runs, 5, "one to begin with, and the four that there was time for");
-        assert!(shrunk.script.violation_in(&play(&shrunk.script)).is_some());
+        assert!(shrunk.script.violation_in(&play(&shrunk.script).score).is_some());
     }
 
     #[test]

@@ -6,10 +6,12 @@ use std::time::Duration;
 use carillon_server::{Config, Timestamp, Zone};
 
 use super::search::Search;
+use crate::network::link::LinkPlan;
+use crate::network::link::Reading;
 use crate::scenario::Scenario;
 use crate::script::Script;
 use crate::script::line::ScriptLine;
-use crate::script::verb::{LinkPlan, Reading, ServerVerb, Utterance, Verb};
+use crate::script::verb::{ServerVerb, Utterance, Verb};
 use crate::wire::text::Text;
 
 /// The latency of a plain link.

@@ -42,7 +42,7 @@ impl<'a> Search<'a> {
         run: &'a mut dyn FnMut(&Script) -> Outcome,
     ) -> Option<Self> {
         let script = Script { breaks: Some(wanted), ..recorded };
-        let violation = script.violation_in(&run(&script))?.clone();
+        let violation = script.violation_in(&run(&script).score)?.clone();
         let (tried, best) = (BTreeSet::new(), script.clone());
         let mut search = Self {
             best,
@@ -104,7 +104,7 @@ impl<'a> Search<'a> {
     }
 
     fn find(&self, outcome: &Outcome) -> Option<Violation> {
-        let exact = self.best.violation_in(outcome);
+        let exact = self.best.violation_in(&outcome.score);
         let (wanted, _) = self.best.breaks?;
         let similar = || outcome.score.violations.iter().find(|violation| violation.guarantee == wanted);
         exact.or_else(|| similar().filter(|_| self.accepts_any_fault)).cloned()

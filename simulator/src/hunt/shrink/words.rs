@@ -1,6 +1,5 @@
 //! What a small run says of itself: the file that holds it, and what became of the run that it was made of.
 
-use crate::hunt::explain::promise;
 use crate::scenario::Scenario;
 use crate::scenario::file::Unwritable;
 use crate::units::{format_instant, format_span};
@@ -40,7 +39,7 @@ impl Shrunk {
              {}",
             violation.guarantee,
             violation.guarantee.name(),
-            promise(violation.guarantee),
+            violation.guarantee.promise(),
             format_instant(violation.at),
             violation.fault.name(),
             violation.detail.replace(char::is_control, " "),
@@ -74,8 +73,9 @@ impl Shrunk {
 mod tests {
     use std::time::Duration;
 
-    use crate::arms::{Arm, How, run_arm};
+    use crate::arms::{How, run_arm};
     use crate::hunt::shrink::shrink;
+    use crate::scenario::Arm;
     use crate::script::Script;
     use crate::trace::Trace;
 
@@ -87,7 +87,7 @@ mod tests {
         scenario.bounds.push = Duration::ZERO;
         let how = How { records: true, ..How::default() };
         let outcome = run_arm(Arm::Core, &scenario, 1, how, |_| ()).unwrap();
-        let script = Script::recorded(&scenario, 1, Arm::Core, &outcome).unwrap();
+        let script = outcome.script(&scenario, 1, Arm::Core).unwrap();
         let play = |script: &Script| script.play(Trace::default()).unwrap();
         let shrunk = shrink(script.clone(), script.breaks.unwrap(), || false, play).unwrap();
         let next =

@@ -17,8 +17,9 @@ use crate::oracle::connection::Phase;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::rng::Rng;
-use crate::script::verb::{Offence, Utterance};
+use crate::script::verb::Utterance;
 use crate::wire::codec::opcode;
+use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
 pub(crate) use opening::{Manner, NoConnection};

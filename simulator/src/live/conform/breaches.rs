@@ -1,7 +1,7 @@
 //! Rules that a server can overlook one by one, though it keeps to their neighbours (G12).
 
-use crate::script::verb::Offence;
 use crate::wire::codec::{encode_raw, opcode};
+use crate::wire::offence::Offence;
 
 const FINAL: u8 = 0x80;
 

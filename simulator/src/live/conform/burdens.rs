@@ -8,7 +8,8 @@ use crate::live::caller::{Caller, End};
 use crate::live::run_state::Plug;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
-use crate::script::verb::{Offence, Utterance};
+use crate::script::verb::Utterance;
+use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
 /// The receive buffer of who does not read: the smaller it is, the sooner the server has to hold what it owes.

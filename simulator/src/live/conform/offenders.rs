@@ -13,7 +13,8 @@ use crate::live::caller::{Caller, End};
 use crate::live::run_state::Plug;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
-use crate::script::verb::{Offence, Utterance};
+use crate::script::verb::Utterance;
+use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
 /// Time between two offences: who suffers from which is to be told apart.

@@ -7,12 +7,12 @@ use carillon_server::Timestamp;
 
 use super::SEED;
 use super::show::Show;
-use crate::hunt::explain::promise;
 use crate::live::judge::verdicts::{self, Trial};
 use crate::markup::escaped;
 use crate::oracle::guarantee::Guarantee;
+use crate::oracle::verdict::Verdict;
 use crate::report::words::INSECURE;
-use crate::report::{GuaranteeEntry, Palette, Summary, Verdict};
+use crate::report::{GuaranteeEntry, Palette, Summary};
 
 /// The columns of the text report.
 const WIDTH: usize = 100;
@@ -139,7 +139,7 @@ impl Display for ConformReport<'_> {
             if entry.verdict == Verdict::Violated
                 && let Some(guarantee) = Guarantee::ALL.into_iter().find(|one| one.to_string() == entry.id)
             {
-                indented(f, &format!("promised: {}", promise(guarantee)))?;
+                indented(f, &format!("promised: {}", guarantee.promise()))?;
             }
             for evidence in &entry.evidence {
                 indented(f, evidence)?;

@@ -21,7 +21,8 @@ use crate::oracle::checker::{Checker, Sighting};
 use crate::oracle::connection::Peer;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::model::Grid;
-use crate::oracle::score::{Bounds, Fault, Tally, Violation};
+use crate::oracle::score::{Fault, Tally, Violation};
+use crate::scenario::Bounds;
 
 /// Violations of each guarantee that are kept with their story; all are counted.
 const KEPT: usize = 8;

@@ -3,14 +3,12 @@
 use carillon_server::Timestamp;
 
 use super::{Judge, seconds};
-use crate::hunt::explain::promise;
 use crate::live::run_state::Stage;
 use crate::metrics::Judgement;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Violation;
-use crate::report::{
-    GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Shard, Summary, Verdict, ViolationEntry,
-};
+use crate::oracle::verdict::Verdict;
+use crate::report::{GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Shard, Summary, ViolationEntry};
 
 /// Sentences of evidence per guarantee.
 const EVIDENCE: usize = 3;
@@ -104,7 +102,7 @@ fn entry(judge: &Judge, is_tried: bool, guarantee: Guarantee) -> GuaranteeEntry 
         }
     }
     let (exercised, violations) = if is_tried { (tally.exercised, tally.violations) } else { (0, 0) };
-    let (id, name, promise) = (guarantee.to_string(), guarantee.name().into(), promise(guarantee));
+    let (id, name, promise) = (guarantee.to_string(), guarantee.name().into(), guarantee.promise());
     GuaranteeEntry { id, name, promise, verdict, exercised, violations, evidence }
 }
 

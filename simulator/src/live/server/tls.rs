@@ -15,7 +15,7 @@ use rustls::{
     SignatureScheme,
 };
 
-use crate::report::quoted;
+use crate::units::quoted;
 
 use crate::file::LoadError;
 

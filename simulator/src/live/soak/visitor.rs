@@ -7,10 +7,14 @@ use carillon_server::Timestamp;
 
 use super::Soak;
 use crate::live::caller::Caller;
+use crate::network::link::LinkPlan;
+use crate::network::link::Reading;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
-use crate::script::verb::{Departure, LinkPlan, Offence, Reading, Utterance, Verb};
-use crate::world::client::{Behaviour, Client, View};
+use crate::scenario::Behaviour;
+use crate::script::verb::{Departure, Utterance, Verb};
+use crate::wire::offence::Offence;
+use crate::world::client::{Client, View};
 
 /// The time in which a slow reader reads its share.
 const SLICE: Duration = Duration::from_secs(1);

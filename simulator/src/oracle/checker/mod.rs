@@ -14,7 +14,8 @@ use crate::oracle::connection::Peer;
 use crate::oracle::coverage::{Hazard, Met};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::model::{Grid, State, Windows};
-use crate::oracle::score::{Bounds, Fault, Race, Score, Violation};
+use crate::oracle::score::{Fault, Race, Score, Violation};
+use crate::scenario::Bounds;
 
 /// Violations that are kept with their story; all are counted.
 pub(crate) const KEPT: usize = 64;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use self::limit::percent;
 use self::noise::Noise;
 use crate::metrics::{Aggregate, Metric};
-use crate::report::{SCHEMA_VERSION, Summary, Verdict};
+use crate::oracle::verdict::Verdict;
+use crate::report::{SCHEMA_VERSION, Summary};
 
 pub use limit::Limit;
 pub use noise::NoiseSource;

@@ -4,7 +4,8 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{ChangeVerdict, CompareSummary, FigureEntry, NoiseSource};
 use crate::metrics::Unit;
-use crate::report::{Palette, Verdict};
+use crate::oracle::verdict::Verdict;
+use crate::report::Palette;
 
 /// A comparison as a table. Print it.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,9 @@ use askama::Template;
 
 use super::view::Badge;
 use crate::oracle::guarantee::Guarantee;
+use crate::oracle::verdict::Verdict;
 use crate::report::words::grouped;
-use crate::report::{SweepEntry, SweepSummary, Verdict};
+use crate::report::{SweepEntry, SweepSummary};
 
 /// The page of a sweep.
 #[derive(Template)]

@@ -5,11 +5,11 @@ use std::time::Duration;
 use askama::Template;
 
 use super::figures::Figure;
-use crate::hunt::explain::promise;
 use crate::metrics::{Aggregate, Judgement, Metric, Metrics, Unit};
 use crate::oracle::guarantee::Guarantee;
+use crate::oracle::verdict::Verdict;
 use crate::report::words::{INSECURE, counted, grouped, who};
-use crate::report::{GuaranteeEntry, Summary, Verdict, ViolationEntry};
+use crate::report::{GuaranteeEntry, Summary, ViolationEntry};
 use crate::units::format_span;
 
 /// The page of a run.
@@ -241,7 +241,7 @@ impl GuaranteeRow {
                 Verdict::Held | Verdict::NotExercised => entry.evidence.clone(),
                 Verdict::Undecided | Verdict::Violated => {
                     let known = Guarantee::ALL.into_iter().find(|known| known.to_string() == entry.id);
-                    let promised = known.map(|known| format!("Promised: {}", promise(known)));
+                    let promised = known.map(|known| format!("Promised: {}", known.promise()));
                     promised.into_iter().chain(entry.evidence.iter().cloned()).collect()
                 }
             },

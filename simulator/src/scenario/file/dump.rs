@@ -6,10 +6,9 @@ use std::time::Duration;
 use carillon_server::{WallTime, Zone};
 use chrono::{DateTime, SecondsFormat};
 
-use super::parse;
-use crate::scenario::{AppProfile, FaultProfile, Scenario, SwitchProfile, USUAL_BOUNDS};
+use super::parse::parse;
+use crate::scenario::{AppProfile, Behaviour, FaultProfile, Scenario, SwitchProfile, USUAL_BOUNDS};
 use crate::units::format_span;
-use crate::world::client::Behaviour;
 
 /// Where the comments begin.
 const COMMENTS: usize = 38;

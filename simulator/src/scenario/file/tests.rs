@@ -1,9 +1,12 @@
 use std::time::Duration;
 
-use carillon_server::Zone;
+use carillon_server::{Config, Zone};
 use proptest::prelude::*;
 
 use super::*;
+use crate::scenario::{
+    Behaviour, DEFAULT_CLIENTS, DEFAULT_DURATION, DEFAULT_PERIOD, Scenario, SwitchProfile,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -20,14 +20,14 @@ pub(crate) fn yes_or_no(value: &DeValue<'_>) -> Result<bool, String> {
 }
 
 /// A whole number from 0 on.
-pub(super) fn whole<T: TryFrom<u64>>(value: &DeValue<'_>) -> Result<T, String> {
+pub(crate) fn whole<T: TryFrom<u64>>(value: &DeValue<'_>) -> Result<T, String> {
     integer(value)
         .and_then(|number| T::try_from(number).ok())
         .ok_or_else(|| "write a whole number from 0 on, without quotes".to_owned())
 }
 
 /// A whole number, or one such as `"10k"`.
-pub(super) fn count(value: &DeValue<'_>) -> Result<u32, String> {
+pub(crate) fn count(value: &DeValue<'_>) -> Result<u32, String> {
     match value.as_str() {
         Some(text) => parse_count(text),
         None => whole(value).map_err(|_| "write a whole number such as 500, or \"10k\" in quotes".to_owned()),
@@ -35,7 +35,7 @@ pub(super) fn count(value: &DeValue<'_>) -> Result<u32, String> {
 }
 
 /// A time such as `"5m"`.
-pub(super) fn span(value: &DeValue<'_>) -> Result<Duration, String> {
+pub(crate) fn span(value: &DeValue<'_>) -> Result<Duration, String> {
     match value.as_str() {
         Some(text) => parse_span(text),
         None => Err("write a time in quotes, such as \"5m\" or \"1h30m\"".to_owned()),
@@ -43,7 +43,7 @@ pub(super) fn span(value: &DeValue<'_>) -> Result<Duration, String> {
 }
 
 /// A size such as `"64KiB"`, or bytes.
-pub(super) fn size(value: &DeValue<'_>) -> Result<usize, String> {
+pub(crate) fn size(value: &DeValue<'_>) -> Result<usize, String> {
     match value.as_str() {
         Some(text) => parse_size(text),
         None => whole(value).map_err(|_| "write a number of bytes, or \"64KiB\" in quotes".to_owned()),
@@ -51,7 +51,7 @@ pub(super) fn size(value: &DeValue<'_>) -> Result<usize, String> {
 }
 
 /// An instant of RFC 3339, in quotes or without.
-pub(super) fn wall_time(value: &DeValue<'_>) -> Result<WallTime, String> {
+pub(crate) fn wall_time(value: &DeValue<'_>) -> Result<WallTime, String> {
     let text = match value {
         DeValue::String(text) => text.clone().into_owned(),
         DeValue::Datetime(instant) => instant.to_string(),
@@ -65,7 +65,7 @@ pub(super) fn wall_time(value: &DeValue<'_>) -> Result<WallTime, String> {
 }
 
 /// `"utc"`, an offset, or a table with two offsets and the instant of the change.
-pub(super) fn zone(value: &DeValue<'_>) -> Result<Zone, String> {
+pub(crate) fn zone(value: &DeValue<'_>) -> Result<Zone, String> {
     let zone = match value {
         DeValue::String(text) => fixed_zone(text),
         DeValue::Table(table) => changing_zone(table),

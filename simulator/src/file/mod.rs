@@ -1,11 +1,12 @@
 //! Files that hold something to be understood: scenarios, scripts, dialects, reports.
 
+pub(crate) mod section;
+pub(crate) mod values;
+
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-
-use crate::exit::Exit;
 
 /// Why a file was of no use.
 #[derive(Debug)]
@@ -14,16 +15,6 @@ pub enum LoadError {
     Io(PathBuf, io::Error),
     /// It can be read, but not understood: what is wrong, and where.
     Mistake(PathBuf, String),
-}
-
-impl LoadError {
-    /// How a program ends that needed the file.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Io(..) => Exit::Impossible,
-            Self::Mistake(..) => Exit::Unreadable,
-        }
-    }
 }
 
 impl fmt::Display for LoadError {
@@ -44,6 +35,25 @@ impl std::error::Error for LoadError {
     }
 }
 
+/// What is wrong with a text, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line, from 1.
+    pub line: usize,
+    /// The character in that line, from 1.
+    pub column: usize,
+    /// What stands there, and what was expected.
+    pub sentence: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.sentence)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
 /// What `parse` makes of the text in this file.
 pub(crate) fn load<T, M: fmt::Display>(
     path: &Path,
@@ -58,14 +68,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_not_there_and_one_with_a_mistake_end_differently() {
+    fn a_file_that_is_not_there_is_told_from_one_with_a_mistake() {
         let nowhere = load(Path::new("/no/such/file"), |_| Ok::<_, String>(())).unwrap_err();
         assert!(nowhere.to_string().starts_with("cannot read /no/such/file: "), "{nowhere}");
-        assert_eq!(nowhere.exit(), Exit::Impossible);
+        assert!(matches!(nowhere, LoadError::Io(..)));
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
         let wrong = load(&here, |text| Err::<(), _>(format!("{} bytes", text.len()))).unwrap_err();
         let length = here.metadata().unwrap().len();
         assert!(wrong.to_string().ends_with(&format!("Cargo.toml: {length} bytes")), "{wrong}");
-        assert_eq!(wrong.exit(), Exit::Unreadable);
+        assert!(matches!(wrong, LoadError::Mistake(..)));
     }
 }
