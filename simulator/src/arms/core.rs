@@ -7,8 +7,9 @@ use carillon_server::{Announcer, Config, ConfigError, ConnectionId, Hub, LogLine
 
 use crate::network::Network;
 use crate::network::link::LinkId;
+use crate::oracle::census::Census;
 use crate::rng::Rng;
-use crate::world::target::{Advance, Census, Target};
+use crate::world::target::{Advance, Target};
 
 /// The largest difference between the clocks at which two shards wake up for the same cycle.
 const MAX_SKEW: Duration = Duration::from_millis(5);

@@ -261,6 +261,17 @@ impl Link {
         Duration::from_nanos(u64::from(self.latency))
     }
 
+    /// Whether the client has not always read what it was sent: the server may run out of patience with it.
+    pub(crate) fn has_ever_stalled(&self) -> bool {
+        let flow = self.flow.as_ref();
+        flow.is_some_and(|flow| !flow.is_flowing() || flow.has_held || flow.stuck_until > Timestamp::ZERO)
+    }
+
+    /// Until when the client last had something unread, or the server was last refused bytes; zero if never.
+    pub(crate) fn stuck_until(&self) -> Timestamp {
+        self.flow.as_ref().map_or(Timestamp::ZERO, |flow| flow.stuck_until)
+    }
+
     /// The last instant at which something that was sent arrives, in either direction.
     pub(crate) fn quiet_from(&self) -> Timestamp {
         self.down_last.max(self.up_last)

@@ -26,7 +26,7 @@ pub(crate) enum Phase {
 /// One connection of a virtual client. What a delivery touches comes first.
 #[derive(Debug)]
 #[repr(C, align(64))]
-pub(crate) struct Peer {
+pub(crate) struct Connection {
     pub(crate) windows: Windows,
     /// Bytes read so far.
     pub(crate) received: u64,
@@ -142,7 +142,7 @@ struct Partial {
     offset: u64,
 }
 
-impl Peer {
+impl Connection {
     pub(crate) fn new(client: u32, epoch: u32, windows: Windows, sent: u64, now: Timestamp) -> Self {
         Self {
             windows,
@@ -187,6 +187,11 @@ impl Peer {
         self.phase == Phase::Open && !self.may_be_ended
     }
 
+    /// Whether its place was given up: what it read is part of the sum of all.
+    pub(crate) fn is_folded(&self) -> bool {
+        self.client == u32::MAX
+    }
+
     /// Whether the client is gone, and the server has not been told.
     pub(crate) fn has_vanished(&self) -> bool {
         self.phase == Phase::Gone && !self.may_be_ended
@@ -216,7 +221,7 @@ impl Peer {
         self.partial.is_none()
     }
 
-    /// Joins what was left over with what has arrived. Give the rest back with [`Peer::keep`].
+    /// Joins what was left over with what has arrived. Give the rest back with [`Connection::keep`].
     pub(crate) fn join<'a>(&mut self, arrived: &'a [u8]) -> Cow<'a, [u8]> {
         match &mut self.partial {
             Some(partial) if !partial.bytes.is_empty() => {

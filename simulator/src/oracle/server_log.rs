@@ -9,7 +9,7 @@ const TOLERANCE: i64 = 1;
 
 /// The state that a log has told of so far.
 #[derive(Debug, Default)]
-pub(crate) struct Journal {
+pub(crate) struct ServerLog {
     /// Connections that are open.
     pub(crate) open: i64,
     /// Texts received.
@@ -22,7 +22,7 @@ pub(crate) struct Journal {
     unsubscribes: i64,
 }
 
-impl Journal {
+impl ServerLog {
     /// Takes in a line that was written now: whether the seed document knows it.
     ///
     /// # Errors
@@ -145,29 +145,29 @@ mod tests {
 
     const NOON: WallTime = WallTime::from_unix_seconds(1_795_348_800);
 
-    fn read(lines: &[&str]) -> Result<Journal, String> {
-        let mut journal = Journal::default();
+    fn read(lines: &[&str]) -> Result<ServerLog, String> {
+        let mut log = ServerLog::default();
         for line in lines {
-            journal.read(line, NOON, &Zone::UTC)?;
+            log.read(line, NOON, &Zone::UTC)?;
         }
-        Ok(journal)
+        Ok(log)
     }
 
     #[test]
     fn a_true_log_adds_up() {
-        let journal = read(&[
+        let log = read(&[
             "Client connected. Total connections: 1",
             "Received message: unsubscribe",
             "[2026-11-22 12:00:00] unsubscribe: 关闭推送",
             "Client disconnected. Total connections: 0",
         ]);
-        assert_eq!(journal.unwrap().finish(), Ok(()));
+        assert_eq!(log.unwrap().finish(), Ok(()));
     }
 
     #[test]
     fn a_line_that_a_client_could_forge_is_found() {
-        let mut journal = Journal::default();
-        let mut read = |line| journal.read_between(line, NOON..=NOON, &Zone::UTC);
+        let mut log = ServerLog::default();
+        let mut read = |line| log.read_between(line, NOON..=NOON, &Zone::UTC);
         assert_eq!(read("Received message: unsubscribe\\n"), Ok(true));
         assert!(read("Received message: unsubscribe\n").is_err());
         assert!(read("Received message: \u{202e}").is_err());

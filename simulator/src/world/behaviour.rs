@@ -22,8 +22,12 @@ impl<T: Target> World<T> {
         if alarm == Alarm::Connect {
             return self.arrive(client);
         }
-        let peer = &self.peers[state.link as usize];
-        if peer.phase != Phase::Open || peer.is_mute || peer.offence.is_some() || state.is_healed {
+        let connection = &self.connections[state.link as usize];
+        if connection.phase != Phase::Open
+            || connection.is_mute
+            || connection.offence.is_some()
+            || state.is_healed
+        {
             return;
         }
         let link = LinkId(state.link);
@@ -57,7 +61,7 @@ impl<T: Target> World<T> {
         if self.script.is_some() {
             return;
         }
-        let client = self.peers[link.index()].client;
+        let client = self.connections[link.index()].client;
         let greeting = self.clients[client as usize].greeting();
         if !greeting.is_empty() {
             self.perform(client, Verb::Say(greeting));
@@ -112,7 +116,7 @@ impl<T: Target> World<T> {
     }
 
     fn act(&mut self, link: LinkId) {
-        let client = self.peers[link.index()].client;
+        let client = self.connections[link.index()].client;
         let verbs = self.with_view(link, |client, view| client.act(view));
         for verb in verbs {
             self.do_and_return(client, verb);
@@ -152,13 +156,13 @@ impl<T: Target> World<T> {
 
     fn schedule_flip(&mut self, link: LinkId) {
         if let Some(at) = self.with_view(link, |client, view| client.next_flip(view)) {
-            self.set_alarm(self.peers[link.index()].client, Alarm::Flip, at);
+            self.set_alarm(self.connections[link.index()].client, Alarm::Flip, at);
         }
     }
 
     fn schedule_act(&mut self, link: LinkId) {
         if let Some(at) = self.with_view(link, |client, view| client.next_act(view)) {
-            self.set_alarm(self.peers[link.index()].client, Alarm::Act, at);
+            self.set_alarm(self.connections[link.index()].client, Alarm::Act, at);
         }
     }
 
@@ -167,15 +171,15 @@ impl<T: Target> World<T> {
         link: LinkId,
         draw: impl FnOnce(&mut crate::world::client::Client, &View<'_>) -> R,
     ) -> R {
-        let peer = &self.peers[link.index()];
+        let connection = &self.connections[link.index()];
         let view = View {
             scenario: &self.scenario,
             grid: &self.checker.grid,
             now: self.net.now,
             latency: self.net.links[link.index()].latency(),
-            unsent: peer.sent - peer.taken,
+            unsent: connection.sent - connection.taken,
         };
-        draw(&mut self.clients[peer.client as usize], &view)
+        draw(&mut self.clients[connection.client as usize], &view)
     }
 
     /// The faults are over for most of the clients: they must be served from now on. The others stay as they are.
@@ -208,15 +212,15 @@ impl<T: Target> World<T> {
 
     /// Whether a client is connected over a link without fault.
     fn is_well(&self, link: LinkId, client: u32) -> bool {
-        let peer = &self.peers[link.index()];
+        let connection = &self.connections[link.index()];
         let is_narrow = self.net.links[link.index()].flow.as_ref().is_some_and(|flow| flow.is_narrow());
-        self.is_connected(link, client) && peer.is_judged() && !peer.is_mute && !is_narrow
+        self.is_connected(link, client) && connection.is_judged() && !connection.is_mute && !is_narrow
     }
 
     fn is_connected(&self, link: LinkId, client: u32) -> bool {
-        let peer = &self.peers[link.index()];
-        peer.client == client
-            && peer.epoch == self.clients[client as usize].epoch
+        let connection = &self.connections[link.index()];
+        connection.client == client
+            && connection.epoch == self.clients[client as usize].epoch
             && !self.net.links[link.index()].is_client_gone
     }
 }

@@ -16,12 +16,10 @@ use carillon_server::{Timestamp, Zone};
 use crate::network::link::End;
 use crate::network::link::LinkId;
 use crate::network::queue::Event;
-use crate::network::{Kind, LogEntry, Network};
-use crate::oracle::checker::Checker;
-use crate::oracle::connection::{Peer, Phase};
-use crate::oracle::model::Grid;
+use crate::network::{Kind, Network};
+use crate::oracle::checker::{Checker, ServerTraits};
+use crate::oracle::connection::{Connection, Phase};
 use crate::oracle::score::Score;
-use crate::oracle::server_log::Journal;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
 use crate::script::line::ScriptLine;
@@ -42,7 +40,7 @@ pub struct World<T> {
     net: Network,
     clients: Vec<Client>,
     /// By link.
-    peers: Vec<Peer>,
+    connections: Vec<Connection>,
     checker: Checker,
     trace: Trace,
     handshakes: Vec<Handshake>,
@@ -50,11 +48,6 @@ pub struct World<T> {
     settling: Vec<LinkId>,
     /// The connection whose input the server is handling.
     serving: Option<LinkId>,
-    /// The command whose log line comes next.
-    expected_line: Option<LogEntry>,
-    /// What the server's log says, and when somebody looked last.
-    journal: Journal,
-    log_seen_at: Timestamp,
     coin: Rng,
     observed: u64,
     /// The text being sent; kept for its memory.
@@ -137,10 +130,12 @@ impl<T: Target> World<T> {
     }
 
     fn build(scenario: Scenario, target: T, rng: &Rng, trace: Trace) -> Self {
-        let grid = Grid::new(scenario.server.period, scenario.wall_origin, scenario.zone.clone());
-        let bounds = if target.is_foreign() { scenario.foreign_bounds() } else { scenario.bounds };
-        let mut checker = Checker::new(grid, bounds, scenario.links.longest_way());
-        checker.is_foreign = target.is_foreign();
+        let traits = ServerTraits {
+            is_foreign: target.is_foreign(),
+            attributes_log: target.attributes_log(),
+            buffer_allowance: target.buffer_allowance(),
+        };
+        let checker = Checker::new(&scenario, traits);
         let clients = rng.fork("clients");
         let handshakes = rng.fork("handshakes");
         let mut world = Self {
@@ -151,14 +146,11 @@ impl<T: Target> World<T> {
             handshakes: (0..HANDSHAKES as u64)
                 .map(|index| Handshake::new(&scenario.server.path, handshakes.split(index).bits()))
                 .collect(),
-            peers: Vec::new(),
+            connections: Vec::new(),
             checker,
             trace,
             settling: Vec::new(),
             serving: None,
-            expected_line: None,
-            journal: Journal::default(),
-            log_seen_at: Timestamp::ZERO,
             coin: rng.fork("coin"),
             observed: 0,
             rendered: String::new(),
@@ -196,7 +188,7 @@ impl<T: Target> World<T> {
         }
         self.cycles = self.checker.grid.newest(end);
         if end == full {
-            self.check_liveness();
+            self.check_healed();
             self.drain();
         }
         self.outcome()
@@ -366,29 +358,31 @@ impl<T: Target> World<T> {
 
     fn can(&self, client: u32, verb: &Verb) -> bool {
         let state = &self.clients[client as usize];
-        let Some(peer) = self.peers.get(state.link as usize) else { return matches!(verb, Verb::Connect(_)) };
-        let is_here = peer.client == client
-            && peer.epoch == state.epoch
+        let Some(connection) = self.connections.get(state.link as usize) else {
+            return matches!(verb, Verb::Connect(_));
+        };
+        let is_here = connection.client == client
+            && connection.epoch == state.epoch
             && !self.net.links[state.link as usize].is_client_gone;
         match verb {
             Verb::Connect(_) => !is_here,
-            Verb::Say(_) => is_here && peer.phase == Phase::Open,
+            Verb::Say(_) => is_here && connection.phase == Phase::Open,
             Verb::Offend(offence) => {
-                is_here && (peer.phase == Phase::Handshake) == offence.is_before_handshake()
+                is_here && (connection.phase == Phase::Handshake) == offence.is_before_handshake()
             }
             Verb::Leave(_) | Verb::Read(_) => is_here,
         }
     }
 
     fn tell(&mut self, link: LinkId, line: impl FnOnce(&mut String)) {
-        let client = self.peers[link.index()].client;
+        let client = self.connections[link.index()].client;
         self.trace.tell(self.net.now, client, line);
     }
 
     /// Something that happens on the wire, or at the server's end of it.
     fn note(&mut self, link: LinkId, line: impl FnOnce(&mut String)) {
         if self.trace.is_watching() {
-            self.trace.note(self.net.now, self.peers[link.index()].client, line);
+            self.trace.note(self.net.now, self.connections[link.index()].client, line);
         }
     }
 }

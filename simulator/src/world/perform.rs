@@ -2,28 +2,21 @@
 
 use std::time::Duration;
 
-use carillon_server::Timestamp;
-
 use super::{HANDSHAKES, ScriptLine, World};
 use crate::network::Kind;
 use crate::network::link::End;
 use crate::network::link::LinkPlan;
 use crate::network::link::Reading;
 use crate::network::link::{Link, LinkId, Unread};
-use crate::oracle::connection::{Peer, Phase};
+use crate::oracle::connection::{Connection, Phase};
 use crate::oracle::coverage::Hazard;
-use crate::oracle::guarantee::Guarantee;
 use crate::oracle::model::Windows;
-use crate::oracle::score::Fault;
 use crate::scenario::Behaviour;
 use crate::script::verb::{Departure, Utterance, Verb};
 use crate::wire::codec::{self, opcode};
 use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 use crate::world::target::Target;
-
-/// A push with its header, in bytes.
-const PUSH_FRAME: u64 = 44;
 
 impl<T: Target> World<T> {
     /// Lets a client do something, and writes it down if a script is kept.
@@ -58,20 +51,20 @@ impl<T: Target> World<T> {
         self.clients[client as usize].link = link.0;
         let request = self.handshakes[client as usize % HANDSHAKES].request.len() as u64;
         let windows = Windows::new(now, request, self.checker.newest_past(now));
-        let mut peer = Peer::new(client, epoch, windows, request, now);
-        peer.has_window = plan.window.is_some();
+        let mut connection = Connection::new(client, epoch, windows, request, now);
+        connection.has_window = plan.window.is_some();
         if plan.sliced > 0 {
-            peer.met.add(Hazard::Slicer);
+            connection.met.add(Hazard::Slicer);
         }
         if self.clients[client as usize].behaviour == Behaviour::Flooder {
-            peer.met.add(Hazard::Flood);
+            connection.met.add(Hazard::Flood);
         }
         if epoch > 2 {
-            peer.met.add(Hazard::Comeback);
+            connection.met.add(Hazard::Comeback);
         }
-        match self.peers.get_mut(link.index()) {
-            Some(place) => *place = peer,
-            None => self.peers.push(peer),
+        match self.connections.get_mut(link.index()) {
+            Some(place) => *place = connection,
+            None => self.connections.push(connection),
         }
         let at = self.net.links[link.index()].up_end(now);
         self.net.schedule(at, link.0, Kind::Accept, 0, 0);
@@ -82,13 +75,13 @@ impl<T: Target> World<T> {
 
     /// The connection stands: the client asks for the upgrade, or for something else.
     pub(super) fn on_dial(&mut self, link: LinkId, client: u32, epoch: u32) {
-        let peer = &self.peers[link.index()];
-        if !self.is_same(link, client, epoch) || peer.phase != Phase::Handshake {
+        let connection = &self.connections[link.index()];
+        if !self.is_same(link, client, epoch) || connection.phase != Phase::Handshake {
             return;
         }
-        if let Some(offence) = peer.offence {
+        if let Some(offence) = connection.offence {
             let bytes = spoilt_request(offence, &self.scenario.server.path);
-            self.peers[link.index()].sent = bytes.len() as u64;
+            self.connections[link.index()].sent = bytes.len() as u64;
             self.note(link, |line| {
                 line.push_str(&format!("request of {} bytes leaves the client", bytes.len()))
             });
@@ -109,9 +102,9 @@ impl<T: Target> World<T> {
         match utterance {
             Utterance::Binary => self.compose_frame(link, opcode::BINARY, b"unsubscribe"),
             Utterance::Ping(number) => {
-                let peer = &mut self.peers[link.index()];
-                peer.ping = number;
-                peer.pinged_at = now;
+                let connection = &mut self.connections[link.index()];
+                connection.ping = number;
+                connection.pinged_at = now;
                 self.compose_frame(link, opcode::PING, &number.to_be_bytes());
             }
             Utterance::Pong => self.compose_frame(link, opcode::PONG, b"unasked"),
@@ -128,20 +121,20 @@ impl<T: Target> World<T> {
         rendered.clear();
         self.rendered = rendered;
         let now = self.net.now;
-        let end = self.peers[link.index()].sent + self.outgoing.len() as u64;
+        let end = self.connections[link.index()].sent + self.outgoing.len() as u64;
         let attributes_log = self.target.attributes_log();
-        let peer = &mut self.peers[link.index()];
-        if peer.echoes.front().is_none() && peer.unlogged.front().is_none() {
-            peer.waiting_since = now;
+        let connection = &mut self.connections[link.index()];
+        if connection.echoes.front().is_none() && connection.unlogged.front().is_none() {
+            connection.waiting_since = now;
         }
         if attributes_log {
-            peer.unlogged.push(text);
+            connection.unlogged.push(text);
         }
         match text.command() {
-            Some(command) => peer.windows.on_command(command, end, now),
+            Some(command) => connection.windows.on_command(command, end, now),
             None => {
-                peer.expect_echo(text);
-                peer.windows.on_text(peer.echoes.len());
+                connection.expect_echo(text);
+                connection.windows.on_text(connection.echoes.len());
             }
         }
     }
@@ -161,14 +154,14 @@ impl<T: Target> World<T> {
     }
 
     fn compose_raw(&mut self, link: LinkId, first: u8, payload: &[u8]) {
-        let client = self.peers[link.index()].client;
+        let client = self.connections[link.index()].client;
         let mask = self.clients[client as usize].rng.bits() as u32;
         codec::encode_raw(&mut self.outgoing, first, payload, mask);
     }
 
     pub(super) fn transmit(&mut self, link: LinkId) {
         let outgoing = std::mem::take(&mut self.outgoing);
-        self.peers[link.index()].sent += outgoing.len() as u64;
+        self.connections[link.index()].sent += outgoing.len() as u64;
         self.note(link, |line| {
             line.push_str(&format!("write of {} bytes leaves the client", outgoing.len()))
         });
@@ -180,7 +173,7 @@ impl<T: Target> World<T> {
     fn set_reading(&mut self, link: LinkId, reading: Reading) {
         let Some(flow) = &mut self.net.links[link.index()].flow else { return };
         flow.reading = reading;
-        let met = &mut self.peers[link.index()].met;
+        let met = &mut self.connections[link.index()].met;
         match reading {
             Reading::AtOnce => {}
             Reading::Never => met.add(Hazard::Timeout),
@@ -205,23 +198,18 @@ impl<T: Target> World<T> {
 
     fn condemn(&mut self, link: LinkId, offence: Offence) {
         let now = self.net.now;
-        let peer = &mut self.peers[link.index()];
-        peer.offence = Some(offence);
-        peer.may_be_ended = true;
-        peer.ended_at = now;
-        peer.met.add(Hazard::Offence);
-        let server = &self.scenario.server;
-        let patience = match offence {
-            Offence::Truncated => self.dead_bound(),
-            _ if offence.is_before_handshake() => server.handshake_timeout + server.handshake_timeout / 4,
-            _ => Duration::ZERO,
-        };
+        let connection = &mut self.connections[link.index()];
+        connection.offence = Some(offence);
+        connection.may_be_ended = true;
+        connection.ended_at = now;
+        connection.met.add(Hazard::Offence);
+        let patience = self.checker.patience_with(offence);
         self.schedule_reap(link, patience);
         self.tell(link, |line| line.push_str(&format!("offends: {}", offence.name())));
     }
 
     fn compose_offence(&mut self, link: LinkId, offence: Offence) {
-        let client = self.peers[link.index()].client;
+        let client = self.connections[link.index()].client;
         let rng = &mut self.clients[client as usize].rng;
         let largest = self.scenario.server.max_message;
         offence.encode(&mut self.outgoing, largest, || rng.bits() as u32);
@@ -231,38 +219,38 @@ impl<T: Target> World<T> {
     pub(super) fn depart(&mut self, link: LinkId, departure: Departure) {
         let now = self.net.now;
         self.tell(link, |line| line.push_str(&format!("leaves: {}", departure.name())));
-        let dead = self.dead_bound();
-        let peer = &mut self.peers[link.index()];
-        peer.met.add(hazard_of(departure));
+        let dead = self.checker.dead_bound();
+        let connection = &mut self.connections[link.index()];
+        connection.met.add(hazard_of(departure));
         match departure {
             Departure::LoseDown => {
-                peer.may_be_ended = true;
+                connection.may_be_ended = true;
                 self.net.links[link.index()].is_down_lost = true;
                 return;
             }
             Departure::LoseUp => {
-                peer.is_mute = true;
-                peer.forget_echoes();
+                connection.is_mute = true;
+                connection.forget_echoes();
                 self.net.links[link.index()].is_up_lost = true;
                 // Whoever still takes what was queued for it may count as alive for as long.
-                let patience = if self.may_be_cut(link) { 2 * dead } else { dead };
+                let patience = if self.net.links[link.index()].has_ever_stalled() { 2 * dead } else { dead };
                 self.schedule_reap(link, patience);
                 return;
             }
-            _ => peer.ended_at = now,
+            _ => connection.ended_at = now,
         }
-        peer.may_be_ended = departure != Departure::Vanish;
+        connection.may_be_ended = departure != Departure::Vanish;
         match departure {
             Departure::Clean => {
                 self.compose_frame(link, opcode::CLOSE, &1000u16.to_be_bytes());
                 self.transmit(link);
-                let peer = &mut self.peers[link.index()];
-                peer.awaits_close = peer.phase == Phase::Open && !peer.is_mute;
-                peer.phase = Phase::Closing;
+                let connection = &mut self.connections[link.index()];
+                connection.awaits_close = connection.phase == Phase::Open && !connection.is_mute;
+                connection.phase = Phase::Closing;
             }
             Departure::HalfClose => {
                 self.net.end_to_server(link, End::Finished);
-                self.peers[link.index()].phase = Phase::Closing;
+                self.connections[link.index()].phase = Phase::Closing;
             }
             Departure::Quit => {
                 // As TCP does it: a socket that is closed with something unread resets the connection.
@@ -277,16 +265,18 @@ impl<T: Target> World<T> {
             }
             _ => self.leave(link),
         }
-        let peer = &self.peers[link.index()];
+        let connection = &self.connections[link.index()];
         // Whoever takes nothing, or cannot be heard, is found out like the dead.
-        let is_found_late = departure == Departure::Vanish || peer.is_mute || self.may_be_cut(link);
+        let is_found_late = departure == Departure::Vanish
+            || connection.is_mute
+            || self.net.links[link.index()].has_ever_stalled();
         let patience = if is_found_late { dead } else { Duration::ZERO };
         self.schedule_reap(link, patience);
     }
 
     /// The client's end of the link is gone.
     pub(super) fn leave(&mut self, link: LinkId) {
-        self.peers[link.index()].phase = Phase::Gone;
+        self.connections[link.index()].phase = Phase::Gone;
         self.net.links[link.index()].is_client_gone = true;
         self.free_if_unused(link);
     }
@@ -370,56 +360,26 @@ impl<T: Target> World<T> {
         let Some(flow) = &mut self.net.links[id.index()].flow else { return };
         if !flow.is_read_scheduled && matches!(flow.reading, Reading::Slowly(_)) {
             flow.is_read_scheduled = true;
-            let peer = &self.peers[id.index()];
-            self.net.schedule(at, id.0, Kind::Read, peer.client, peer.epoch);
+            let connection = &self.connections[id.index()];
+            self.net.schedule(at, id.0, Kind::Read, connection.client, connection.epoch);
         }
     }
 
     pub(super) fn is_same(&self, link: LinkId, client: u32, epoch: u32) -> bool {
-        let peer = &self.peers[link.index()];
-        peer.client == client && peer.epoch == epoch
+        let connection = &self.connections[link.index()];
+        connection.client == client && connection.epoch == epoch
     }
 
     /// Whether this is still the client's newest connection.
     pub(super) fn is_current(&self, link: LinkId) -> bool {
-        let peer = &self.peers[link.index()];
-        self.clients.get(peer.client as usize).is_some_and(|client| client.epoch == peer.epoch)
-    }
-
-    /// When a dead peer must have been found: twice the ping interval, and some slack for a server that looks around only
-    /// now and then.
-    pub(super) fn dead_bound(&self) -> Duration {
-        let server = &self.scenario.server;
-        server.ping_interval * 9 / 4 + server.close_timeout
+        let connection = &self.connections[link.index()];
+        self.clients.get(connection.client as usize).is_some_and(|client| client.epoch == connection.epoch)
     }
 
     fn schedule_reap(&mut self, link: LinkId, patience: Duration) {
-        let ways = 5 * self.scenario.links.longest_way();
-        let bounds = self.scenario.bounds;
-        let at = self.net.now + ways + self.scenario.server.close_timeout * 5 / 4 + patience + bounds.release;
-        let (client, epoch) = (self.peers[link.index()].client, self.peers[link.index()].epoch);
-        self.net.schedule(at, link.0, Kind::Reap, client, epoch);
-    }
-
-    /// Reports the bytes that a server holds for a client beyond any limit (G10).
-    pub(super) fn check_held(&mut self, link: LinkId, now: Timestamp) {
-        let peer = &mut self.peers[link.index()];
-        let Some(flow) = &self.net.links[link.index()].flow else { return };
-        let untaken = peer.sent - peer.taken;
-        // Who says what it holds can be believed to have kept the pushes that are due; they may as well be lost.
-        let has_census = self.target.census().is_some();
-        let pushes = peer.owed.as_ref().filter(|_| has_census).map_or(0, |owed| owed.waiting.len() as u64);
-        let replies = peer.echo_bytes.saturating_sub(untaken);
-        let held = (replies + pushes * PUSH_FRAME).saturating_sub(u64::from(flow.outstanding()));
-        let server = &self.scenario.server;
-        let limit = 2 * (server.outbox_limit + server.max_message) as u64 + self.target.buffer_allowance();
-        // Once may be a server that has given up on the client and throws away what it still reads.
-        let was_over = std::mem::replace(&mut peer.is_over_held, held > limit);
-        if was_over && held > limit {
-            self.checker.violate(Guarantee::G10, Fault::Leaked, now, &self.peers[link.index()], || {
-                format!("the server holds {held} bytes for a client that does not read; allowed are {limit}")
-            });
-        }
+        let at = self.checker.release_due(self.net.now, patience);
+        let connection = &self.connections[link.index()];
+        self.net.schedule(at, link.0, Kind::Reap, connection.client, connection.epoch);
     }
 }
 

@@ -8,12 +8,8 @@ use super::{Deferred, World};
 use crate::network::link::End;
 use crate::network::link::LinkId;
 use crate::network::queue::Event;
-use crate::network::{Kind, LogEntry, payload_of};
+use crate::network::{Kind, payload_of};
 use crate::oracle::connection::{Phase, Refused};
-use crate::oracle::coverage::Met;
-use crate::oracle::guarantee::Guarantee;
-use crate::oracle::score::{Fault, Race};
-use crate::wire::text::Text;
 use crate::world::client::Alarm;
 use crate::world::target::Target;
 
@@ -63,13 +59,13 @@ impl<T: Target> World<T> {
 
     /// Offers bytes to the server, behind those that it refused before.
     fn offer(&mut self, link: LinkId, bytes: &[u8]) {
-        if let Some(refused) = &mut self.peers[link.index()].refused {
+        if let Some(refused) = &mut self.connections[link.index()].refused {
             refused.push(bytes);
             return;
         }
         let taken = self.hand_over(link, bytes);
         if taken < bytes.len() {
-            self.peers[link.index()].refused = Some(Box::new(Refused::new(&bytes[taken..])));
+            self.connections[link.index()].refused = Some(Box::new(Refused::new(&bytes[taken..])));
         }
         self.after_server();
     }
@@ -78,7 +74,7 @@ impl<T: Target> World<T> {
     fn offer_again(&mut self, link: LinkId, mut refused: Box<Refused>) {
         let taken = self.hand_over(link, refused.rest());
         if !refused.take(taken) {
-            self.peers[link.index()].refused = Some(refused);
+            self.connections[link.index()].refused = Some(refused);
         }
         self.after_server();
     }
@@ -88,20 +84,20 @@ impl<T: Target> World<T> {
         self.serving = Some(link);
         let taken = self.target.receive(link, bytes, &mut self.net);
         self.note(link, |line| line.push_str(&format!("{taken} bytes reach the server")));
-        let peer = &mut self.peers[link.index()];
-        peer.taken += taken as u64;
-        peer.taken_at = self.net.now;
+        let connection = &mut self.connections[link.index()];
+        connection.taken += taken as u64;
+        connection.taken_at = self.net.now;
         self.await_effect(link);
         taken
     }
 
     /// The server may have obeyed a command that is in flight: somebody is to look when that is certain.
     pub(super) fn await_effect(&mut self, link: LinkId) {
-        let peer = &mut self.peers[link.index()];
-        if !peer.windows.is_in_flight() || std::mem::replace(&mut peer.is_settling, true) {
+        let connection = &mut self.connections[link.index()];
+        if !connection.windows.is_in_flight() || std::mem::replace(&mut connection.is_settling, true) {
             return;
         }
-        if self.checker.is_foreign {
+        if self.checker.is_foreign() {
             self.schedule_settle(link, self.net.now + self.scenario.bounds.reply);
         } else {
             self.settling.push(link);
@@ -109,9 +105,9 @@ impl<T: Target> World<T> {
     }
 
     fn schedule_settle(&mut self, link: LinkId, at: Timestamp) {
-        let peer = &mut self.peers[link.index()];
-        peer.is_settling = true;
-        self.net.schedule(at, link.0, Kind::Settle, peer.client, peer.epoch);
+        let connection = &mut self.connections[link.index()];
+        connection.is_settling = true;
+        self.net.schedule(at, link.0, Kind::Settle, connection.client, connection.epoch);
     }
 
     /// A server of which nothing is known but what it sends may wait for a timer or a database when it has run idle: what
@@ -120,17 +116,16 @@ impl<T: Target> World<T> {
         if !self.is_same(link, client, epoch) || self.net.links[link.index()].is_server_gone {
             return;
         }
-        let peer = &mut self.peers[link.index()];
-        peer.is_settling = false;
-        if peer.phase != Phase::Open || !peer.windows.is_taken(peer.taken) {
+        let connection = &mut self.connections[link.index()];
+        connection.is_settling = false;
+        if connection.phase != Phase::Open || !connection.windows.is_taken(connection.taken) {
             return;
         }
         let (now, reply) = (self.net.now, self.scenario.bounds.reply);
-        let stuck_until =
-            self.net.links[link.index()].flow.as_ref().map_or(Timestamp::ZERO, |flow| flow.stuck_until);
-        let certain_at = peer.taken_at.max(self.checker.paused_until()).max(stuck_until) + reply;
+        let stuck_until = self.net.links[link.index()].stuck_until();
+        let certain_at = connection.taken_at.max(self.checker.paused_until()).max(stuck_until) + reply;
         // Messages are served in order: what is behind a text without its echo was not served yet.
-        let is_behind = peer.echoes.front().is_some() || self.target.has_unread(link);
+        let is_behind = connection.echoes.front().is_some() || self.target.has_unread(link);
         if now < certain_at || is_behind || self.is_suspended {
             let again = certain_at.max(now + reply.max(Duration::from_millis(1)));
             return self.schedule_settle(link, again);
@@ -150,8 +145,8 @@ impl<T: Target> World<T> {
             return self.after_server();
         }
         match end {
-            End::Finished if self.peers[link.index()].refused.is_some() => {
-                self.peers[link.index()].is_end_refused = true;
+            End::Finished if self.connections[link.index()].refused.is_some() => {
+                self.connections[link.index()].is_end_refused = true;
             }
             End::Finished => self.target.end(link, &mut self.net),
             End::Reset => self.target.reset(link, &mut self.net),
@@ -161,13 +156,13 @@ impl<T: Target> World<T> {
 
     /// Looks at what the server has done to the network besides sending.
     pub(super) fn after_server(&mut self) {
-        self.check_log();
+        self.read_log();
         self.serving = None;
         while let Some(link) = self.net.dropped.pop() {
             self.on_dropped(link);
         }
         while let Some(link) = self.net.resumed.pop() {
-            if let Some(refused) = self.peers[link.index()].refused.take()
+            if let Some(refused) = self.connections[link.index()].refused.take()
                 && !self.net.links[link.index()].is_server_gone
             {
                 self.offer_again(link, refused);
@@ -178,9 +173,9 @@ impl<T: Target> World<T> {
 
     /// Ends the client's stream once the server has taken all of it.
     fn end_after_refused(&mut self, link: LinkId) {
-        let peer = &mut self.peers[link.index()];
-        if peer.is_end_refused && peer.refused.is_none() {
-            peer.is_end_refused = false;
+        let connection = &mut self.connections[link.index()];
+        if connection.is_end_refused && connection.refused.is_none() {
+            connection.is_end_refused = false;
             self.on_server_end(link, End::Finished);
         }
     }
@@ -192,7 +187,7 @@ impl<T: Target> World<T> {
                 self.settling.push(link);
                 continue;
             }
-            self.peers[link.index()].is_settling = false;
+            self.connections[link.index()].is_settling = false;
             self.settle_one(link);
         }
     }
@@ -204,10 +199,10 @@ impl<T: Target> World<T> {
             // What was due before the command may still wait for the link: only the fence will tell.
             return;
         }
-        let peer = &mut self.peers[link.index()];
-        if let Some(asked_at) = peer.windows.on_idle(peer.taken, state.down_sent, now) {
-            self.checker.on_settled(&peer.windows, asked_at, now);
-            let state = peer.windows.state;
+        let connection = &mut self.connections[link.index()];
+        if let Some(asked_at) = connection.windows.on_idle(connection.taken, state.down_sent, now) {
+            self.checker.on_settled(&connection.windows, asked_at, now);
+            let state = connection.windows.state;
             self.tell(link, |line| line.push_str(&format!("is settled: {state:?}")));
         }
     }
@@ -249,7 +244,7 @@ impl<T: Target> World<T> {
     }
 
     pub(super) fn set_clock(&mut self, seconds: i64) {
-        self.check_log();
+        self.read_log();
         let wall = self.net.wall_origin.as_unix_nanos() + seconds * 1_000_000_000;
         self.net.wall_origin = WallTime::from_unix_nanos(wall);
         self.checker.on_set_clock(self.net.now, seconds);
@@ -264,18 +259,16 @@ impl<T: Target> World<T> {
         self.checker.on_restart(self.net.now);
         for index in 0..self.net.links.len() {
             let link = LinkId(index as u32);
-            if self.peers[index].phase != Phase::Gone {
-                self.peers[index].may_be_ended = true;
-                self.peers[index].awaits_close = false;
+            if self.connections[index].phase != Phase::Gone {
+                self.connections[index].may_be_ended = true;
+                self.connections[index].awaits_close = false;
             }
             if !self.net.links[index].is_server_gone {
                 self.net.drop_stream(link, End::Reset);
             }
         }
         self.settling.clear();
-        self.peers.iter_mut().for_each(|peer| peer.is_settling = false);
-        self.journal = self.journal.restarted();
-        self.expected_line = None;
+        self.connections.iter_mut().for_each(|connection| connection.is_settling = false);
         self.after_server();
         let cycle = self.checker.grid.newest(self.net.now) + 1;
         let at = self.checker.audit_at(cycle);
@@ -285,19 +278,9 @@ impl<T: Target> World<T> {
     fn on_dropped(&mut self, link: LinkId) {
         let now = self.net.now;
         self.note(link, |line| line.push_str("drops the connection"));
-        let peer = &mut self.peers[link.index()];
-        if peer.ended_at != Timestamp::MAX {
-            self.checker.on_change(Race::Close, peer.ended_at, now);
-            self.checker.exercise(Guarantee::G11, peer.met);
-        }
-        if self.checker.is_foreign && peer.windows.is_in_flight() {
-            self.journal.interrupted += 1;
-        }
-        if peer.has_vanished() || peer.is_mute {
-            self.checker.exercise(Guarantee::G13, peer.met);
-            peer.may_be_ended = true;
-        }
-        let (client, is_offender) = (peer.client, peer.offence.is_some());
+        let connection = &mut self.connections[link.index()];
+        self.checker.on_released(connection, now);
+        let (client, is_offender) = (connection.client, connection.offence.is_some());
         let is_current = self.is_current(link);
         let state = &self.net.links[link.index()];
         let sees_end = !state.is_down_lost && !state.flow.as_ref().is_some_and(|flow| flow.has_unread());
@@ -315,73 +298,10 @@ impl<T: Target> World<T> {
         self.free_if_unused(link);
     }
 
-    fn check_log(&mut self) {
-        if !self.net.log.lines.is_empty() {
-            self.check_log_lines();
-        }
-        self.log_seen_at = self.net.now;
-        if self.net.log.entries.is_empty() {
-            return;
-        }
-        let book = std::mem::take(&mut self.net.log);
-        for entry in &book.entries {
-            self.check_log_entry(*entry, &book.texts);
-        }
-        self.net.log = book;
-        self.net.log.entries.clear();
-        self.net.log.texts.clear();
-    }
-
-    fn check_log_lines(&mut self) {
-        let wall = self.net.now().wall;
-        // A line of ours is seen when it is written, one that follows a timer only with what is sent next.
-        let unseen = self.net.now.since(self.log_seen_at);
-        let unseen = if self.checker.is_foreign { unseen } else { Duration::ZERO };
-        let first = WallTime::from_unix_nanos(wall.as_unix_nanos() - unseen.as_nanos() as i64);
-        for line in std::mem::take(&mut self.net.log.lines) {
-            match self.journal.read_between(&line, first..=wall, &self.scenario.zone) {
-                Ok(true) => self.checker.exercise(Guarantee::G15, Met::default()),
-                Ok(false) => {}
-                Err(detail) => {
-                    self.checker.violate_all(Guarantee::G15, Fault::WrongLog, self.net.now, || detail);
-                }
-            }
-        }
-    }
-
-    fn check_log_entry(&mut self, entry: LogEntry, texts: &str) {
-        let is_due = match entry {
-            LogEntry::Connected => {
-                self.journal.open += 1;
-                self.expected_line.is_none()
-            }
-            LogEntry::Disconnected => {
-                self.journal.open -= 1;
-                self.expected_line.is_none()
-            }
-            LogEntry::Received { start, end } => self.is_received_line_due(&texts[start..end]),
-            LogEntry::Subscribed | LogEntry::Unsubscribed => self.expected_line.take() == Some(entry),
-        };
-        if is_due {
-            let met = self.serving.map_or_else(Met::default, |link| self.peers[link.index()].met);
-            self.checker.exercise(Guarantee::G15, met);
-        } else {
-            self.checker.violate_all(Guarantee::G15, Fault::WrongLog, self.net.now, || {
-                format!("a log line {entry:?} that nothing called for")
-            });
-        }
-    }
-
-    fn is_received_line_due(&mut self, logged: &str) -> bool {
-        let Some(link) = self.serving else { return false };
-        let Some(text) = self.peers[link.index()].unlogged.pop() else {
-            return false;
-        };
-        self.expected_line = match text {
-            Text::Subscribe => Some(LogEntry::Subscribed),
-            Text::Unsubscribe => Some(LogEntry::Unsubscribed),
-            _ => None,
-        };
-        text.is(logged.as_bytes())
+    /// Hands what the server has logged to the checker.
+    fn read_log(&mut self) {
+        let now = self.net.now();
+        let serving = self.serving.map(|link| &mut self.connections[link.index()]);
+        self.checker.on_log(&mut self.net.log, serving, now);
     }
 }

@@ -4,6 +4,7 @@ use carillon_server::Timestamp;
 
 use crate::network::Network;
 use crate::network::link::LinkId;
+use crate::oracle::census::Census;
 
 /// A push server on trial, in the core's own terms: bytes in, bytes out, and when it wants to be woken.
 ///
@@ -84,13 +85,4 @@ pub enum Advance {
     Idle,
     /// Nothing happened by the limit.
     Reached,
-}
-
-/// What a target holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// Connections that it believes to be there.
-    pub connections: usize,
-    /// Bytes of partial messages and of outboxes.
-    pub held: usize,
 }

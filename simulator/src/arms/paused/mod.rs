@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use crate::network::Network;
 use crate::network::link::End;
 use crate::network::link::LinkId;
-use crate::world::target::{Advance, Census, Target};
+use crate::oracle::census::Census;
+use crate::world::target::{Advance, Target};
 
 pub use shell::ShellService;
 pub use stream::Stream;

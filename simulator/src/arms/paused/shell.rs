@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::stream::{Stream, lock};
 use super::{LocalFuture, Service, VirtualClock};
+use crate::oracle::census::Census;
 use crate::rng::Rng;
-use crate::world::target::Census;
 
 /// The shards of one server, all on the thread of the simulation.
 pub struct ShellService {

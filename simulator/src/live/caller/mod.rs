@@ -12,7 +12,7 @@ use carillon_server::Timestamp;
 use super::judge::Seat;
 use super::run_state::Stage;
 use super::server::transport::Transport;
-use crate::oracle::checker::guarantee_of_lost;
+use crate::oracle::checker::echoes::guarantee_of_lost;
 use crate::oracle::connection::Phase;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;

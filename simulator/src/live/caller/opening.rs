@@ -11,7 +11,7 @@ use super::Caller;
 use crate::live::judge::Seat;
 use crate::live::run_state::{Plug, Stage};
 use crate::live::server::tls;
-use crate::oracle::connection::{Peer, Phase};
+use crate::oracle::connection::{Connection, Phase};
 use crate::oracle::model::Windows;
 use crate::script::verb::Utterance;
 use crate::wire::codec::Handshake;
@@ -123,7 +123,7 @@ impl Caller {
         if !stage.dialect.is_subscribed {
             windows = windows.unsubscribed();
         }
-        let peer = Peer::new(client, 1, windows, 0, now);
+        let peer = Connection::new(client, 1, windows, 0, now);
         let audited = stage.judge.borrow().rhythm.newest(now);
         let seat = Seat { peer, role, audited, last_stated: i64::MIN, pushes: 0, is_out: false };
         let mut caller = Self {

@@ -7,10 +7,10 @@ use carillon_server::protocol::{Command, SUBSCRIBE, UNSUBSCRIBE};
 
 use super::{Caller, End, STORY};
 use crate::live::judge::{AFTERMATH, seconds};
-use crate::oracle::checker::Sighting;
 use crate::oracle::connection::Phase;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
+use crate::oracle::sighting::Sighting;
 use crate::wire::codec::{self, Frame, Garbled, Received, opcode};
 
 /// How much of a text a story shows.
@@ -77,7 +77,7 @@ impl Caller {
         stage.judge.borrow_mut().on_sign_of_life(arrival.at);
         let received = stage.dialect.interpret(code, payload)?;
         self.tell(|| format!("gets {}", describe(&received)));
-        let before = stage.judge.borrow().violations.len();
+        let before = stage.judge.borrow().violations().len();
         match received {
             Received::Push(text) => stage.on_push(&mut self.seat, text, arrival, offset),
             Received::Echo(text) => {
@@ -108,7 +108,7 @@ impl Caller {
     /// Adds what this client saw to the violations that have just come up.
     fn illustrate(&mut self, before: usize) {
         let mut judge = self.stage.judge.borrow_mut();
-        for violation in judge.violations.iter_mut().skip(before) {
+        for violation in judge.violations_from(before) {
             if violation.client == Some(self.seat.peer.client) && !self.story.is_empty() {
                 let story: Vec<&str> = self.story.iter().map(String::as_str).collect();
                 violation.detail.push_str(&format!(" [{}]", story.join("; ")));
@@ -171,7 +171,7 @@ impl Caller {
 
     fn on_dropped(&mut self, how: &str) {
         let now = self.now();
-        let before = self.stage.judge.borrow().violations.len();
+        let before = self.stage.judge.borrow().violations().len();
         if self.ponged_at.is_some_and(|at| now.since(at) < AFTERMATH) {
             let detail =
                 format!("{}: the server ended the connection {how}, right after a pong", self.seat.role);

@@ -15,7 +15,7 @@ use crate::live::server::child::{Spawned, describe, is_served};
 use crate::live::server::leaks;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
-use crate::oracle::server_log::Journal;
+use crate::oracle::server_log::ServerLog;
 
 /// The stall: from this phase of the last cycle until that phase, two cycles later. The late push of the second missed
 /// cycle would then come more than a third of a period late, and so must not come at all.
@@ -210,7 +210,7 @@ async fn drain(show: &Show, server: &mut Spawned) {
 
 /// The log, as the reference server words it.
 fn read_log(show: &Show, lines: &[String]) {
-    let mut journal = Journal::default();
+    let mut journal = ServerLog::default();
     let now = show.stage.now();
     let mut judge = show.stage.judge.borrow_mut();
     let mut known = 0;

@@ -195,7 +195,7 @@ async fn perform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conform
     burdens::start(&show);
     for cycle in 1..=show.options.cycles {
         show.wait(cycle, 0.5).await;
-        let violations = show.stage.judge.borrow().violations.len();
+        let violations = show.stage.judge.borrow().violations().len();
         tell(&format!("cycle {cycle} of {}: {violations} violations so far", show.options.cycles));
     }
     finale::play(&show, server, files, &tell).await?;

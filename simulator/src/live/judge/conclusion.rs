@@ -47,7 +47,7 @@ impl Judge {
             self.violate(guarantee, Fault::Lost, at, Some(kept.client), kept.describe(at));
         }
         let unkept = audit.lost - audit.kept.len() as u64;
-        self.checker.score.tallies[Guarantee::G3.index()].violations += unkept;
+        self.keeper.count_more(Guarantee::G3, unkept);
         if !audit.is_burdened {
             self.has_lost_unburdened = true;
         } else if !self.has_lost_unburdened && self.tally(Guarantee::G3).exercised > 0 {
@@ -93,7 +93,7 @@ impl Judge {
             }
             Fit::OnGrid { latest, blur } => {
                 let cycles = self.rhythm.cycles().len();
-                self.checker.score.tallies[Guarantee::G7.index()].exercised += cycles as u64;
+                (0..cycles).for_each(|_| self.exercise(Guarantee::G7));
                 self.find(
                     Guarantee::G7,
                     format!("{cycles} cycles, the first push of each at most {latest:.1?} behind the grid; a drift below {blur:.1?} in all could not have been seen"),

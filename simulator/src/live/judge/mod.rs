@@ -13,19 +13,22 @@ mod texts;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use carillon_server::{Timestamp, WallTime, Zone};
+use carillon_server::Timestamp;
 
 use super::clock::grid::Rhythm;
 use super::clock::stamps::Stamps;
-use crate::oracle::checker::{Checker, Sighting};
-use crate::oracle::connection::Peer;
+use crate::oracle::checker::echoes;
+use crate::oracle::connection::Connection;
+use crate::oracle::coverage::Met;
 use crate::oracle::guarantee::Guarantee;
-use crate::oracle::model::Grid;
 use crate::oracle::score::{Fault, Tally, Violation};
-use crate::scenario::Bounds;
+use crate::oracle::score_keeper::{Retention, ScoreKeeper};
+use crate::oracle::sighting::Sighting;
 
-/// Violations of each guarantee that are kept with their story; all are counted.
+/// Violations of each guarantee that are kept with their story.
 const KEPT: usize = 8;
+
+const RETENTION: Retention = Retention { of_each: KEPT, in_all: 0 };
 
 /// How long after an offence a harmless client's loss is put down to it, and after a pong its own.
 pub(super) const AFTERMATH: Duration = Duration::from_millis(300);
@@ -33,7 +36,7 @@ pub(super) const AFTERMATH: Duration = Duration::from_millis(300);
 /// A connection and who holds it.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    pub(crate) peer: Peer,
+    pub(crate) peer: Connection,
     /// What its client is there for.
     pub(crate) role: &'static str,
     /// Cycles up to this one were looked at.
@@ -74,10 +77,9 @@ struct Lost {
 /// The judge, and all that it has seen.
 #[derive(Debug)]
 pub(crate) struct Judge {
-    checker: Checker,
+    pub(super) keeper: ScoreKeeper,
     pub(crate) rhythm: Rhythm,
     pub(crate) stamps: Stamps,
-    pub(crate) violations: Vec<Violation>,
     /// Why a guarantee could not be decided.
     doubts: BTreeMap<Guarantee, Vec<String>>,
     /// What was seen, in a sentence.
@@ -114,14 +116,10 @@ pub(crate) struct Dropped {
 
 impl Judge {
     pub(crate) fn new(period: Duration, stamps: Stamps, is_strict: bool) -> Self {
-        // The checker's own grid and bounds are the simulator's: nothing that is asked of it here looks at them.
-        let grid = Grid::new(period, WallTime::default(), Zone::UTC);
-        let bounds = Bounds { push: period / 2, reply: period, release: period };
         Self {
-            checker: Checker::new(grid, bounds, Duration::ZERO),
+            keeper: ScoreKeeper::new(RETENTION),
             rhythm: Rhythm::new(period),
             stamps,
-            violations: Vec::new(),
             doubts: BTreeMap::new(),
             findings: BTreeMap::new(),
             audits: BTreeMap::new(),
@@ -141,12 +139,22 @@ impl Judge {
     }
 
     pub(crate) fn tally(&self, guarantee: Guarantee) -> Tally {
-        self.checker.score.tallies[guarantee.index()]
+        self.keeper.tally(guarantee)
+    }
+
+    /// The violations that were kept.
+    pub(crate) fn violations(&self) -> &[Violation] {
+        &self.keeper.score.violations
+    }
+
+    /// The violations that were kept from this one on, to add what their client saw.
+    pub(crate) fn violations_from(&mut self, first: usize) -> impl Iterator<Item = &mut Violation> {
+        self.keeper.score.violations.iter_mut().skip(first)
     }
 
     /// How many promises were broken.
     pub(crate) fn violation_count(&self) -> u64 {
-        self.checker.score.violation_count()
+        self.keeper.score.violation_count()
     }
 
     /// How many sentences say that something could not be decided.
@@ -155,12 +163,12 @@ impl Judge {
     }
 
     pub(crate) fn deliveries(&self) -> u64 {
-        self.checker.score.deliveries
+        self.keeper.score.deliveries
     }
 
     /// A promise was kept that could have been broken here.
     pub(crate) fn exercise(&mut self, guarantee: Guarantee) {
-        self.checker.score.tallies[guarantee.index()].exercised += 1;
+        self.keeper.exercise(guarantee, Met::default());
     }
 
     pub(crate) fn violate(
@@ -171,15 +179,7 @@ impl Judge {
         client: Option<u32>,
         detail: String,
     ) {
-        self.checker.score.tallies[guarantee.index()].violations += 1;
-        self.keep(Violation { guarantee, fault, at, client, detail });
-    }
-
-    fn keep(&mut self, violation: Violation) {
-        let alike = self.violations.iter().filter(|kept| kept.guarantee == violation.guarantee).count();
-        if alike < KEPT {
-            self.violations.push(violation);
-        }
+        self.keeper.violate(guarantee, fault, at, client, || detail);
     }
 
     /// Something cannot be told apart from outside; the sentence says what.
@@ -220,15 +220,10 @@ impl Judge {
         if seat.is_out {
             return;
         }
-        self.checker.on_echo(&mut seat.peer, text, seen);
-        self.take_over(seat);
-    }
-
-    /// What the checker has kept becomes part of this score.
-    fn take_over(&mut self, seat: &Seat) {
-        for mut violation in std::mem::take(&mut self.checker.score.violations) {
+        let first = self.violations().len();
+        echoes::on_echo(&mut self.keeper, &mut seat.peer, text, seen);
+        for violation in self.violations_from(first) {
             violation.detail = format!("{}: {}", seat.role, violation.detail);
-            self.keep(violation);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::oracle::score::Fault;
 impl Judge {
     /// A push arrived. Returns its cycle.
     pub(crate) fn on_push(&mut self, seat: &mut Seat, arrival: Arrival, offset: u64) -> u64 {
-        self.checker.score.deliveries += 1;
+        self.keeper.score.deliveries += 1;
         let cycle = self.cycle_of(seat, arrival);
         if seat.is_out {
             // Who does not read at once gets at any time what was sent at another: that says nothing of the grid.

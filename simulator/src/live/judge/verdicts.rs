@@ -70,7 +70,7 @@ pub(crate) fn summary(stage: &Stage, entries: &[GuaranteeEntry], trial: Trial) -
         interrupted: trial.interrupted,
         shard: trial.shard,
         guarantees: entries.to_vec(),
-        violations: judge.violations.iter().map(violation).collect(),
+        violations: judge.violations().iter().map(violation).collect(),
         thresholds: trial.thresholds,
         races: Races::default(),
         coverage: Vec::new(),
@@ -91,7 +91,7 @@ fn entry(judge: &Judge, is_tried: bool, guarantee: Guarantee) -> GuaranteeEntry 
     if !is_tried {
         evidence.push("not asked for".to_owned());
     } else {
-        let broken = judge.violations.iter().filter(|violation| violation.guarantee == guarantee);
+        let broken = judge.violations().iter().filter(|violation| violation.guarantee == guarantee);
         evidence.extend(broken.take(EVIDENCE).map(sentence));
         if verdict != Verdict::Violated {
             evidence.extend(doubts.iter().take(EVIDENCE).cloned());

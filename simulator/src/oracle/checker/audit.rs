@@ -4,7 +4,7 @@ use carillon_server::Timestamp;
 
 use super::Checker;
 use crate::network::link::Link;
-use crate::oracle::connection::{Owed, Peer};
+use crate::oracle::connection::{Connection, Owed};
 use crate::oracle::coverage::Met;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Tally};
@@ -25,25 +25,31 @@ struct Findings {
 
 impl Checker {
     /// The deliveries of `cycle` are complete: who is owed something?
-    pub(crate) fn audit(&mut self, cycle: u64, peers: &mut [Peer], links: &[Link], now: Timestamp) {
+    pub(crate) fn audit(
+        &mut self,
+        cycle: u64,
+        connections: &mut [Connection],
+        links: &[Link],
+        now: Timestamp,
+    ) {
         let due = self.grid.due(cycle);
         if due >= self.drained_at {
             return;
         }
         let mut findings = Findings::default();
-        for (index, peer) in peers.iter_mut().enumerate() {
+        for (index, connection) in connections.iter_mut().enumerate() {
             let link = &links[index];
-            if peer.has_vanished() || link.flow.as_ref().is_some_and(|flow| flow.is_blocked) {
+            if connection.has_vanished() || link.flow.as_ref().is_some_and(|flow| flow.is_blocked) {
                 findings.has_burden = true;
-                findings.burden = findings.burden.union(peer.met);
+                findings.burden = findings.burden.union(connection.met);
             }
-            if !peer.is_judged() {
+            if !connection.is_judged() {
                 continue;
             }
-            self.audit_push(cycle, due, index, peer, link, &mut findings);
-            self.audit_waiting(peer, link, now);
+            self.audit_push(cycle, due, index, connection, link, &mut findings);
+            self.audit_waiting(connection, link, now);
         }
-        self.report(cycle, &findings, peers, now);
+        self.report(cycle, &findings, connections, now);
     }
 
     fn audit_push(
@@ -51,57 +57,57 @@ impl Checker {
         cycle: u64,
         due: Timestamp,
         index: usize,
-        peer: &mut Peer,
+        connection: &mut Connection,
         link: &Link,
         findings: &mut Findings,
     ) {
-        let has_push = peer.windows.last_cycle >= cycle as u32;
+        let has_push = connection.windows.last_cycle >= cycle as u32;
         if has_push {
-            self.exercise(Guarantee::G4, peer.met);
+            self.exercise(Guarantee::G4, connection.met);
         }
-        if peer.windows.must_not(due) && !has_push {
-            self.exercise(Guarantee::G2, peer.met);
+        if connection.windows.must_not(due) && !has_push {
+            self.exercise(Guarantee::G2, connection.met);
         }
-        if !peer.windows.must(due) || self.is_excused(cycle) {
+        if !connection.windows.must(due) || self.is_excused(cycle) {
             return;
         }
         let is_stuck = link.flow.as_ref().is_some_and(|flow| !flow.is_flowing() || flow.stuck_until >= due);
         if has_push {
             findings.is_anybody_served = true;
-            findings.untouched.exercised += u64::from(!peer.windows.has_commanded);
-            self.exercise(Guarantee::G3, peer.met);
-            if !peer.windows.has_commanded {
-                self.exercise(Guarantee::G1, peer.met);
+            findings.untouched.exercised += u64::from(!connection.windows.has_commanded);
+            self.exercise(Guarantee::G3, connection.met);
+            if !connection.windows.has_commanded {
+                self.exercise(Guarantee::G1, connection.met);
             }
         } else if is_stuck {
-            peer.owed.get_or_insert_with(|| Box::new(Owed::default())).waiting.push(cycle as u32);
+            connection.owed.get_or_insert_with(|| Box::new(Owed::default())).waiting.push(cycle as u32);
         } else {
-            findings.untouched.violations += u64::from(!peer.windows.has_commanded);
+            findings.untouched.violations += u64::from(!connection.windows.has_commanded);
             findings.lost.push(index);
         }
     }
 
-    fn audit_waiting(&mut self, peer: &mut Peer, link: &Link, now: Timestamp) {
+    fn audit_waiting(&mut self, connection: &mut Connection, link: &Link, now: Timestamp) {
         let Some(flow) = &link.flow else {
-            return self.check_waiting(peer, Timestamp::ZERO, now);
+            return self.check_waiting(connection, Timestamp::ZERO, now);
         };
-        if !flow.is_flowing() || peer.is_mute {
+        if !flow.is_flowing() || connection.is_mute {
             return;
         }
-        self.check_waiting(peer, flow.stuck_until, now);
+        self.check_waiting(connection, flow.stuck_until, now);
         let limit = self.longest_way * 2 + self.bounds.reply;
         if now.since(flow.stuck_until.max(self.paused_until())) > limit
-            && let Some(owed) = peer.owed.take()
+            && let Some(owed) = connection.owed.take()
         {
             for cycle in owed.overtaken.iter().chain(&owed.waiting) {
-                self.violate(Guarantee::G3, Fault::Lost, now, peer, || {
+                self.violate(Guarantee::G3, Fault::Lost, now, connection, || {
                     format!("the push of cycle {cycle} never came, though the client reads again")
                 });
             }
         }
     }
 
-    fn report(&mut self, cycle: u64, findings: &Findings, peers: &[Peer], now: Timestamp) {
+    fn report(&mut self, cycle: u64, findings: &Findings, connections: &[Connection], now: Timestamp) {
         if findings.has_burden && findings.is_anybody_served && findings.lost.is_empty() {
             self.exercise(Guarantee::G10, findings.burden);
         }
@@ -110,11 +116,14 @@ impl Checker {
         let is_default_broken =
             untouched.violations > 1 && untouched.exercised == 0 && findings.is_anybody_served;
         for index in &findings.lost {
-            let peer = &peers[*index];
-            let guarantee =
-                if is_default_broken && !peer.windows.has_commanded { Guarantee::G1 } else { Guarantee::G3 };
-            self.violate(guarantee, Fault::Lost, now, peer, || {
-                let since = format_instant(peer.windows.since);
+            let connection = &connections[*index];
+            let guarantee = if is_default_broken && !connection.windows.has_commanded {
+                Guarantee::G1
+            } else {
+                Guarantee::G3
+            };
+            self.violate(guarantee, Fault::Lost, now, connection, || {
+                let since = format_instant(connection.windows.since);
                 format!("the push of cycle {cycle} never came; subscribed since {since}")
             });
         }

@@ -1,80 +1,115 @@
-//! Holds what clients observe against the model, frame by frame, and keeps the score.
+//! Holds what clients observe against the model, fact by fact, and keeps the score.
+//!
+//! The world calls one method for each fact: "this frame was read", "this stream ended", "this cycle is over". No method
+//! here moves a byte or a clock. `oracle/mod.rs` lists which file judges which guarantee.
 
 mod audit;
-mod echoes;
+mod closes;
+pub(crate) mod echoes;
+mod endings;
+mod frames;
+mod handshakes;
+mod held;
+mod log;
 mod pushes;
-
-pub(crate) use echoes::guarantee_of_lost;
+mod shutdown;
+mod waiting;
 
 use std::time::Duration;
 
-use carillon_server::Timestamp;
+use carillon_server::{Config, Timestamp, Zone};
 
-use crate::oracle::connection::Peer;
+use crate::network::LogEntry;
+use crate::oracle::connection::Connection;
 use crate::oracle::coverage::{Hazard, Met};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::model::{Grid, State, Windows};
-use crate::oracle::score::{Fault, Race, Score, Violation};
-use crate::scenario::Bounds;
+use crate::oracle::score::{Fault, Race, Score};
+use crate::oracle::score_keeper::{Retention, ScoreKeeper};
+use crate::oracle::server_log::ServerLog;
+use crate::scenario::{Bounds, Scenario};
+
+/// Of a simulated run the first violations are kept, and some of each guarantee.
+const RETENTION: Retention = Retention { of_each: 4, in_all: KEPT };
 
 /// Violations that are kept with their story; all are counted.
 pub(crate) const KEPT: usize = 64;
 
-/// Of each guarantee so many are kept, however many of others came first.
-const KEPT_OF_EACH: u64 = 4;
+/// What the oracle must know of the server on trial, besides what it does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ServerTraits {
+    /// It has habits of its own ("Other servers" in `PROTOCOL.md`): it may render a text when it sends it, and send it to
+    /// every client that is there then.
+    pub(crate) is_foreign: bool,
+    /// Each log line is handed over while the input is handled that caused it.
+    pub(crate) attributes_log: bool,
+    /// How much it may buffer for one connection beyond its outbox and one message, in bytes (G10).
+    pub(crate) buffer_allowance: u64,
+}
 
 /// The judge of one run.
 #[derive(Debug)]
 pub(crate) struct Checker {
-    pub(crate) score: Score,
+    keeper: ScoreKeeper,
     pub(crate) grid: Grid,
     pub(crate) bounds: Bounds,
-    pub(crate) longest_way: Duration,
+    longest_way: Duration,
+    server: ServerTraits,
+    /// The limits and times that the server was given.
+    limits: Config,
+    zone: Zone,
     /// The newest cycle of which a push was seen, and the earliest instant at which one was sent.
     newest_cycle: u64,
     first_sent: Timestamp,
     /// When the server last stood still, and until when.
     paused: (Timestamp, Timestamp),
-    /// What the whole server has met.
-    weather: Met,
     drained_at: Timestamp,
-    /// The server has habits of its own: it may render a text when it sends it, and send it to whoever is there then.
-    pub(crate) is_foreign: bool,
+    log: LogState,
 }
 
-/// Where and when a frame was seen.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sighting {
-    pub(crate) at: Timestamp,
-    /// When the server handed it to the link.
-    pub(crate) sent_at: Timestamp,
-    /// Where it begins in the server's stream.
-    pub(crate) offset: u64,
+/// What the oracle knows of the server's log.
+#[derive(Debug, Default)]
+struct LogState {
+    told: ServerLog,
+    /// The line of a command that must come next.
+    expected: Option<LogEntry>,
+    /// When the log was last looked at.
+    seen_at: Timestamp,
 }
 
 impl Checker {
-    pub(crate) fn new(grid: Grid, bounds: Bounds, longest_way: Duration) -> Self {
+    pub(crate) fn new(scenario: &Scenario, server: ServerTraits) -> Self {
+        let period = scenario.server.period;
+        let bounds = if server.is_foreign { scenario.foreign_bounds() } else { scenario.bounds };
         Self {
-            score: Score::new(),
-            grid,
+            keeper: ScoreKeeper::new(RETENTION),
+            grid: Grid::new(period, scenario.wall_origin, scenario.zone.clone()),
             bounds,
-            longest_way,
+            longest_way: scenario.links.longest_way(),
+            server,
+            limits: scenario.server.clone(),
+            zone: scenario.zone.clone(),
             newest_cycle: 0,
             first_sent: Timestamp::ZERO,
             paused: (Timestamp::ZERO, Timestamp::ZERO),
-            weather: Met::default(),
             drained_at: Timestamp::MAX,
-            is_foreign: false,
+            log: LogState::default(),
         }
+    }
+
+    /// The score of the run, which is over.
+    pub(crate) fn into_score(self) -> Score {
+        self.keeper.score
+    }
+
+    /// Whether the server has habits of its own.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.server.is_foreign
     }
 
     /// When the deliveries of a cycle are complete.
     pub(crate) fn audit_at(&self, cycle: u64) -> Timestamp {
         self.grid.due(cycle) + self.bounds.push + self.longest_way
-    }
-
-    pub(crate) fn on_drain(&mut self, now: Timestamp) {
-        self.drained_at = now;
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -83,12 +118,12 @@ impl Checker {
 
     pub(crate) fn on_pause(&mut self, now: Timestamp, until: Timestamp) {
         self.paused = (now, until);
-        self.weather.add(Hazard::Pause);
+        self.keeper.meet(Hazard::Pause);
     }
 
     /// The newest cycle of which a connection that is made now gets no push.
     pub(crate) fn newest_past(&self, now: Timestamp) -> u64 {
-        self.grid.newest(now).saturating_sub(u64::from(self.is_foreign))
+        self.grid.newest(now).saturating_sub(u64::from(self.server.is_foreign))
     }
 
     /// Until when the server last stood still.
@@ -98,16 +133,17 @@ impl Checker {
 
     pub(crate) fn on_restart(&mut self, now: Timestamp) {
         self.grid.restart(now);
-        self.weather.add(Hazard::Restart);
+        self.restart_log();
+        self.keeper.meet(Hazard::Restart);
     }
 
     pub(crate) fn on_set_clock(&mut self, now: Timestamp, seconds: i64) {
         self.grid.set_clock(now, seconds);
-        self.weather.add(Hazard::ClockJump);
+        self.keeper.meet(Hazard::ClockJump);
     }
 
     pub(crate) fn on_daylight_saving(&mut self) {
-        self.weather.add(Hazard::DaylightSaving);
+        self.keeper.meet(Hazard::DaylightSaving);
     }
 
     /// Whether a cycle may be skipped, or come late, because the server stood still.
@@ -117,69 +153,37 @@ impl Checker {
         due <= end && due + self.bounds.push >= start && end > Timestamp::ZERO
     }
 
-    /// A promise was kept that could have been broken here.
-    pub(crate) fn exercise(&mut self, guarantee: Guarantee, met: Met) {
-        self.score.tallies[guarantee.index()].exercised += 1;
-        let met = met.union(self.weather);
-        if !met.is_empty() {
-            self.score.coverage.count(met, guarantee);
-        }
+    fn exercise(&mut self, guarantee: Guarantee, met: Met) {
+        self.keeper.exercise(guarantee, met);
     }
 
-    /// A promise to this client was broken.
-    pub(crate) fn violate(
+    /// A guarantee to this client was broken.
+    fn violate(
         &mut self,
         guarantee: Guarantee,
         fault: Fault,
         at: Timestamp,
-        peer: &Peer,
+        connection: &Connection,
         detail: impl FnOnce() -> String,
     ) {
-        self.record(guarantee, fault, at, Some(peer.client), detail);
+        self.keeper.violate(guarantee, fault, at, Some(connection.client), detail);
     }
 
-    /// A promise to a client without a connection was broken.
-    pub(crate) fn violate_client(
-        &mut self,
-        guarantee: Guarantee,
-        fault: Fault,
-        at: Timestamp,
-        client: u32,
-        detail: impl FnOnce() -> String,
-    ) {
-        self.record(guarantee, fault, at, Some(client), detail);
-    }
-
-    /// A promise was broken that concerns the server as a whole.
-    pub(crate) fn violate_all(
+    /// A guarantee was broken that concerns the server as a whole.
+    fn violate_all(
         &mut self,
         guarantee: Guarantee,
         fault: Fault,
         at: Timestamp,
         detail: impl FnOnce() -> String,
     ) {
-        self.record(guarantee, fault, at, None, detail);
-    }
-
-    fn record(
-        &mut self,
-        guarantee: Guarantee,
-        fault: Fault,
-        at: Timestamp,
-        client: Option<u32>,
-        detail: impl FnOnce() -> String,
-    ) {
-        let tally = &mut self.score.tallies[guarantee.index()];
-        tally.violations += 1;
-        if tally.violations <= KEPT_OF_EACH || self.score.violations.len() < KEPT {
-            self.score.violations.push(Violation { guarantee, fault, at, client, detail: detail() });
-        }
+        self.keeper.violate(guarantee, fault, at, None, detail);
     }
 
     /// Counts a due instant that fell between the start and the end of a change.
     pub(crate) fn on_change(&mut self, race: Race, started: Timestamp, ended: Timestamp) {
         if self.grid.newest(ended) > self.grid.newest(started) {
-            self.score.races[race as usize] += 1;
+            self.keeper.score.races[race as usize] += 1;
         }
     }
 

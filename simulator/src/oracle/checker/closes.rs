@@ -1,0 +1,100 @@
+//! Closes of the server: called for, with the right code (G3, G10, G12, G14), and behind what was queued (G14).
+
+use carillon_server::Timestamp;
+
+use super::Checker;
+use crate::network::link::Link;
+use crate::oracle::connection::{Connection, Phase};
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
+use crate::wire::offence::Offence;
+
+impl Checker {
+    /// The server's Close was read.
+    pub(crate) fn on_close(
+        &mut self,
+        connection: &Connection,
+        link: &Link,
+        code: Option<u16>,
+        now: Timestamp,
+    ) {
+        if connection.phase == Phase::Open {
+            self.check_close(connection, link, code, now);
+        } else {
+            self.check_reply_to_close(connection, link, code, now);
+        }
+    }
+
+    /// The server answers a Close with the code that it got (RFC 6455 section 5.5.1).
+    fn check_reply_to_close(
+        &mut self,
+        connection: &Connection,
+        link: &Link,
+        code: Option<u16>,
+        now: Timestamp,
+    ) {
+        let is_due = matches!(code, Some(1000)) || self.is_draining() || link.has_ever_stalled();
+        if !is_due && connection.ended_at != Timestamp::MAX && !connection.is_mute {
+            self.violate(Guarantee::G12, Fault::WrongClose, now, connection, || {
+                format!("a Close of 1000 was answered with {}", name_of(code))
+            });
+        }
+    }
+
+    /// Whether a Close of the server is called for, and has the right code.
+    fn check_close(&mut self, connection: &Connection, link: &Link, code: Option<u16>, now: Timestamp) {
+        let is_slow = link.has_ever_stalled();
+        if self.is_draining() && code == Some(1001) {
+            self.check_queue_drained(connection, now);
+        } else if let Some((offence, due)) = connection.offence.and_then(with_close_code) {
+            if code == Some(due) {
+                self.exercise(Guarantee::G12, connection.met);
+            } else {
+                self.violate(Guarantee::G12, Fault::WrongClose, now, connection, || {
+                    format!("{} was answered with {}; due was {due}", offence.name(), name_of(code))
+                });
+            }
+        } else if is_slow && self.may_tell_the_slow(code) {
+            self.exercise(Guarantee::G10, connection.met);
+        } else if is_slow && !self.is_draining() {
+            self.violate(Guarantee::G10, Fault::WrongClose, now, connection, || {
+                format!("a slow client got {}; due was 1013", name_of(code))
+            });
+        } else if self.is_draining() {
+            self.violate(Guarantee::G14, Fault::WrongClose, now, connection, || {
+                format!("the server shut down with {}; due was 1001", name_of(code))
+            });
+        } else if !connection.may_be_ended && !connection.is_mute {
+            self.violate(Guarantee::G3, Fault::Dropped, now, connection, || {
+                format!("the server ended the connection with {}", name_of(code))
+            });
+        }
+    }
+
+    /// Whether a client that did not read may be closed with this code. Another server has words of its own, but it must
+    /// not say that all is well, or that the client broke a rule.
+    fn may_tell_the_slow(&self, code: Option<u16>) -> bool {
+        code == Some(1013)
+            || (self.server.is_foreign && !matches!(code, Some(1000 | 1002 | 1003 | 1007 | 1009 | 1010)))
+    }
+
+    /// The Close of a shutdown comes behind everything that was queued.
+    fn check_queue_drained(&mut self, connection: &Connection, now: Timestamp) {
+        let pushes = connection.owed.as_ref().map_or(0, |owed| owed.waiting.len() + owed.overtaken.len());
+        if pushes == 0 && connection.echoes_at_drain == 0 {
+            return self.exercise(Guarantee::G14, connection.met);
+        }
+        self.violate(Guarantee::G14, Fault::Lost, now, connection, || {
+            format!("{pushes} pushes and {} replies were queued and never came", connection.echoes_at_drain)
+        });
+    }
+}
+
+/// The rule that was broken, and the code of the Close that answers it.
+fn with_close_code(offence: Offence) -> Option<(Offence, u16)> {
+    offence.close_code().map(|code| (offence, code))
+}
+
+fn name_of(code: Option<u16>) -> String {
+    format!("a Close {}", code.map_or_else(|| "without a code".to_owned(), |code| format!("of {code}")))
+}

@@ -1,0 +1,74 @@
+//! Frames that are no push and no echo: a message that was not asked for, a pong, a frame behind a Close, garbled bytes.
+
+use carillon_server::Timestamp;
+
+use super::{Checker, echoes};
+use crate::network::link::Link;
+use crate::oracle::connection::Connection;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
+use crate::oracle::sighting::Sighting;
+use crate::wire::codec::{Garbled, Received};
+
+impl Checker {
+    /// A frame with this first byte was read. Nothing may follow a Close (RFC 6455 section 5.5.1).
+    pub(crate) fn on_frame(&mut self, connection: &Connection, first: u8, seen: Sighting) {
+        if connection.has_close {
+            self.violate(Guarantee::G5, Fault::AfterClose, seen.at, connection, || {
+                format!("a frame {first:#04x} behind the server's Close")
+            });
+        }
+    }
+
+    /// A message or a control frame was read. Returns whether it settled the newest command.
+    ///
+    /// Pings and Closes break nothing by themselves; a Close is judged by [`Checker::on_close`].
+    pub(crate) fn on_message(
+        &mut self,
+        connection: &mut Connection,
+        link: &Link,
+        received: &Received<'_>,
+        seen: Sighting,
+    ) -> bool {
+        match received {
+            Received::Push(text) => match &link.flow {
+                Some(flow) => self.on_slow_push(connection, text, seen, flow),
+                None => self.on_push(connection, Some(text), seen),
+            },
+            Received::Echo(text) => {
+                if let Some(asked_at) = echoes::on_echo(&mut self.keeper, connection, text, seen) {
+                    self.on_settled(&connection.windows, asked_at, seen.at);
+                    return true;
+                }
+            }
+            Received::Pong(payload) => self.on_pong(connection, payload),
+            Received::Binary => self.violate(Guarantee::G9, Fault::Unexpected, seen.at, connection, || {
+                "a binary message from the server".to_owned()
+            }),
+            Received::Unknown(text) => {
+                let guarantee = if connection.windows.has_commanded { Guarantee::G9 } else { Guarantee::G8 };
+                self.violate(guarantee, Fault::Unexpected, seen.at, connection, || {
+                    format!("a text that is no reply and no push: {:?}", String::from_utf8_lossy(text))
+                });
+            }
+            Received::Close(_) | Received::Ping(_) => {}
+        }
+        false
+    }
+
+    /// Any other pong is one that was not asked for (RFC 6455 section 5.5.3); the right one is missed in time.
+    fn on_pong(&mut self, connection: &mut Connection, payload: &[u8]) {
+        if connection.ping != 0 && payload == connection.ping.to_be_bytes() {
+            connection.ping = 0;
+            self.exercise(Guarantee::G13, connection.met);
+        }
+    }
+
+    /// The client read bytes that no server may send.
+    pub(crate) fn on_garbled(&mut self, connection: &Connection, garbled: &Garbled, now: Timestamp) {
+        if !self.is_unsettled_handshake(connection) {
+            let guarantee = if connection.offence.is_some() { Guarantee::G12 } else { Guarantee::G5 };
+            self.violate(guarantee, Fault::Garbled, now, connection, || garbled.0.to_owned());
+        }
+    }
+}

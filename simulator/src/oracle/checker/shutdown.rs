@@ -1,0 +1,71 @@
+//! What the end of a run shows: healed clients are served again (G3), and a shutdown leaves nothing (G11, G14, G15).
+
+use carillon_server::Timestamp;
+
+use super::Checker;
+use crate::network::link::{Link, LinkId};
+use crate::oracle::census::Census;
+use crate::oracle::connection::{Connection, Phase};
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
+
+impl Checker {
+    /// A client whose faults have healed must have been served since: it is connected, and has the last cycle's push.
+    /// `connection` is the client's newest, if it is open.
+    pub(crate) fn check_healed(&mut self, client: u32, connection: Option<&Connection>, now: Timestamp) {
+        let last = self.grid.newest(now);
+        let Some(connection) = connection else {
+            return self.keeper.violate(Guarantee::G3, Fault::Lost, now, Some(client), || {
+                "after the faults had healed the client could not come back".to_owned()
+            });
+        };
+        if u64::from(connection.windows.last_cycle) < last {
+            self.violate(Guarantee::G3, Fault::Lost, now, connection, || {
+                format!("after the faults had healed the push of cycle {last} is missing")
+            });
+        }
+    }
+
+    /// The server was told to shut down. `has_unread` says whether it has yet to look at bytes of a connection.
+    pub(crate) fn on_drain(
+        &mut self,
+        connections: &mut [Connection],
+        links: &[Link],
+        has_unread: impl Fn(LinkId) -> bool,
+        now: Timestamp,
+    ) {
+        self.drained_at = now;
+        for (index, (connection, link)) in connections.iter_mut().zip(links).enumerate() {
+            // What is still unread behind a stalled reply need not be answered, nor what is still being worked at.
+            let is_at_work = self.server.is_foreign && now <= connection.taken_at + self.bounds.reply;
+            let is_prompt = !is_at_work && !has_unread(LinkId(index as u32)) && !link.has_ever_stalled();
+            if connection.sent == connection.taken && connection.phase == Phase::Open && is_prompt {
+                connection.echoes_at_drain = connection.echoes.len() as u32;
+            }
+        }
+    }
+
+    /// The shutdown is over: no connection may be left, and the log must add up. `census` is what the server says that it
+    /// holds, if it can tell.
+    pub(crate) fn on_drained(
+        &mut self,
+        connections: &[Connection],
+        links: &[Link],
+        census: Option<Census>,
+        now: Timestamp,
+    ) {
+        for (connection, link) in connections.iter().zip(links) {
+            if !connection.is_folded() && !link.is_server_gone {
+                self.violate(Guarantee::G14, Fault::Leaked, now, connection, || {
+                    "the server has not let go of the connection by the deadline".to_owned()
+                });
+            }
+        }
+        self.finish_log(now);
+        if census.is_some_and(|census| census.connections > 0) {
+            self.violate_all(Guarantee::G11, Fault::Leaked, now, || {
+                format!("after the last connection the server still holds {census:?}")
+            });
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Counts what was put to the test and what broke, and keeps the first violations. Both arms use it.
+
+use carillon_server::Timestamp;
+
+use crate::oracle::coverage::{Hazard, Met};
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::{Fault, Score, Tally, Violation};
+
+/// Which violations are kept with their details. All are counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retention {
+    /// So many of each guarantee are kept, whatever came first.
+    pub(crate) of_each: usize,
+    /// So many are kept in all, whatever they break.
+    pub(crate) in_all: usize,
+}
+
+/// The score of a run under way.
+#[derive(Debug)]
+pub(crate) struct ScoreKeeper {
+    pub(crate) score: Score,
+    retention: Retention,
+    /// Violations kept of each guarantee, by [`Guarantee::index`].
+    kept: [usize; 15],
+    /// The hazards that the server as a whole has met.
+    weather: Met,
+}
+
+impl ScoreKeeper {
+    pub(crate) fn new(retention: Retention) -> Self {
+        Self { score: Score::new(), retention, kept: [0; 15], weather: Met::default() }
+    }
+
+    /// The server as a whole meets a hazard: from now on every exercise counts under it.
+    pub(crate) fn meet(&mut self, hazard: Hazard) {
+        self.weather.add(hazard);
+    }
+
+    pub(crate) fn tally(&self, guarantee: Guarantee) -> Tally {
+        self.score.tallies[guarantee.index()]
+    }
+
+    /// A guarantee was kept that could have been broken here.
+    pub(crate) fn exercise(&mut self, guarantee: Guarantee, met: Met) {
+        self.score.tallies[guarantee.index()].exercised += 1;
+        let met = met.union(self.weather);
+        if !met.is_empty() {
+            self.score.coverage.count(met, guarantee);
+        }
+    }
+
+    /// A guarantee was broken; `client` is `None` where that concerns the server as a whole.
+    pub(crate) fn violate(
+        &mut self,
+        guarantee: Guarantee,
+        fault: Fault,
+        at: Timestamp,
+        client: Option<u32>,
+        detail: impl FnOnce() -> String,
+    ) {
+        self.score.tallies[guarantee.index()].violations += 1;
+        let kept = &mut self.kept[guarantee.index()];
+        if *kept < self.retention.of_each || self.score.violations.len() < self.retention.in_all {
+            *kept += 1;
+            self.score.violations.push(Violation { guarantee, fault, at, client, detail: detail() });
+        }
+    }
+
+    /// Counts violations that are like those kept already.
+    pub(crate) fn count_more(&mut self, guarantee: Guarantee, violations: u64) {
+        self.score.tallies[guarantee.index()].violations += violations;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_each_guarantee_are_kept_however_many_others_came_before() {
+        let mut keeper = ScoreKeeper::new(Retention { of_each: 2, in_all: 5 });
+        let mut break_it = |guarantee, times: usize| {
+            for _ in 0..times {
+                keeper.violate(guarantee, Fault::Lost, Timestamp::ZERO, None, String::new);
+            }
+        };
+        break_it(Guarantee::G3, 9);
+        break_it(Guarantee::G4, 3);
+        let kept =
+            |guarantee| keeper.score.violations.iter().filter(|one| one.guarantee == guarantee).count();
+        assert_eq!((kept(Guarantee::G3), kept(Guarantee::G4)), (5, 2));
+        assert_eq!(keeper.tally(Guarantee::G3).violations, 9);
+    }
+
+    #[test]
+    fn what_the_server_has_met_counts_for_every_connection() {
+        let mut keeper = ScoreKeeper::new(Retention { of_each: 1, in_all: 1 });
+        keeper.exercise(Guarantee::G3, Met::default());
+        keeper.meet(Hazard::Pause);
+        keeper.exercise(Guarantee::G3, Met::default());
+        assert_eq!(keeper.score.coverage.get(Hazard::Pause, Guarantee::G3), 1);
+        assert_eq!(keeper.tally(Guarantee::G3).exercised, 2);
+    }
+}
