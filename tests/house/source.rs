@@ -126,6 +126,11 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<File>) {
 }
 
 impl File {
+    /// The code without comments and tests.
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+
     fn new(path: &str, text: &str) -> Self {
         let stem = path.strip_suffix(".rs").unwrap_or(path);
         let stem = stem.strip_suffix("/mod").unwrap_or(stem);

@@ -7,7 +7,7 @@ use carillon_server::Timestamp;
 use crate::oracle::coverage::Met;
 use crate::oracle::model::Windows;
 use crate::trace::Digest;
-use crate::wire::codec::{self, Garbled};
+use crate::wire::codec::{self, Frame, Garbled, opcode};
 use crate::wire::offence::Offence;
 use crate::wire::text::{Text, TextQueue};
 
@@ -133,6 +133,15 @@ impl Refused {
     }
 }
 
+/// A message or a control frame of the server.
+#[derive(Debug)]
+pub(crate) struct Message<'a> {
+    pub(crate) opcode: u8,
+    pub(crate) payload: Cow<'a, [u8]>,
+    /// Where its first frame begins in the server's stream.
+    pub(crate) offset: u64,
+}
+
 /// Bytes of a frame, and of a message, that are not complete.
 #[derive(Debug, Default)]
 struct Partial {
@@ -244,8 +253,43 @@ impl Connection {
         }
     }
 
-    /// Where the message begins that a data frame at `offset` belongs to.
-    pub(crate) fn message_offset(&mut self, offset: u64) -> u64 {
+    /// The next whole frame at the front of `bytes`, and where it begins in the server's stream.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that no server may send.
+    pub(crate) fn next_frame<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<(Frame<'a>, u64)>, Garbled> {
+        let frame = codec::split_frame(bytes)?;
+        Ok(frame.map(|frame| {
+            let offset = self.received;
+            self.received += frame.length as u64;
+            (frame, offset)
+        }))
+    }
+
+    /// Takes in a frame that begins at `offset`. Returns the message or the control frame that it completes.
+    ///
+    /// # Errors
+    ///
+    /// Fragments in an order that no server may send.
+    pub(crate) fn complete<'a>(
+        &mut self,
+        frame: Frame<'a>,
+        offset: u64,
+    ) -> Result<Option<Message<'a>>, Garbled> {
+        let Frame { first, payload, .. } = frame;
+        let is_control = first & 0x08 != 0;
+        let is_whole = first & 0x80 != 0 && first & 0x0F != opcode::CONTINUATION && self.is_between_frames();
+        if is_control || is_whole {
+            return Ok(Some(Message { opcode: first & 0x0F, payload: Cow::Borrowed(payload), offset }));
+        }
+        // What a message broke is broken where it begins.
+        let offset = self.message_offset(offset);
+        let message = self.assemble(first, payload)?;
+        Ok(message.map(|(opcode, payload)| Message { opcode, payload: Cow::Owned(payload), offset }))
+    }
+
+    fn message_offset(&mut self, offset: u64) -> u64 {
         let partial = self.partial.get_or_insert_default();
         if partial.message.is_none() {
             partial.offset = offset;
@@ -254,12 +298,12 @@ impl Connection {
     }
 
     /// Adds a data frame to the message under way and returns the message, with its opcode, once it is complete.
-    pub(crate) fn assemble(&mut self, first: u8, payload: &[u8]) -> Result<Option<(u8, Vec<u8>)>, Garbled> {
+    fn assemble(&mut self, first: u8, payload: &[u8]) -> Result<Option<(u8, Vec<u8>)>, Garbled> {
         let (opcode, is_final) = (first & 0x0F, first & 0x80 != 0);
         let partial = self.partial.get_or_insert_default();
         let (kind, mut message) = match (opcode, partial.message.take()) {
-            (codec::opcode::CONTINUATION, Some(message)) => message,
-            (codec::opcode::CONTINUATION, None) => {
+            (opcode::CONTINUATION, Some(message)) => message,
+            (opcode::CONTINUATION, None) => {
                 return Err(Garbled("a continuation of nothing from the server"));
             }
             (_, Some(_)) => return Err(Garbled("a message in the middle of another from the server")),

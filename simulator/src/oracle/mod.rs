@@ -4,21 +4,21 @@
 //!
 //! | guarantee | file of `checker/` |
 //! |---|---|
-//! | G1 | `audit` |
-//! | G2 | `pushes`, `audit` |
-//! | G3 | `audit`, `endings`, `closes`, `shutdown` (liveness) |
-//! | G4 | `pushes`, `audit` |
-//! | G5 | `pushes`, `echoes`, `frames` |
-//! | G6 | `pushes` |
-//! | G7 | `pushes` |
-//! | G8 | `echoes`, `frames`, `waiting` |
-//! | G9 | `echoes`, `frames` |
-//! | G10 | `audit`, `pushes`, `handshakes`, `held`, `closes` |
-//! | G11 | `endings`, `shutdown` |
-//! | G12 | `closes`, `endings`, `handshakes`, `echoes`, `frames` |
-//! | G13 | `endings`, `echoes`, `frames`, `waiting` |
-//! | G14 | `closes`, `endings`, `pushes`, `shutdown` |
-//! | G15 | `log`, `shutdown`, `waiting` |
+//! | G1 Subscribed by default | `audit` |
+//! | G2 Silence while unsubscribed | `audit`, `pushes` |
+//! | G3 Every subscriber, every cycle | `audit`, `closes`, `endings`, `shutdown` |
+//! | G4 At most once | `audit`, `pushes` |
+//! | G5 In order | `echoes`, `frames`, `pushes` |
+//! | G6 Exact text | `pushes` |
+//! | G7 On the grid | `pushes` |
+//! | G8 Faithful echo | `echoes`, `frames` |
+//! | G9 Quiet commands | `echoes`, `frames` |
+//! | G10 Nobody waits for anybody | `audit`, `closes`, `handshakes`, `held`, `pushes` |
+//! | G11 Nothing left behind | `endings`, `shutdown` |
+//! | G12 Malformed input named | `closes`, `echoes`, `endings`, `frames`, `handshakes` |
+//! | G13 Alive or found out | `echoes`, `endings`, `frames`, `waiting` |
+//! | G14 Clean shutdown | `closes`, `endings`, `pushes`, `shutdown` |
+//! | G15 Logged | `log`, `waiting` |
 //!
 //! The live arm takes `echoes` from here; its windows are as wide as what was measured, and stand in `live/judge/`. Both
 //! arms share the [`score_keeper`].

@@ -217,28 +217,37 @@ impl<T: Target> World<T> {
 
     /// The client ends its connection, or is cut off.
     pub(super) fn depart(&mut self, link: LinkId, departure: Departure) {
-        let now = self.net.now;
         self.tell(link, |line| line.push_str(&format!("leaves: {}", departure.name())));
-        let dead = self.checker.dead_bound();
-        let connection = &mut self.connections[link.index()];
-        connection.met.add(hazard_of(departure));
+        self.connections[link.index()].met.add(hazard_of(departure));
         match departure {
-            Departure::LoseDown => {
-                connection.may_be_ended = true;
-                self.net.links[link.index()].is_down_lost = true;
-                return;
-            }
-            Departure::LoseUp => {
-                connection.is_mute = true;
-                connection.forget_echoes();
-                self.net.links[link.index()].is_up_lost = true;
-                // Whoever still takes what was queued for it may count as alive for as long.
-                let patience = if self.net.links[link.index()].has_ever_stalled() { 2 * dead } else { dead };
-                self.schedule_reap(link, patience);
-                return;
-            }
-            _ => connection.ended_at = now,
+            Departure::LoseDown => self.lose_down(link),
+            Departure::LoseUp => self.lose_up(link),
+            _ => self.end_connection(link, departure),
         }
+    }
+
+    /// What the server sends is lost from now on.
+    fn lose_down(&mut self, link: LinkId) {
+        self.connections[link.index()].may_be_ended = true;
+        self.net.links[link.index()].is_down_lost = true;
+    }
+
+    /// What the client sends is lost from now on: the server must find that out.
+    fn lose_up(&mut self, link: LinkId) {
+        let connection = &mut self.connections[link.index()];
+        connection.is_mute = true;
+        connection.forget_echoes();
+        let state = &mut self.net.links[link.index()];
+        state.is_up_lost = true;
+        // A client that still takes what was queued for it may count as alive for as long.
+        let dead = self.checker.dead_bound();
+        let patience = if state.has_ever_stalled() { 2 * dead } else { dead };
+        self.schedule_reap(link, patience);
+    }
+
+    fn end_connection(&mut self, link: LinkId, departure: Departure) {
+        let connection = &mut self.connections[link.index()];
+        connection.ended_at = self.net.now;
         connection.may_be_ended = departure != Departure::Vanish;
         match departure {
             Departure::Clean => {
@@ -263,14 +272,13 @@ impl<T: Target> World<T> {
                 self.net.end_to_server(link, End::Reset);
                 self.leave(link);
             }
-            _ => self.leave(link),
+            Departure::LoseDown | Departure::LoseUp | Departure::Vanish => self.leave(link),
         }
-        let connection = &self.connections[link.index()];
-        // Whoever takes nothing, or cannot be heard, is found out like the dead.
+        // A client that takes nothing, or cannot be heard, is found out like a dead one.
         let is_found_late = departure == Departure::Vanish
-            || connection.is_mute
+            || self.connections[link.index()].is_mute
             || self.net.links[link.index()].has_ever_stalled();
-        let patience = if is_found_late { dead } else { Duration::ZERO };
+        let patience = if is_found_late { self.checker.dead_bound() } else { Duration::ZERO };
         self.schedule_reap(link, patience);
     }
 

@@ -7,7 +7,7 @@ use crate::network::link::End;
 use crate::network::link::{LinkId, Unread};
 use crate::network::payload_of;
 use crate::network::queue::Event;
-use crate::oracle::connection::Phase;
+use crate::oracle::connection::{Message, Phase};
 use crate::oracle::sighting::Sighting;
 use crate::script::verb::Departure;
 use crate::trace::Digest;
@@ -71,15 +71,13 @@ impl<T: Target> World<T> {
             }
         }
         while !self.net.links[link.index()].is_client_gone {
-            match codec::split_frame(&bytes[used..]) {
-                Ok(Some(Frame { first, payload, length })) => {
-                    let offset = self.connections[link.index()].received;
-                    self.connections[link.index()].received += length as u64;
+            match self.connections[link.index()].next_frame(&bytes[used..]) {
+                Ok(Some((frame, offset))) => {
                     let seen = Sighting { at: self.net.now, sent_at, offset };
-                    if let Err(garbled) = self.on_frame(link, first, payload, seen) {
+                    if let Err(garbled) = self.on_frame(link, frame, seen) {
                         return self.on_garbled(link, garbled);
                     }
-                    used += length;
+                    used += frame.length;
                 }
                 Ok(None) => break,
                 Err(garbled) => return self.on_garbled(link, garbled),
@@ -110,17 +108,13 @@ impl<T: Target> World<T> {
         Ok(length)
     }
 
-    fn on_frame(&mut self, link: LinkId, first: u8, payload: &[u8], seen: Sighting) -> Result<(), Garbled> {
+    fn on_frame(&mut self, link: LinkId, frame: Frame<'_>, seen: Sighting) -> Result<(), Garbled> {
         let connection = &mut self.connections[link.index()];
-        self.checker.on_frame(connection, first, seen);
-        let is_control = first & 0x08 != 0;
-        if is_control || (first & 0x8F != 0x80 && first & 0x80 != 0 && connection.is_between_frames()) {
-            return self.on_message(link, first & 0x0F, payload, seen);
-        }
-        // What a message broke is broken where it begins.
-        let seen = Sighting { offset: self.connections[link.index()].message_offset(seen.offset), ..seen };
-        match self.connections[link.index()].assemble(first, payload)? {
-            Some((opcode, message)) => self.on_message(link, opcode, &message, seen),
+        self.checker.on_frame(connection, frame.first, seen);
+        match connection.complete(frame, seen.offset)? {
+            Some(Message { opcode, payload, offset }) => {
+                self.on_message(link, opcode, &payload, Sighting { offset, ..seen })
+            }
             None => Ok(()),
         }
     }

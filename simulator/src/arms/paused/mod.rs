@@ -1,10 +1,10 @@
 //! The paused arm: any async server, on a tokio runtime whose clock stands still until the world moves it.
 
+mod clock;
+mod service;
 mod shell;
 mod stream;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -13,14 +13,14 @@ use std::time::Duration;
 use carillon_server::{Timestamp, WallTime};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
-use tokio::time::Instant;
 
 use crate::network::Network;
-use crate::network::link::End;
-use crate::network::link::LinkId;
+use crate::network::link::{End, LinkId};
 use crate::oracle::census::Census;
 use crate::world::target::{Advance, Target};
 
+pub use clock::VirtualClock;
+pub use service::{LocalFuture, Service};
 pub use shell::ShellService;
 pub use stream::Stream;
 
@@ -34,91 +34,6 @@ const FOREIGN_BUFFER: u64 = 1 << 20;
 
 /// tokio's timers know nothing shorter.
 const TICK: Duration = Duration::from_millis(1);
-
-/// A future that stays on the thread of the simulation.
-pub type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
-
-/// A server on trial: what to do with each connection.
-///
-/// Any closure from a [`Stream`] to a future is one. A server with a background task starts it in the function that is
-/// given to [`PausedTarget::new`], which runs inside the runtime.
-pub trait Service {
-    /// Serves one connection, from its handshake to its end.
-    fn serve(&self, stream: Stream) -> LocalFuture;
-
-    /// Shuts down (G14). Without a drain of its own a server is not asked to.
-    fn drain(&self) -> Option<LocalFuture> {
-        None
-    }
-
-    /// What it holds, if it can tell (G11).
-    fn census(&self) -> Option<Census> {
-        None
-    }
-
-    /// Log lines since the last call.
-    fn log_lines(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
-impl<F, Fut> Service for F
-where
-    F: Fn(Stream) -> Fut,
-    Fut: Future<Output = ()> + 'static,
-{
-    fn serve(&self, stream: Stream) -> LocalFuture {
-        Box::pin(self(stream))
-    }
-}
-
-/// What a server's wall clock shows: virtual time, in step with tokio's.
-#[derive(Clone, Debug)]
-pub struct VirtualClock {
-    origin: Instant,
-    /// What the monotonic clock shows there: a server that is started again has a runtime of its own.
-    started_at: Timestamp,
-    /// What the wall clock shows at the beginning of the run, in nanoseconds since the Unix epoch; it is set when the clock is.
-    wall_origin: Arc<AtomicI64>,
-}
-
-impl VirtualClock {
-    /// The wall clock now.
-    pub fn wall(&self) -> WallTime {
-        WallTime::from_unix_nanos(self.wall_origin.load(Relaxed))
-            .after(self.timestamp().since(Timestamp::ZERO))
-    }
-
-    /// The monotonic clock now.
-    pub fn timestamp(&self) -> Timestamp {
-        self.started_at + self.elapsed()
-    }
-
-    /// The runtime's instant at which the monotonic clock shows `at`.
-    fn instant_of(&self, at: Timestamp) -> Instant {
-        // A century is beyond any run, and within what an instant can hold.
-        const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
-        self.origin + at.since(self.started_at).min(FAR)
-    }
-
-    /// The clock of `runtime`, which shows `at` from now on.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the clock of a paused runtime shows what the world has set"
-    )]
-    fn new(runtime: &Runtime, at: Timestamp, wall_origin: Arc<AtomicI64>) -> Self {
-        let _guard = runtime.enter();
-        Self { origin: Instant::now(), started_at: at, wall_origin }
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the clock of a paused runtime shows what the world has set"
-    )]
-    fn elapsed(&self) -> Duration {
-        Instant::now().duration_since(self.origin)
-    }
-}
 
 /// An async server as a target.
 ///

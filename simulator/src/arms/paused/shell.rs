@@ -7,8 +7,9 @@ use carillon_server::shell::{Clock, Log, Shard};
 use carillon_server::{Announcer, Config, ConfigError, LogLine, Now, Timestamp, Zone};
 use tokio::time::Instant;
 
+use super::clock::VirtualClock;
+use super::service::{LocalFuture, Service};
 use super::stream::{Stream, lock};
-use super::{LocalFuture, Service, VirtualClock};
 use crate::oracle::census::Census;
 use crate::rng::Rng;
 

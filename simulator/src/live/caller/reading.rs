@@ -7,11 +7,11 @@ use carillon_server::protocol::{Command, SUBSCRIBE, UNSUBSCRIBE};
 
 use super::{Caller, End, STORY};
 use crate::live::judge::{AFTERMATH, seconds};
-use crate::oracle::connection::Phase;
+use crate::oracle::connection::{Message, Phase};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::oracle::sighting::Sighting;
-use crate::wire::codec::{self, Frame, Garbled, Received, opcode};
+use crate::wire::codec::{Frame, Garbled, Received, opcode};
 
 /// How much of a text a story shows.
 const SHOWN: usize = 48;
@@ -40,14 +40,12 @@ impl Caller {
         let bytes = self.seat.peer.join(arrived);
         let mut used = 0;
         while self.end.is_none() {
-            match codec::split_frame(&bytes[used..]) {
-                Ok(Some(Frame { first, payload, length })) => {
-                    let offset = self.seat.peer.received;
-                    self.seat.peer.received += length as u64;
-                    if let Err(garbled) = self.on_frame(first, payload, offset) {
+            match self.seat.peer.next_frame(&bytes[used..]) {
+                Ok(Some((frame, offset))) => {
+                    if let Err(garbled) = self.on_frame(frame, offset) {
                         return self.on_garbled(garbled);
                     }
-                    used += length;
+                    used += frame.length;
                 }
                 Ok(None) => break,
                 Err(garbled) => return self.on_garbled(garbled),
@@ -56,17 +54,13 @@ impl Caller {
         self.seat.peer.keep(bytes, used);
     }
 
-    fn on_frame(&mut self, first: u8, payload: &[u8], offset: u64) -> Result<(), Garbled> {
+    fn on_frame(&mut self, frame: Frame<'_>, offset: u64) -> Result<(), Garbled> {
         if self.seat.peer.has_close {
-            let detail = self.tale(&format!("a frame {first:#04x} behind the server's Close"));
+            let detail = self.tale(&format!("a frame {:#04x} behind the server's Close", frame.first));
             self.violate(Guarantee::G5, Fault::AfterClose, detail);
         }
-        let is_whole = first & 0x8F != 0x80 && first & 0x80 != 0 && self.seat.peer.is_between_frames();
-        if first & 0x08 != 0 || is_whole {
-            return self.on_message(first & 0x0F, payload, offset);
-        }
-        match self.seat.peer.assemble(first, payload)? {
-            Some((code, message)) => self.on_message(code, &message, offset),
+        match self.seat.peer.complete(frame, offset)? {
+            Some(Message { opcode, payload, offset }) => self.on_message(opcode, &payload, offset),
             None => Ok(()),
         }
     }

@@ -45,7 +45,7 @@ impl Checker {
 
     /// A server that has a log writes to it what it received. Single lines may be dropped, but not most of them.
     fn check_texts_logged(&mut self, now: Timestamp) {
-        let [answered, log] = [Guarantee::G8, Guarantee::G15].map(|one| self.keeper.tally(one));
+        let (answered, log) = (self.keeper.tally(Guarantee::G8), self.keeper.tally(Guarantee::G15));
         let (answered, logged) = (answered.exercised, self.log.told.plain_texts());
         if !self.server.attributes_log && log.exercised > 0 && logged < answered / 2 {
             self.violate_all(Guarantee::G15, Fault::WrongLog, now, || {
