@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Metrics;
+use super::measurements::Metrics;
 use super::metric::{Aggregate, Metric};
 use super::scanner::Scanner;
 use super::unit::Unit;
