@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use super::Palette;
+use super::palette::Palette;
 use super::words::{counted, grouped, moment, who};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Violation};

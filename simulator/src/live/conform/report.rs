@@ -12,7 +12,7 @@ use crate::markup::escaped;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
 use crate::report::words::INSECURE;
-use crate::report::{GuaranteeEntry, Palette, Summary};
+use crate::report::{GuaranteeEntry, Palette, Summary, guarantee_columns};
 
 /// The columns of the text report.
 const WIDTH: usize = 100;
@@ -128,14 +128,13 @@ impl Display for ConformReport<'_> {
             writeln!(f, "{}\n", self.palette.paint(Verdict::Violated, INSECURE))?;
         }
         for entry in guarantees {
-            let word = format!("{:<15}", entry.verdict.name());
-            let word = self.palette.paint(entry.verdict, &word);
+            let columns = guarantee_columns(self.palette, &entry.id, &entry.name, entry.verdict);
             let counts = match entry.violations {
                 0 => format!("{} times", entry.exercised),
                 broken => format!("{broken} violations"),
             };
             let counts = if entry.verdict == Verdict::NotExercised { String::new() } else { counts };
-            writeln!(f, "  {:<5}{:<31}{word}{counts:>16}", entry.id, entry.name)?;
+            writeln!(f, "{columns}{counts:>16}")?;
             if entry.verdict == Verdict::Violated
                 && let Some(guarantee) = Guarantee::ALL.into_iter().find(|one| one.to_string() == entry.id)
             {
