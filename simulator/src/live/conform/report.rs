@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use super::SEED;
-use super::show::Show;
+use super::options::SEED;
+use super::session::Session;
 use crate::live::judge::verdicts::{self, Trial};
 use crate::markup::escaped;
 use crate::oracle::guarantee::Guarantee;
@@ -42,25 +42,25 @@ pub struct Uncertainty {
 }
 
 impl Conformance {
-    pub(super) fn conclude(show: &Show) -> Self {
-        let stage = &show.stage;
-        let now = stage.now();
-        let mut judge = stage.judge.borrow_mut();
+    pub(super) fn conclude(session: &Session) -> Self {
+        let state = &session.state;
+        let now = state.now();
+        let mut judge = state.judge.borrow_mut();
         judge.conclude(u64::MAX);
-        judge.conclude_grid(stage.blur(), now);
-        judge.conclude_late(stage.pulse.lateness(0.999), now);
+        judge.conclude_grid(state.blur(), now);
+        judge.conclude_late(state.pulse.lateness(0.999), now);
         judge.conclude_texts();
-        let (round_trip, delay) = (stage.round_trip(0.99), stage.pulse.lateness(0.99));
+        let (round_trip, delay) = (state.round_trip(0.99), state.pulse.lateness(0.99));
         let measured = format!(
             "99 in 100 answers came within {round_trip:.1?}, and the harness was then at most {delay:.1?} late itself"
         );
         judge.find(Guarantee::G10, measured);
-        let guarantees = verdicts::entries(&judge, &show.options.guarantees);
+        let guarantees = verdicts::entries(&judge, &session.options.guarantees);
         let (cycles, deliveries, clients) =
-            (judge.rhythm.cycles().len(), judge.deliveries(), stage.enrolled());
+            (judge.rhythm.cycles().len(), judge.deliveries(), state.enrolled());
         drop(judge);
         let took = now.since(Timestamp::ZERO);
-        stage.close_metrics();
+        state.close_metrics();
         let trial = Trial {
             command: "conform",
             scenario: "conform".to_owned(),
@@ -70,16 +70,16 @@ impl Conformance {
             shard: None,
             thresholds: Vec::new(),
             interrupted: false,
-            repeat: show.options.repeat_line(),
+            repeat: session.options.repeat_line(),
         };
-        let summary = verdicts::summary(stage, &guarantees, trial);
+        let summary = verdicts::summary(state, &guarantees, trial);
         let uncertainty = Uncertainty {
             round_trip_p99_ms: millis(round_trip),
             own_delay_p99_ms: millis(delay),
-            own_delay_max_ms: millis(stage.pulse.lateness(1.0)),
+            own_delay_max_ms: millis(state.pulse.lateness(1.0)),
         };
-        let url = stage.address.to_string();
-        Self { url, period: show.period(), took, cycles, deliveries, uncertainty, guarantees, summary }
+        let url = state.address.to_string();
+        Self { url, period: session.period(), took, cycles, deliveries, uncertainty, guarantees, summary }
     }
 
     /// The verdict on the whole.

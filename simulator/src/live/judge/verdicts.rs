@@ -3,7 +3,7 @@
 use carillon_server::Timestamp;
 
 use super::{Judge, seconds};
-use crate::live::run_state::Stage;
+use crate::live::run_state::RunState;
 use crate::metrics::Judgement;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Tally, Violation};
@@ -39,9 +39,9 @@ pub(crate) fn overall(entries: &[GuaranteeEntry]) -> Verdict {
 }
 
 /// The object for machines.
-pub(crate) fn summary(stage: &Stage, entries: &[GuaranteeEntry], trial: Trial) -> Summary {
-    let judge = stage.judge.borrow();
-    let metrics = stage.metrics.borrow().clone();
+pub(crate) fn summary(state: &RunState, entries: &[GuaranteeEntry], trial: Trial) -> Summary {
+    let judge = state.judge.borrow();
+    let metrics = state.metrics.borrow().clone();
     let basics = Basics {
         command: trial.command,
         arm: "live",
@@ -60,9 +60,9 @@ pub(crate) fn summary(stage: &Stage, entries: &[GuaranteeEntry], trial: Trial) -
         repeat: trial.repeat,
     };
     Summary {
-        url: Some(stage.address.to_string()),
+        url: Some(state.address.to_string()),
         plan: trial.plan,
-        insecure: stage.tls.as_ref().is_some_and(|tls| tls.is_insecure),
+        insecure: state.tls.as_ref().is_some_and(|tls| tls.is_insecure),
         interrupted: trial.interrupted,
         shard: trial.shard,
         thresholds: trial.thresholds,
