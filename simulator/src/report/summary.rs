@@ -31,7 +31,7 @@ pub struct Summary {
     /// What was on trial, if it was not the reference server in this process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Whether anybody's certificate was taken for the server's: nothing proves that it was the server that answered.
+    /// Whether every certificate was accepted as the server's: nothing proves that it was the server that answered.
     #[serde(default)]
     pub insecure: bool,
     /// The name of the scenario.
@@ -71,7 +71,7 @@ pub struct Summary {
     pub observed_digest: Option<String>,
     /// `held` or `violated`; `not_exercised` or `undecided` where nothing was settled.
     pub verdict: Verdict,
-    /// Whether somebody stopped it before its end; what it says is true of the time until then.
+    /// Whether it was stopped before its end; what it says is true of the time until then.
     #[serde(default)]
     pub interrupted: bool,
     /// Which part of a load this is; left out if it is all of it.

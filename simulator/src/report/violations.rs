@@ -1,4 +1,4 @@
-//! The part of the report that nobody wants to read: which promises broke, and how.
+//! Which promises broke, and how.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};

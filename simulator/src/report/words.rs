@@ -4,7 +4,7 @@ use carillon_server::Timestamp;
 
 use crate::oracle::verdict::Verdict;
 
-/// What must not be overlooked where anybody's certificate was trusted.
+/// What must not be overlooked where every certificate was trusted.
 pub(crate) const INSECURE: &str = "The server's certificate was NOT verified (--insecure): nothing proves that it was the server that answered.";
 
 /// 1234567 as `1,234,567`.

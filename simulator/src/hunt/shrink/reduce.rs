@@ -32,7 +32,7 @@ pub fn shrink(
     let mut search = Search::start(recorded, wanted, &mut should_stop, &mut run)?;
     reduce(&mut search);
     if search.best.acting_clients() > FEW_CLIENTS || search.best.commands() > FEW_COMMANDS {
-        // The same promise broken in another way is better than a script that nobody can read.
+        // The same promise broken in another way is better than a script that is too long to read.
         search.accepts_any_fault = true;
         reduce(&mut search);
     }

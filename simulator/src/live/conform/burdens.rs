@@ -1,4 +1,4 @@
-//! Those whom nobody may have to wait for: they flood, do not read, and stop in the middle (G10, G11, G13).
+//! Clients that must not make others wait: they flood, do not read, and stop in the middle (G10, G11, G13).
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::script::verb::Utterance;
 use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
-/// The receive buffer of who does not read: the smaller it is, the sooner the server has to hold what it owes.
+/// The receive buffer of a client that does not read: the smaller it is, the sooner the server has to hold what it owes.
 const SMALL_WINDOW: u32 = 4096;
 
 /// A flooder's texts.

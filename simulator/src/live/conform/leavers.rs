@@ -1,4 +1,4 @@
-//! Those who go and come back, in every way there is (G1, G4, G11).
+//! Clients that leave and come back, in every way there is (G1, G4, G11).
 
 use std::rc::Rc;
 
@@ -12,8 +12,8 @@ use crate::wire::text::Text;
 const STORM: u32 = 24;
 const AT_ONCE: u32 = 4;
 
-/// What a Close says, by who sends it: nothing, what a browser says that leaves a page, and an application's first and
-/// last code.
+/// What a Close says, by the client that sends it: nothing, what a browser says that leaves a page, and an application's
+/// first and last code.
 const CODES: [Option<u16>; 4] = [None, Some(1001), Some(3000), Some(4999)];
 
 pub(super) fn start(session: &Rc<Session>) {

@@ -1,4 +1,4 @@
-//! Those who never touch the switch: they must get every push, once (G1, G3, G4, G6, G7).
+//! Clients that never touch the switch: they must get every push, once (G1, G3, G4, G6, G7).
 
 use std::rc::Rc;
 
@@ -31,7 +31,7 @@ async fn listen(session: Rc<Session>, role: &'static str, manner: Manner) {
     session.stay(caller).await;
 }
 
-/// The app of the seed document: says hello, and sends heartbeats.
+/// The original app: says hello, and sends heartbeats.
 async fn beat_hearts(session: Rc<Session>) {
     let Some(mut caller) = admit(&session, "app").await else { return };
     caller.say(&[Utterance::Text(Text::Hello)]);
@@ -71,7 +71,7 @@ async fn be_mute(session: Rc<Session>) {
     session.part(caller).await;
 }
 
-/// Asks all the time, so that it is known how long an answer takes, and when the server answered nobody.
+/// Asks all the time: this shows how long an answer takes, and when the server answered no client.
 async fn keep_time(session: Rc<Session>) {
     let Some(mut caller) = admit(&session, "metronome").await else { return };
     while !session.is_over() && caller.is_open() {
@@ -84,7 +84,7 @@ async fn keep_time(session: Rc<Session>) {
     session.stay(caller).await;
 }
 
-/// A subscriber, also where the server subscribes nobody of its own accord.
+/// A subscriber, also where the server subscribes no client of its own accord.
 pub(super) async fn admit(session: &Session, role: &'static str) -> Option<Caller> {
     let mut caller = session.dial(role).await?;
     greet(session, &mut caller).await;

@@ -1,4 +1,4 @@
-//! Those who break rules: each offence on a connection of its own, while everybody else goes on (G12).
+//! Clients that break rules: each offence on a connection of its own, while all other clients go on (G12).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use crate::wire::text::Text;
 const PAUSE: Duration = Duration::from_millis(25);
 
 /// How many offenders come at a time, where a handshake takes longer than the others' pauses: a server that makes them
-/// one by one is not to be kept from everybody else.
+/// one by one must not be kept from all other clients.
 const LANES: u32 = 4;
 
 /// How often each bad request is made: what a server keeps of them is to be told from a file that it opened meanwhile.
@@ -68,7 +68,7 @@ async fn offend_in_turn(session: Rc<Session>, lane: u32, breaches: Rc<RefCell<In
     }
 }
 
-/// Which message is too long is known only where somebody has stated the limit; a server may take the one.
+/// Which message is too long is known only where the options state the limit; a server may take the one.
 fn all_breaches(session: &Session) -> Vec<Breach> {
     let (longest, is_stated) = (session.options.longest(), session.options.max_message.is_some());
     let punished = Offence::ALL.into_iter().filter(|offence| offence.close_code().is_some());
@@ -123,7 +123,7 @@ async fn judge(session: &Session, mut caller: Caller, breach: &Breach) {
     score.violate(Guarantee::G12, fault, now, client, detail);
 }
 
-/// Too long a message. Where nobody has said what is too long, a server may take it.
+/// Too long a message. Where the options state no limit, a server may take it.
 async fn be_oversize(session: Rc<Session>, mut caller: Caller, breach: Breach) {
     let longest = session.options.longest();
     let (head, rest) = breach.bytes.split_at(AHEAD.min(breach.bytes.len()));

@@ -11,7 +11,7 @@ use crate::units::format_span;
 /// Decides masks and handshake keys; nothing else in a trial is drawn.
 pub(super) const SEED: u64 = 1;
 
-/// The largest message that is sent where nobody has stated one: the reference server's limit.
+/// The largest message that is sent where the options state none: the reference server's limit.
 const USUAL_LARGEST: usize = 64 << 10;
 
 /// What is on trial, and how.

@@ -1,4 +1,4 @@
-//! Those who use the switch (G2, G3, G4, G9).
+//! Clients that use the switch (G2, G3, G4, G9).
 
 use std::rc::Rc;
 

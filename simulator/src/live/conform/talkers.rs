@@ -1,4 +1,4 @@
-//! Those who say whatever can be said: echoes, pongs, and commands in every wrapping (G5, G8, G9, G13).
+//! Clients that say everything that can be said: echoes, pongs, and commands in every wrapping (G5, G8, G9, G13).
 
 use std::rc::Rc;
 
@@ -115,7 +115,7 @@ async fn send_what_wants_no_reply(caller: &mut Caller) {
 }
 
 /// Speaks before the server has answered its request. RFC 6455 section 4.1 has clients wait, so another server may refuse
-/// it; but whoever upgrades it must not lose what it said.
+/// it; but a server that upgrades it must not lose what it said.
 async fn hurry(session: Rc<Session>) {
     const ROLE: &str = "client that does not wait for the 101";
     session.wait(1, 0.6).await;
