@@ -37,7 +37,7 @@ impl Promise {
         seeds >= self.seeds && scenario.clients >= CLIENTS && scenario.duration >= DURATION && cycles >= 24
     }
 
-    /// Every hazard and guarantee that is promised to meet. On the paused arm nobody knows of whom a log line speaks.
+    /// Every hazard and guarantee that is promised to meet. On the paused arm a log line does not tell its client.
     pub fn cells(&self, arm: Arm) -> impl Iterator<Item = (Hazard, Guarantee)> {
         let of_row = |(hazard, numbers): &(Hazard, &'static [u8])| {
             let hazard = *hazard;
@@ -72,7 +72,7 @@ const READING: &[u8] = &[2, 3, 4, 5, 6, 8, 9, 10, 11, 13, 14, 15];
 /// What an ordinary connection is held to.
 const ORDINARY: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15];
 
-/// What the server as a whole is held to, if nobody breaks a rule.
+/// What the server as a whole is held to, if no client breaks a rule.
 const LAWFUL: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15];
 
 /// What is left of a connection whose client is gone, and what others are owed beside it.

@@ -43,7 +43,7 @@ pub fn sweep(
     });
 }
 
-/// The seeds that nobody has begun.
+/// The seeds that no thread has begun.
 struct Pool {
     next: AtomicU64,
     end: u64,

@@ -1,4 +1,4 @@
-//! The end that somebody else decides on: Ctrl-C, or SIGTERM from whoever runs this in a pipeline.
+//! An end from outside: Ctrl-C, or SIGTERM from the pipeline that runs this.
 
 use std::future::pending;
 

@@ -30,12 +30,12 @@ const LONGEST: u64 = 60_000_000;
 /// Bounds are multiples of what was measured, but no shorter than a scheduler's slice.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// How long a reckoning of [`Stage::grace`] is good for.
+/// How long a reckoning of [`RunState::grace`] is good for.
 const RECKONED: Duration = Duration::from_millis(200);
 
 /// What is special about a socket.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Plug {
+pub(crate) struct SocketOptions {
     /// The local address; any, if not given.
     pub(crate) from: Option<SocketAddr>,
     /// The size of the receive buffer, in bytes; the system's, if not given.
@@ -43,7 +43,7 @@ pub(crate) struct Plug {
 }
 
 /// Everything but the connections.
-pub(crate) struct Stage {
+pub(crate) struct RunState {
     pub(crate) judge: RefCell<Judge>,
     pub(crate) pulse: Rc<Pulse>,
     pub(crate) dialect: Dialect,
@@ -59,11 +59,11 @@ pub(crate) struct Stage {
     round_trips: RefCell<Histogram<u64>>,
     /// What is measured.
     pub(crate) metrics: RefCell<Metrics>,
-    /// When [`Stage::grace`] was last reckoned, and what it was.
+    /// When [`RunState::grace`] was last reckoned, and what it was.
     grace: Cell<(Timestamp, Duration)>,
 }
 
-impl Stage {
+impl RunState {
     pub(crate) fn new(
         judge: Judge,
         dialect: Dialect,
@@ -106,12 +106,12 @@ impl Stage {
     }
 
     /// Opens a connection, with TLS if the URL asks for it; as patient as with an answer.
-    pub(crate) async fn open(&self, plug: Plug) -> io::Result<Transport> {
+    pub(crate) async fn open(&self, plug: SocketOptions) -> io::Result<Transport> {
         let deadline = self.pulse.instant(self.now() + self.patience);
         timeout_at(deadline, self.open_at_leisure(plug)).await?
     }
 
-    async fn open_at_leisure(&self, plug: Plug) -> io::Result<Transport> {
+    async fn open_at_leisure(&self, plug: SocketOptions) -> io::Result<Transport> {
         let socket = if self.socket.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(from) = plug.from {
             socket.bind(from)?;

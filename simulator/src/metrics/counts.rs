@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
-    /// Connections that ended, whoever ended them.
+    /// Connections that ended, on either side.
     pub closes: u64,
     /// Handshakes that succeeded.
     pub connects: u64,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Metrics;
+use super::measurements::Metrics;
 use super::timing::Timing;
 use super::unit::Unit;
 
@@ -58,7 +58,7 @@ pub enum Aggregate {
     Count,
     /// What it grows by in an hour over the second half; 0 if that cannot be told from zero ([`Trend::is_flat`]).
     ///
-    /// [`Trend::is_flat`]: super::Trend::is_flat
+    /// [`Trend::is_flat`]: crate::metrics::Trend::is_flat
     Growth,
     /// The largest.
     Max,

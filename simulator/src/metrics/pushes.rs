@@ -1,4 +1,4 @@
-//! Each push on its way to everybody: when the first client had it, and when the last.
+//! Each push on its way to all clients: when the first client had it, and when the last.
 
 use std::time::Duration;
 

@@ -14,8 +14,52 @@ impl<'a> Scanner<'a> {
         Self { text, rest: text.trim_start() }
     }
 
+    /// A figure, one of these comparisons, and a number; blanks may stand around the comparison.
+    pub(crate) fn bound<T: Copy>(
+        &mut self,
+        comparisons: &[T],
+        name: impl Fn(T) -> &'static str,
+    ) -> Result<(Metric, Aggregate, T, f64), String> {
+        let (metric, aggregate) = self.figure()?;
+        self.skip_blanks();
+        let comparison = self.one_of(comparisons, name)?;
+        self.skip_blanks();
+        Ok((metric, aggregate, comparison, self.number()?))
+    }
+
+    /// The unit of the number before; none is the first that there is.
+    pub(crate) fn suffix(&mut self, unit: Unit) -> Result<(&'static str, f64), String> {
+        let before = self.rest;
+        let name = self.take(|character| !character.is_whitespace());
+        if name.is_empty() {
+            return Ok(("", unit.suffixes()[0].1));
+        }
+        unit.suffixes().iter().find(|(known, _)| *known == name).copied().ok_or_else(|| {
+            let names: Vec<_> =
+                unit.suffixes().iter().map(|(name, _)| *name).filter(|name| !name.is_empty()).collect();
+            let allowed = match names.as_slice() {
+                [] => "expected none".to_owned(),
+                names => format!("expected one of {}", names.join(", ")),
+            };
+            self.wrong(before, &format!("there is no unit {name:?} here; {allowed}"))
+        })
+    }
+
+    /// Takes this, if it comes next.
+    pub(crate) fn takes(&mut self, mark: char) -> bool {
+        let rest = self.rest.strip_prefix(mark);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    /// Nothing but blanks may be left.
+    pub(crate) fn finish(mut self) -> Result<(), String> {
+        self.skip_blanks();
+        if self.rest.is_empty() { Ok(()) } else { Err(self.wrong(self.rest, "expected the end")) }
+    }
+
     /// A metric, a colon and an aggregate that means something for it.
-    pub(crate) fn figure(&mut self) -> Result<(Metric, Aggregate), String> {
+    fn figure(&mut self) -> Result<(Metric, Aggregate), String> {
         let before = self.rest;
         let name = self.take(|character| character.is_ascii_alphanumeric() || character == '_');
         let metric = Metric::named(name).ok_or_else(|| {
@@ -51,11 +95,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The first of `all` whose name comes next.
-    pub(crate) fn one_of<T: Copy>(
-        &mut self,
-        all: &[T],
-        name: impl Fn(T) -> &'static str,
-    ) -> Result<T, String> {
+    fn one_of<T: Copy>(&mut self, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, String> {
         match all.iter().find(|one| self.rest.starts_with(name(**one))) {
             Some(found) => {
                 self.rest = &self.rest[name(*found).len()..];
@@ -69,7 +109,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A decimal number, with or without a sign.
-    pub(crate) fn number(&mut self) -> Result<f64, String> {
+    fn number(&mut self) -> Result<f64, String> {
         let before = self.rest;
         let sign = self.rest.strip_prefix(['+', '-']);
         self.rest = sign.unwrap_or(self.rest);
@@ -79,39 +119,8 @@ impl<'a> Scanner<'a> {
         Ok(if before.starts_with('-') { -number } else { number })
     }
 
-    /// The unit of the number before; none is the first that there is.
-    pub(crate) fn suffix(&mut self, unit: Unit) -> Result<(&'static str, f64), String> {
-        let before = self.rest;
-        let name = self.take(|character| !character.is_whitespace());
-        if name.is_empty() {
-            return Ok(("", unit.suffixes()[0].1));
-        }
-        unit.suffixes().iter().find(|(known, _)| *known == name).copied().ok_or_else(|| {
-            let names: Vec<_> =
-                unit.suffixes().iter().map(|(name, _)| *name).filter(|name| !name.is_empty()).collect();
-            let allowed = match names.as_slice() {
-                [] => "expected none".to_owned(),
-                names => format!("expected one of {}", names.join(", ")),
-            };
-            self.wrong(before, &format!("there is no unit {name:?} here; {allowed}"))
-        })
-    }
-
-    /// Takes this, if it comes next.
-    pub(crate) fn takes(&mut self, mark: char) -> bool {
-        let rest = self.rest.strip_prefix(mark);
-        self.rest = rest.unwrap_or(self.rest);
-        rest.is_some()
-    }
-
-    pub(crate) fn skip_blanks(&mut self) {
+    fn skip_blanks(&mut self) {
         self.rest = self.rest.trim_start();
-    }
-
-    /// Nothing but blanks may be left.
-    pub(crate) fn finish(mut self) -> Result<(), String> {
-        self.skip_blanks();
-        if self.rest.is_empty() { Ok(()) } else { Err(self.wrong(self.rest, "expected the end")) }
     }
 
     fn take(&mut self, belongs: impl Fn(char) -> bool) -> &'a str {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Metrics;
+use super::measurements::Metrics;
 use super::metric::{Aggregate, Metric};
 use super::scanner::Scanner;
 use super::unit::Unit;
@@ -129,11 +129,7 @@ impl FromStr for Threshold {
     /// A sentence that names the column, what stands there, and what is allowed.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut scanner = Scanner::new(text);
-        let (metric, aggregate) = scanner.figure()?;
-        scanner.skip_blanks();
-        let comparison = scanner.one_of(&Comparison::ALL, Comparison::name)?;
-        scanner.skip_blanks();
-        let number = scanner.number()?;
+        let (metric, aggregate, comparison, number) = scanner.bound(&Comparison::ALL, Comparison::name)?;
         let suffix = scanner.suffix(metric.unit(aggregate))?;
         scanner.finish()?;
         Ok(Self { metric, aggregate, comparison, number, suffix })

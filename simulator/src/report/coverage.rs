@@ -42,7 +42,7 @@ impl CoverageEntry {
     }
 }
 
-/// The table of hazards and guarantees; a point is a zero, and a hazard that nobody met has no line. Print it.
+/// The table of hazards and guarantees; a point is a zero, and a hazard that no connection met has no line. Print it.
 #[derive(Clone, Copy, Debug)]
 pub struct CoverageTable<'a> {
     /// The counts.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::json::{SCHEMA_VERSION, Summary};
+use super::summary::{SCHEMA_VERSION, Summary};
 use super::sweep::SweepSummary;
 use crate::file::{self, LoadError};
 

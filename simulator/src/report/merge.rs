@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::coverage::CoverageEntry;
-use super::json::{EVIDENCE, GuaranteeEntry, Latency, Races, Shard, Summary, ViolationEntry, rounded};
+use super::entries::{EVIDENCE, GuaranteeEntry, ViolationEntry};
+use super::facts::{ARM, PERIOD, PLAN, SCENARIO, SEED, difference};
+use super::numbers::{per_second, rounded};
+use super::summary::{Latency, Races, Shard, Summary};
 use crate::metrics::{Judgement, Metrics, Threshold};
 use crate::oracle::checker::KEPT;
 use crate::oracle::verdict::Verdict;
@@ -67,7 +70,7 @@ impl Summary {
     fn settle(&mut self) -> Result<(), String> {
         let metrics = self.metrics.get_or_insert_default();
         self.wall_seconds = rounded(metrics.seconds, 3);
-        self.deliveries_per_second = (self.deliveries as f64 / metrics.seconds.max(1e-9)).round();
+        self.deliveries_per_second = per_second(self.deliveries as f64, metrics.seconds).round();
         self.latency_ms = Latency::new(metrics.push_latency.histogram());
         self.violations.truncate(KEPT);
         let judged = |known: &Judgement| Ok(known.threshold.parse::<Threshold>()?.evaluate(metrics));
@@ -91,25 +94,11 @@ fn shard((name, part): &(String, Summary)) -> Result<&Shard, String> {
 }
 
 /// Whether two reports are of the same load.
-fn same_load((first, one): &(String, Summary), (second, other): &(String, Summary)) -> Result<(), String> {
-    let text = |option: &Option<String>| option.clone().unwrap_or_else(|| "none".to_owned());
-    let facts = |summary: &Summary| {
-        [
-            ("scenario", summary.scenario.clone()),
-            ("seed", summary.seed.to_string()),
-            ("plan", text(&summary.plan)),
-            ("period", format!("{} s", summary.period_seconds)),
-            ("arm", summary.arm.to_string()),
-        ]
-    };
-    for ((what, mine), (_, theirs)) in facts(one).into_iter().zip(facts(other)) {
-        if mine != theirs {
-            return Err(format!(
-                "these are no parts of one load: the {what} is {mine} in {first}, but {theirs} in {second}"
-            ));
-        }
+fn same_load(first: &(String, Summary), second: &(String, Summary)) -> Result<(), String> {
+    match difference(&[SCENARIO, SEED, PLAN, PERIOD, ARM], first, second) {
+        Some(what) => Err(format!("these are no parts of one load: {what}")),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The parts known so far and this one, which must be another one.

@@ -1,63 +1,60 @@
 //! What a run came to, for people and for machines.
 //!
-//! Everything here is a pure function of a [`Run`] and its [`Outcome`]: no clock, no terminal, no file.
+//! Everything here is a pure function of a [`Run`] and its outcome: no clock, no terminal, no file.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `run.rs`, `repeat.rs` | what was run, and the line that repeats it |
+//! | `summary.rs`, `entries.rs` | the object that `--json` writes, and its rows |
+//! | `run_summary.rs` | that object for a run on virtual time |
+//! | `file.rs` | that object, read back |
+//! | `merge.rs`, `facts.rs` | the reports of the parts of one load become one report |
+//! | `text.rs`, `summary_text.rs`, `violations.rs`, `story.rs` | reports for people |
+//! | `sweep.rs`, `coverage.rs`, `script.rs`, `scenarios.rs` | reports of a sweep, a script and the list of scenarios |
+//! | `palette.rs`, `columns.rs`, `words.rs`, `numbers.rs` | colours, columns, words and numbers of all of them |
+//! | `compare/` | whether a server has become worse |
+//! | `page/` | reports as documents |
 
+mod columns;
 pub mod compare;
 mod coverage;
+mod entries;
+mod facts;
 mod file;
-mod json;
 mod merge;
+mod numbers;
 pub mod page;
+mod palette;
 mod repeat;
+mod run;
+mod run_summary;
 mod scenarios;
 mod script;
 mod story;
+mod summary;
 mod summary_text;
 mod sweep;
 mod text;
 mod violations;
 pub(crate) mod words;
 
-use std::time::Duration;
-
-use crate::scenario::{Arm, Scenario};
-use crate::world::Outcome;
-
 pub use coverage::{CoverageEntry, CoverageTable};
+pub use entries::{GuaranteeEntry, ViolationEntry};
 pub use file::Document;
-pub use json::{GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Shard, Summary, ViolationEntry};
+pub use palette::Palette;
+pub use run::Run;
 pub use scenarios::{ScenarioEntry, ScenarioList};
 pub use script::ScriptSummary;
 pub use story::Story;
+pub use summary::{Latency, Races, SCHEMA_VERSION, Shard, Summary};
 pub use summary_text::SummaryReport;
 pub use sweep::{FailureEntry, SweepEntry, SweepReport, SweepSummary, describe_failure};
-pub use text::{Palette, TextReport};
+pub use text::TextReport;
 pub use violations::ViolationReport;
 
-/// What was run, and how long it took.
-#[derive(Clone, Copy, Debug)]
-pub struct Run<'a> {
-    /// Where it ran.
-    pub arm: Arm,
-    /// What was simulated.
-    pub scenario: &'a Scenario,
-    /// What decided it.
-    pub seed: u64,
-    /// The wall time that it took. Nothing but speeds depends on it.
-    pub wall: Duration,
-}
-
-impl Run<'_> {
-    /// Virtual seconds per second of wall time.
-    fn compression(&self, outcome: &Outcome) -> f64 {
-        self.per_second(outcome.virtual_time.as_secs_f64())
-    }
-
-    /// `amount` per second of wall time.
-    fn per_second(&self, amount: f64) -> f64 {
-        amount / self.wall.as_secs_f64().max(1e-9)
-    }
-}
+pub(crate) use columns::guarantee_columns;
+pub(crate) use entries::EVIDENCE;
+pub(crate) use summary::Basics;
 
 #[cfg(test)]
 mod tests;

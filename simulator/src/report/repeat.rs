@@ -1,6 +1,6 @@
 //! The line that repeats a run.
 
-use super::Run;
+use super::run::Run;
 use crate::scenario::Arm;
 use crate::scenario::recipe::Defaults;
 use crate::units::{format_count, format_span, quoted};

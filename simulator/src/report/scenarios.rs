@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::json::SCHEMA_VERSION;
+use super::summary::SCHEMA_VERSION;
 use crate::scenario::Scenario;
 
 /// The built-in scenarios: the object that `list --json` writes.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::json::{SCHEMA_VERSION, ViolationEntry};
+use super::entries::ViolationEntry;
+use super::summary::SCHEMA_VERSION;
 use crate::oracle::score::Violation;
 use crate::oracle::verdict::Verdict;
 use crate::scenario::file::Unwritable;

@@ -2,15 +2,14 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::Palette;
-use super::json::{GuaranteeEntry, Summary};
-use super::words::{INSECURE, counted, grouped};
+use super::columns::{guarantee_columns, guarantee_head, line};
+use super::entries::GuaranteeEntry;
+use super::palette::Palette;
+use super::summary::Summary;
+use super::words::{INSECURE, counted, grouped, standing};
 use crate::metrics::{Judgement, Metric, Metrics, Unit};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
-
-/// How wide the labels below the table are.
-const LABEL: usize = 14;
 
 /// What is shown of each metric of times.
 const TIMINGS: [Metric; 5] =
@@ -54,14 +53,13 @@ impl SummaryReport<'_> {
             writeln!(f, "{}", self.palette.paint(Verdict::Violated, INSECURE))?;
         }
         let (exercised, violations) = ("exercised", "violations");
-        writeln!(f, "\n  {:<5}{:<31}{:<15}{exercised:>15}{violations:>13}", "", "guarantee", "verdict")
+        writeln!(f, "\n{}{exercised:>15}{violations:>13}", guarantee_head())
     }
 
     fn guarantee(&self, entry: &GuaranteeEntry, f: &mut Formatter<'_>) -> fmt::Result {
-        let GuaranteeEntry { id, name, verdict, .. } = entry;
-        let word = self.palette.paint(*verdict, &format!("{:<15}", verdict.name()));
+        let columns = guarantee_columns(self.palette, &entry.id, &entry.name, entry.verdict);
         let [exercised, violations] = [entry.exercised, entry.violations].map(grouped);
-        writeln!(f, "  {id:<5}{name:<31}{word}{exercised:>15}{violations:>13}")
+        writeln!(f, "{columns}{exercised:>15}{violations:>13}")
     }
 
     fn threshold(&self, judgement: &Judgement, f: &mut Formatter<'_>) -> fmt::Result {
@@ -75,17 +73,8 @@ impl SummaryReport<'_> {
     }
 
     fn verdict(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let count = |verdict| self.summary.guarantees.iter().filter(|entry| entry.verdict == verdict).count();
-        let all = Guarantee::ALL.len();
-        let mut sentence = match count(Verdict::Violated) {
-            0 => format!("{} of {all} guarantees held", count(Verdict::Held)),
-            broken => format!("{broken} of {all} guarantees VIOLATED"),
-        };
-        for verdict in [Verdict::Undecided, Verdict::NotExercised] {
-            if let some @ 1.. = count(verdict) {
-                sentence.push_str(&format!(", {some} {}", verdict.name()));
-            }
-        }
+        let verdicts: Vec<_> = self.summary.guarantees.iter().map(|entry| entry.verdict).collect();
+        let mut sentence = standing(&verdicts, Guarantee::ALL.len(), "VIOLATED");
         if self.summary.interrupted {
             sentence.push_str("; INTERRUPTED before its end");
         }
@@ -113,8 +102,4 @@ fn measured(summary: &Summary, metrics: &Metrics, f: &mut Formatter<'_>) -> fmt:
         line(f, "memory", &format!("{flat}{size} ± {error} over the second half"))?;
     }
     Ok(())
-}
-
-fn line(f: &mut Formatter<'_>, label: &str, text: &str) -> fmt::Result {
-    writeln!(f, "  {label:<LABEL$}{text}")
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::columns::{guarantee_columns, guarantee_head};
 use super::coverage::{CoverageEntry, CoverageTable};
-use super::json::{Races, SCHEMA_VERSION, rounded};
+use super::numbers::rounded;
+use super::palette::Palette;
+use super::run::Run;
+use super::summary::{Races, SCHEMA_VERSION};
 use super::words::{counted, grouped, moment, who};
-use super::{Palette, Run};
 use crate::hunt::coverage_promises::Promise;
 use crate::hunt::sweep::{Cause, FailedSeed, Totals};
 use crate::oracle::coverage::Hazard;
@@ -83,23 +86,14 @@ impl SweepReport<'_> {
 
     fn guarantees(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (exercised, violations, failing) = ("exercised", "violations", "failing seeds");
-        writeln!(
-            f,
-            "  {:<5}{:<31}{:<15}{exercised:>15}{violations:>13}{failing:>15}",
-            "", "guarantee", "verdict"
-        )?;
+        writeln!(f, "{}{exercised:>15}{violations:>13}{failing:>15}", guarantee_head())?;
         for guarantee in Guarantee::ALL {
             let tally = self.totals.tallies[guarantee.index()];
-            let verdict = Verdict::of(tally);
-            let word = self.palette.paint(verdict, &format!("{:<15}", verdict.name()));
+            let (id, verdict) = (guarantee.to_string(), Verdict::of(tally));
+            let columns = guarantee_columns(self.palette, &id, guarantee.name(), verdict);
             let [exercised, violations, failing] =
                 [tally.exercised, tally.violations, self.totals.failing[guarantee.index()]].map(grouped);
-            writeln!(
-                f,
-                "  {:<5}{:<31}{word}{exercised:>15}{violations:>13}{failing:>15}",
-                guarantee.to_string(),
-                guarantee.name(),
-            )?;
+            writeln!(f, "{columns}{exercised:>15}{violations:>13}{failing:>15}")?;
         }
         writeln!(f)
     }

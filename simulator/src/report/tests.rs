@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use carillon_server::Timestamp;
 use hdrhistogram::Histogram;
 use serde_json::Value;
@@ -6,6 +8,8 @@ use super::*;
 use crate::oracle::coverage::{Coverage, Hazard};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Score, Tally, Violation};
+use crate::scenario::{Arm, Scenario};
+use crate::world::Outcome;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const PERIOD: Duration = Duration::from_secs(300);

@@ -2,42 +2,16 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::Run;
+use super::columns::{guarantee_columns, guarantee_head, line};
 use super::coverage::CoverageTable;
-use super::words::{counted, grouped, millis};
+use super::palette::Palette;
+use super::run::Run;
+use super::words::{counted, grouped, millis, standing};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Race;
 use crate::oracle::verdict::Verdict;
 use crate::units::format_span;
 use crate::world::Outcome;
-
-/// How wide the word before each figure is.
-const LABEL: usize = 14;
-
-/// Whether colours are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Palette {
-    /// The escape sequences of a terminal.
-    Ansi,
-    /// Text alone.
-    #[default]
-    Plain,
-}
-
-impl Palette {
-    /// `text`, in the colour of the verdict.
-    pub(crate) fn paint(self, verdict: Verdict, text: &str) -> String {
-        let colour = match verdict {
-            Verdict::Held => "32",
-            Verdict::NotExercised | Verdict::Undecided => "33",
-            Verdict::Violated => "1;31",
-        };
-        match self {
-            Self::Ansi => format!("\x1b[{colour}m{text}\x1b[0m"),
-            Self::Plain => text.to_owned(),
-        }
-    }
-}
 
 /// What a run came to. Print it.
 #[derive(Clone, Copy, Debug)]
@@ -98,22 +72,13 @@ impl<'a> TextReport<'a> {
     }
 
     fn guarantees(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "  {:<5}{:<31}{:<15}{:>13}{:>13}",
-            "", "guarantee", "verdict", "exercised", "violations"
-        )?;
+        writeln!(f, "{}{:>13}{:>13}", guarantee_head(), "exercised", "violations")?;
         for guarantee in Guarantee::ALL {
             let tally = self.outcome.score.tallies[guarantee.index()];
-            let verdict = Verdict::of(tally);
-            // Padded before it is painted: escape sequences have no width.
-            let word = format!("{:<15}", verdict.name());
             writeln!(
                 f,
-                "  {:<5}{:<31}{}{:>13}{:>13}",
-                guarantee.to_string(),
-                guarantee.name(),
-                self.palette.paint(verdict, &word),
+                "{}{:>13}{:>13}",
+                guarantee_columns(self.palette, &guarantee.to_string(), guarantee.name(), Verdict::of(tally)),
                 grouped(tally.exercised),
                 grouped(tally.violations),
             )?;
@@ -153,23 +118,10 @@ impl<'a> TextReport<'a> {
     }
 
     fn verdict(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let tallies = self.outcome.score.tallies;
-        let count = |verdict| tallies.iter().filter(|tally| Verdict::of(**tally) == verdict).count();
-        let broken = count(Verdict::Violated);
-        let verdict = Verdict::of_run(&self.outcome.score);
-        let mut sentence = match verdict {
-            Verdict::Violated => format!("{broken} of {} guarantees VIOLATED", tallies.len()),
-            _ => format!("{} of {} guarantees held", count(Verdict::Held), tallies.len()),
-        };
-        if let unexercised @ 1.. = count(Verdict::NotExercised) {
-            sentence.push_str(&format!(", {unexercised} not exercised"));
-        }
-        writeln!(f, "\n{}", self.palette.paint(verdict, &sentence))
+        let verdicts = self.outcome.score.tallies.map(Verdict::of);
+        let sentence = standing(&verdicts, verdicts.len(), "VIOLATED");
+        writeln!(f, "\n{}", self.palette.paint(Verdict::of_run(&self.outcome.score), &sentence))
     }
-}
-
-fn line(f: &mut Formatter<'_>, label: &str, text: &str) -> fmt::Result {
-    writeln!(f, "  {label:<LABEL$}{text}")
 }
 
 /// Seconds as `24:00:07`.

@@ -1,9 +1,9 @@
-//! The part of the report that nobody wants to read: which promises broke, and how.
+//! Which promises broke, and how.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use super::Palette;
+use super::palette::Palette;
 use super::words::{counted, grouped, moment, who};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Violation};

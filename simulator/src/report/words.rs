@@ -2,7 +2,9 @@
 
 use carillon_server::Timestamp;
 
-/// What must not be overlooked where anybody's certificate was trusted.
+use crate::oracle::verdict::Verdict;
+
+/// What must not be overlooked where every certificate was trusted.
 pub(crate) const INSECURE: &str = "The server's certificate was NOT verified (--insecure): nothing proves that it was the server that answered.";
 
 /// 1234567 as `1,234,567`.
@@ -41,6 +43,21 @@ pub(crate) fn moment(at: Timestamp) -> String {
         seconds % 60,
         millis % 1000,
     )
+}
+
+/// How many of `all` guarantees have which verdict; `violated` is the word for a broken one.
+pub(crate) fn standing(verdicts: &[Verdict], all: usize, violated: &str) -> String {
+    let count = |verdict| verdicts.iter().filter(|one| **one == verdict).count();
+    let mut sentence = match count(Verdict::Violated) {
+        0 => format!("{} of {all} guarantees held", count(Verdict::Held)),
+        broken => format!("{broken} of {all} guarantees {violated}"),
+    };
+    for verdict in [Verdict::Undecided, Verdict::NotExercised] {
+        if let some @ 1.. = count(verdict) {
+            sentence.push_str(&format!(", {some} {}", verdict.name()));
+        }
+    }
+    sentence
 }
 
 /// To whom something happened.

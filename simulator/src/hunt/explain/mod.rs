@@ -92,14 +92,14 @@ impl Explanation {
         part(&self.tale).iter().filter(|one| (begin..=end).contains(&at(one))).cloned().collect()
     }
 
-    /// The wall clock of the server, as it would be if nobody had set it.
+    /// The wall clock of the server, as it would be if it had never been set.
     fn wall(&self, at: Timestamp) -> String {
         let wall = self.wall_origin.after(at.since(Timestamp::ZERO));
         self.zone.format(wall)[11..].to_owned()
     }
 }
 
-/// The client that acted last before a promise broke that concerns nobody alone.
+/// The client that acted last before a promise broke that concerns no single client.
 fn last_to_act(script: &Script, violation: &Violation) -> u32 {
     let before = script.lines.iter().take_while(|line| line.at() <= violation.at);
     before.filter_map(ScriptLine::client).last().unwrap_or_default()

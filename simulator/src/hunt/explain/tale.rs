@@ -12,7 +12,7 @@ use crate::script::Script;
 use crate::script::line::ScriptLine;
 use crate::script::verb::ServerVerb;
 
-/// Lines of other clients and of the server's fate that are told; with more, nobody could follow.
+/// Lines of other clients and of the server's fate that are told; more of them would be hard to follow.
 const MOST_OTHERS: usize = 12;
 
 /// How the answer to a ping is called, which a client gives without being told.
@@ -327,7 +327,7 @@ impl Teller {
 }
 
 impl Write {
-    /// Nobody told the client to send it: what it got at the same instant did.
+    /// No command made the client send it: what it got at the same instant did.
     fn is_answer(&self) -> bool {
         self.words.is_empty()
     }

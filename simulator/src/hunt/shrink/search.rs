@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use super::Shrunk;
+use super::shrunk::Shrunk;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Violation};
 use crate::script::Script;

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use carillon_server::Timestamp;
 
 use super::judge::Seat;
-use super::run_state::Stage;
+use super::run_state::RunState;
 use super::server::transport::Transport;
 use crate::oracle::checker::echoes::guarantee_of_lost;
 use crate::oracle::connection::Phase;
@@ -38,7 +38,7 @@ pub(crate) enum End {
 
 /// A client with its connection.
 pub(crate) struct Caller {
-    stage: Rc<Stage>,
+    stage: Rc<RunState>,
     transport: Transport,
     pub(crate) seat: Seat,
     rng: Rng,

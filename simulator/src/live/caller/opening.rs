@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 
 use super::Caller;
 use crate::live::judge::Seat;
-use crate::live::run_state::{Plug, Stage};
+use crate::live::run_state::{RunState, SocketOptions};
 use crate::live::server::tls;
 use crate::oracle::connection::{Connection, Phase};
 use crate::oracle::model::Windows;
@@ -66,7 +66,7 @@ impl fmt::Display for NoConnection {
 
 impl NoConnection {
     /// Why this stage opens no connection.
-    pub(crate) fn new(stage: &Stage, error: io::Error) -> Self {
+    pub(crate) fn new(stage: &RunState, error: io::Error) -> Self {
         match tls::explain(&stage.address.host, &error) {
             Some(sentence) => Self::Tls(sentence),
             None => Self::Socket(error),
@@ -76,40 +76,41 @@ impl NoConnection {
 
 impl Caller {
     /// Connects and upgrades.
-    pub(crate) async fn connect(stage: &Rc<Stage>, role: &'static str) -> Result<Self, NoConnection> {
-        Self::connect_with(stage, role, Plug::default()).await
+    pub(crate) async fn connect(stage: &Rc<RunState>, role: &'static str) -> Result<Self, NoConnection> {
+        Self::connect_with(stage, role, SocketOptions::default()).await
     }
 
     /// The same, and asks for it in this manner.
     pub(crate) async fn connect_as(
-        stage: &Rc<Stage>,
+        stage: &Rc<RunState>,
         role: &'static str,
         manner: Manner,
     ) -> Result<Self, NoConnection> {
-        Self::connect_in_full(stage, role, Plug::default(), manner).await
+        Self::connect_in_full(stage, role, SocketOptions::default(), manner).await
     }
 
     /// The same, with a receive buffer of about this size.
     pub(crate) async fn connect_narrow(
-        stage: &Rc<Stage>,
+        stage: &Rc<RunState>,
         role: &'static str,
         window: u32,
     ) -> Result<Self, NoConnection> {
-        Self::connect_with(stage, role, Plug { window: Some(window), ..Plug::default() }).await
+        Self::connect_with(stage, role, SocketOptions { window: Some(window), ..SocketOptions::default() })
+            .await
     }
 
     pub(crate) async fn connect_with(
-        stage: &Rc<Stage>,
+        stage: &Rc<RunState>,
         role: &'static str,
-        plug: Plug,
+        plug: SocketOptions,
     ) -> Result<Self, NoConnection> {
         Self::connect_in_full(stage, role, plug, Manner::Plain).await
     }
 
     async fn connect_in_full(
-        stage: &Rc<Stage>,
+        stage: &Rc<RunState>,
         role: &'static str,
-        plug: Plug,
+        plug: SocketOptions,
         manner: Manner,
     ) -> Result<Self, NoConnection> {
         let (client, mut rng) = stage.enrol();

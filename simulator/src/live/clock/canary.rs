@@ -13,7 +13,7 @@ use carillon_server::shell::{Clock, SystemClock};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
-use crate::live::run_state::Stage;
+use crate::live::run_state::RunState;
 
 /// Time between two samples.
 const PAUSE: Duration = Duration::from_millis(7);
@@ -32,11 +32,11 @@ impl Drop for Canary {
 /// # Errors
 ///
 /// The system has no room for two more files.
-pub(crate) fn start(stage: &Rc<Stage>) -> std::io::Result<Canary> {
+pub(crate) fn start(state: &Rc<RunState>) -> std::io::Result<Canary> {
     let (mut sender, receiver) = Sender::pair()?;
     receiver.set_nonblocking(true)?;
     let mut receiver = UnixStream::from_std(receiver)?;
-    let clock = stage.pulse.clock();
+    let clock = state.pulse.clock();
     let is_over = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&is_over);
     thread::spawn(move || {
@@ -47,11 +47,11 @@ pub(crate) fn start(stage: &Rc<Stage>) -> std::io::Result<Canary> {
             }
         }
     });
-    let stage = Rc::clone(stage);
+    let state = Rc::clone(state);
     tokio::task::spawn_local(async move {
         while let Ok(sent) = receiver.read_u64_le().await {
-            let waited = stage.now().since(Timestamp::from_nanos(sent));
-            stage.metrics.borrow_mut().record_own_delay(waited);
+            let waited = state.now().since(Timestamp::from_nanos(sent));
+            state.metrics.borrow_mut().record_own_delay(waited);
         }
     });
     Ok(Canary(is_over))

@@ -1,4 +1,4 @@
-//! The instants in the pushes of a server whose zone, and whose clock, nobody has told us (G6).
+//! The instants in the pushes of a server whose zone and clock are not known (G6).
 //!
 //! A text names a whole second: not more than one second before its cycle was due, and not later than it arrived. So
 //! each text bounds the difference between the server's civil time and this machine's UTC from both sides. As long as

@@ -1,18 +1,18 @@
-//! Those whom nobody may have to wait for: they flood, do not read, and stop in the middle (G10, G11, G13).
+//! Clients that must not make others wait: they flood, do not read, and stop in the middle (G10, G11, G13).
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::show::Show;
+use super::session::Session;
 use crate::live::caller::{Caller, End};
-use crate::live::run_state::Plug;
+use crate::live::run_state::SocketOptions;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::script::verb::Utterance;
 use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
-/// The receive buffer of who does not read: the smaller it is, the sooner the server has to hold what it owes.
+/// The receive buffer of a client that does not read: the smaller it is, the sooner the server has to hold what it owes.
 const SMALL_WINDOW: u32 = 4096;
 
 /// A flooder's texts.
@@ -23,52 +23,52 @@ const FLOOD_PAUSE: Duration = Duration::from_millis(4);
 /// the way there and back. Beyond it the server holds the echoes, without a bound, or has lost them.
 const FLOOD_LIMIT: usize = 32 << 20;
 
-pub(super) fn start(show: &Rc<Show>) {
-    if show.tries(Guarantee::G10) || show.tries(Guarantee::G13) {
-        show.start(lay_on(Rc::clone(show)));
+pub(super) fn start(session: &Rc<Session>) {
+    if session.tries(Guarantee::G10) || session.tries(Guarantee::G13) {
+        session.start(lay_on(Rc::clone(session)));
     }
-    if show.tries(Guarantee::G13) && show.options.ping_interval.is_some() {
-        show.start(die(Rc::clone(show)));
-        show.start(live_quietly(Rc::clone(show)));
+    if session.tries(Guarantee::G13) && session.options.ping_interval.is_some() {
+        session.start(die(Rc::clone(session)));
+        session.start(live_quietly(Rc::clone(session)));
     }
 }
 
-async fn lay_on(show: Rc<Show>) {
-    let cycle = show.options.cycles / 2;
-    show.wait(cycle, 0.5).await;
-    let now = show.stage.now();
-    show.stage.judge.borrow_mut().burdened_since = Some(now);
-    show.start(flood(Rc::clone(&show)));
-    show.start(never_read(Rc::clone(&show)));
+async fn lay_on(session: Rc<Session>) {
+    let cycle = session.options.cycles / 2;
+    session.wait(cycle, 0.5).await;
+    let now = session.state.now();
+    session.state.judge.borrow_mut().burdened_since = Some(now);
+    session.start(flood(Rc::clone(&session)));
+    session.start(never_read(Rc::clone(&session)));
     for _ in 0..2 {
-        show.start(stop_in_a_frame(Rc::clone(&show)));
-        show.start(stop_in_the_handshake(Rc::clone(&show)));
+        session.start(stop_in_a_frame(Rc::clone(&session)));
+        session.start(stop_in_the_handshake(Rc::clone(&session)));
     }
 }
 
 /// A client that does not read from now on.
-async fn deaf(show: &Show, role: &'static str) -> Option<Caller> {
-    let mut caller = Caller::connect_narrow(&show.stage, role, SMALL_WINDOW).await.ok()?;
+async fn deaf(session: &Session, role: &'static str) -> Option<Caller> {
+    let mut caller = Caller::connect_narrow(&session.state, role, SMALL_WINDOW).await.ok()?;
     caller.fence().await;
     caller.drop_out();
     caller.set_reading(false);
     Some(caller)
 }
 
-async fn never_read(show: Rc<Show>) {
-    let Some(mut caller) = deaf(&show, "never-reader").await else { return };
-    while !show.is_over() && caller.end.is_none() {
-        caller.attend(caller.now() + show.period() / 20).await;
+async fn never_read(session: Rc<Session>) {
+    let Some(mut caller) = deaf(&session, "never-reader").await else { return };
+    while !session.is_over() && caller.end.is_none() {
+        caller.attend(caller.now() + session.period() / 20).await;
     }
     caller.reset();
 }
 
 /// Sends texts as fast as they are taken, and reads none of their echoes until it is known how many that are.
-async fn flood(show: Rc<Show>) {
-    let Some(mut caller) = deaf(&show, "flooder").await else { return };
-    let length = FLOOD_TEXT.min(show.options.longest() as u32);
-    let (mut taken, until) = (0, show.instant(show.options.cycles, 0.1));
-    while show.stage.now() < until && taken < FLOOD_LIMIT && !caller.is_refused() {
+async fn flood(session: Rc<Session>) {
+    let Some(mut caller) = deaf(&session, "flooder").await else { return };
+    let length = FLOOD_TEXT.min(session.options.longest() as u32);
+    let (mut taken, until) = (0, session.instant(session.options.cycles, 0.1));
+    while session.state.now() < until && taken < FLOOD_LIMIT && !caller.is_refused() {
         if !caller.has_unsent() {
             taken += length as usize;
             let number = caller.next_number();
@@ -81,20 +81,20 @@ async fn flood(show: Rc<Show>) {
     let mut was_kept = taken >= FLOOD_LIMIT;
     if was_kept {
         caller.set_reading(true);
-        caller.attend(caller.now() + show.stage.patience).await;
+        caller.attend(caller.now() + session.state.patience).await;
         was_kept = caller.is_open();
     }
-    report_flood(&show, &caller, taken, was_kept);
-    while !show.is_over() {
-        show.stage.pulse.sleep(show.period() / 20).await;
+    report_flood(&session, &caller, taken, was_kept);
+    while !session.is_over() {
+        session.state.pulse.sleep(session.period() / 20).await;
     }
     caller.reset();
 }
 
-fn report_flood(show: &Show, caller: &Caller, taken: usize, was_kept: bool) {
+fn report_flood(session: &Session, caller: &Caller, taken: usize, was_kept: bool) {
     let mebibytes = taken >> 20;
-    let (now, client) = (show.stage.now(), Some(caller.seat.peer.client));
-    let mut judge = show.stage.judge.borrow_mut();
+    let (now, client) = (session.state.now(), Some(caller.seat.peer.client));
+    let mut judge = session.state.judge.borrow_mut();
     if was_kept {
         let detail = format!(
             "flooder: {mebibytes} MiB were taken from a client that read none of its echoes, on a connection that was \
@@ -107,43 +107,43 @@ fn report_flood(show: &Show, caller: &Caller, taken: usize, was_kept: bool) {
 }
 
 /// Half of a frame, then silence.
-async fn stop_in_a_frame(show: Rc<Show>) {
-    let Some(mut caller) = show.admit("client that stops in a frame").await else { return };
+async fn stop_in_a_frame(session: Rc<Session>) {
+    let Some(mut caller) = session.admit("client that stops in a frame").await else { return };
     caller.drop_out();
-    caller.offend(Offence::Truncated, show.options.longest());
-    while !show.is_over() && caller.end.is_none() {
-        caller.attend(caller.now() + show.period() / 20).await;
+    caller.offend(Offence::Truncated, session.options.longest());
+    while !session.is_over() && caller.end.is_none() {
+        caller.attend(caller.now() + session.period() / 20).await;
     }
     caller.reset();
 }
 
 /// Half of a request, then silence.
-async fn stop_in_the_handshake(show: Rc<Show>) {
-    let Ok(mut transport) = show.stage.open(Plug::default()).await else { return };
-    let begun = format!("GET {} HTTP/1.1\r\nHost: x\r\nUpgr", show.stage.address.target);
+async fn stop_in_the_handshake(session: Rc<Session>) {
+    let Ok(mut transport) = session.state.open(SocketOptions::default()).await else { return };
+    let begun = format!("GET {} HTTP/1.1\r\nHost: x\r\nUpgr", session.state.address.target);
     if transport.write_all(begun.as_bytes()).await.is_err() {
         return;
     }
-    while !show.is_over() {
-        show.stage.pulse.sleep(show.period() / 20).await;
+    while !session.is_over() {
+        session.state.pulse.sleep(session.period() / 20).await;
     }
 }
 
 /// Neither speaks nor answers pings: it must be cut off after twice the ping interval.
-async fn die(show: Rc<Show>) {
-    let Some(interval) = show.options.ping_interval else { return };
-    let Some(mut caller) = show.admit("dead client").await else { return };
+async fn die(session: Rc<Session>) {
+    let Some(interval) = session.options.ping_interval else { return };
+    let Some(mut caller) = session.admit("dead client").await else { return };
     caller.drop_out();
     caller.answers_pings = false;
     let silent_since = caller.now();
     // Twice the interval, a quarter of it for the server's own timers, and what is under way.
-    let bound = silent_since + interval * 9 / 4 + show.stage.patience;
+    let bound = silent_since + interval * 9 / 4 + session.state.patience;
     let is_cut =
         caller.attend_until(bound, |caller| caller.end.is_some() || caller.close_code.is_some()).await;
     let now = caller.now();
     let client = Some(caller.seat.peer.client);
     let lasted = now.since(silent_since);
-    let mut judge = show.stage.judge.borrow_mut();
+    let mut judge = session.state.judge.borrow_mut();
     if is_cut && caller.end != Some(End::Reset) && lasted < interval {
         let detail =
             caller.tale(&format!("cut off after {lasted:.1?} of silence; the ping interval is {interval:?}"));
@@ -154,14 +154,14 @@ async fn die(show: Rc<Show>) {
             Guarantee::G13,
             format!("a client that answered no ping was found dead after {lasted:.1?}"),
         );
-    } else if !show.is_over() {
+    } else if !session.is_over() {
         let detail = caller.tale(&format!("silent for {lasted:.1?}, and still connected"));
         judge.violate(Guarantee::G13, Fault::Leaked, now, client, detail);
     }
 }
 
 /// Says nothing, but answers pings: it must stay, and get its pushes.
-async fn live_quietly(show: Rc<Show>) {
-    let Some(caller) = show.admit("quiet client that answers pings").await else { return };
-    show.stay(caller).await;
+async fn live_quietly(session: Rc<Session>) {
+    let Some(caller) = session.admit("quiet client that answers pings").await else { return };
+    session.stay(caller).await;
 }

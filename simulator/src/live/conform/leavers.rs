@@ -1,9 +1,9 @@
-//! Those who go and come back, in every way there is (G1, G4, G11).
+//! Clients that leave and come back, in every way there is (G1, G4, G11).
 
 use std::rc::Rc;
 
 use super::listeners::admit;
-use super::show::Show;
+use super::session::Session;
 use crate::live::caller::Caller;
 use crate::wire::text::Text;
 
@@ -12,65 +12,65 @@ use crate::wire::text::Text;
 const STORM: u32 = 24;
 const AT_ONCE: u32 = 4;
 
-/// What a Close says, by who sends it: nothing, what a browser says that leaves a page, and an application's first and
-/// last code.
+/// What a Close says, by the client that sends it: nothing, what a browser says that leaves a page, and an application's
+/// first and last code.
 const CODES: [Option<u16>; 4] = [None, Some(1001), Some(3000), Some(4999)];
 
-pub(super) fn start(show: &Rc<Show>) {
+pub(super) fn start(session: &Rc<Session>) {
     for index in 0..4 {
-        show.start(come_back(Rc::clone(show), index));
+        session.start(come_back(Rc::clone(session), index));
     }
     for lane in 0..AT_ONCE {
-        show.start(storm(Rc::clone(show), lane));
+        session.start(storm(Rc::clone(session), lane));
     }
 }
 
 /// Leaves once a cycle, mostly unsubscribed, and is back at once: as a new client, subscribed (G1).
-async fn come_back(show: Rc<Show>, index: u64) {
-    let Some(mut caller) = admit(&show, "returner").await else { return };
-    for cycle in 1..show.options.cycles {
-        caller.attend(show.instant(cycle, 0.42 + 0.02 * index as f64)).await;
+async fn come_back(session: Rc<Session>, index: u64) {
+    let Some(mut caller) = admit(&session, "returner").await else { return };
+    for cycle in 1..session.options.cycles {
+        caller.attend(session.instant(cycle, 0.42 + 0.02 * index as f64)).await;
         if !caller.is_open() {
             return;
         }
         if !(cycle + index).is_multiple_of(3) {
             caller.command(&[Text::Unsubscribe]).await;
         }
-        leave(&show, caller, (cycle + index) % 4, CODES[index as usize]).await;
-        let Some(next) = admit(&show, "returner").await else { return };
+        leave(&session, caller, (cycle + index) % 4, CODES[index as usize]).await;
+        let Some(next) = admit(&session, "returner").await else { return };
         caller = next;
         if index == 0 {
             // Cleaning up after its last connection must not touch this one.
             caller.command(&[Text::Unsubscribe]).await;
         }
     }
-    show.stay(caller).await;
+    session.stay(caller).await;
 }
 
 /// The server's side of it is awaited beside the rest, so that nothing holds up the return.
-async fn leave(show: &Rc<Show>, mut caller: Caller, way: u64, code: Option<u16>) {
-    let beside = Rc::clone(show);
+async fn leave(session: &Rc<Session>, mut caller: Caller, way: u64, code: Option<u16>) {
+    let beside = Rc::clone(session);
     match way {
         0 => caller.reset(),
         1 => caller.quit(),
         2 => {
             caller.half_close();
-            show.start(async move { beside.see_off(caller).await });
+            session.start(async move { beside.see_off(caller).await });
         }
         _ => {
             caller.close(code);
-            show.start(async move { beside.see_off(caller).await });
+            session.start(async move { beside.see_off(caller).await });
         }
     }
 }
 
 /// Many at once, which vanish without a word.
-async fn storm(show: Rc<Show>, lane: u32) {
+async fn storm(session: Rc<Session>, lane: u32) {
     for cycle in [2, 3] {
-        show.wait(cycle, 0.55).await;
+        session.wait(cycle, 0.55).await;
         let mut callers = Vec::new();
         for _ in (lane..STORM).step_by(AT_ONCE as usize) {
-            callers.extend(show.dial("one of a storm").await);
+            callers.extend(session.dial("one of a storm").await);
         }
         for (index, caller) in callers.into_iter().enumerate() {
             if index % 2 == 0 { caller.reset() } else { caller.quit() }

@@ -1,8 +1,8 @@
-//! Those who never touch the switch: they must get every push, once (G1, G3, G4, G6, G7).
+//! Clients that never touch the switch: they must get every push, once (G1, G3, G4, G6, G7).
 
 use std::rc::Rc;
 
-use super::show::Show;
+use super::session::Session;
 use crate::live::caller::{Caller, Manner};
 use crate::oracle::guarantee::Guarantee;
 use crate::script::verb::Utterance;
@@ -11,87 +11,87 @@ use crate::wire::text::Text;
 /// Cycles without a push after which a client that never spoke is missed.
 const MISSED: u32 = 3;
 
-pub(super) fn start(show: &Rc<Show>) {
+pub(super) fn start(session: &Rc<Session>) {
     for (role, manner) in [
         ("listener", Manner::Plain),
         ("listener whose request says WebSocket, and keep-alive beside Upgrade", Manner::Browser),
     ] {
-        show.start(listen(Rc::clone(show), role, manner));
+        session.start(listen(Rc::clone(session), role, manner));
     }
-    show.start(beat_hearts(Rc::clone(show)));
-    show.start(insist(Rc::clone(show)));
-    show.start(be_mute(Rc::clone(show)));
-    show.start(keep_time(Rc::clone(show)));
+    session.start(beat_hearts(Rc::clone(session)));
+    session.start(insist(Rc::clone(session)));
+    session.start(be_mute(Rc::clone(session)));
+    session.start(keep_time(Rc::clone(session)));
 }
 
 /// Says nothing but its fence, and listens to the end.
-async fn listen(show: Rc<Show>, role: &'static str, manner: Manner) {
-    let Some(mut caller) = show.dial_as(role, manner).await else { return };
-    greet(&show, &mut caller).await;
-    show.stay(caller).await;
+async fn listen(session: Rc<Session>, role: &'static str, manner: Manner) {
+    let Some(mut caller) = session.dial_as(role, manner).await else { return };
+    greet(&session, &mut caller).await;
+    session.stay(caller).await;
 }
 
-/// The app of the seed document: says hello, and sends heartbeats.
-async fn beat_hearts(show: Rc<Show>) {
-    let Some(mut caller) = admit(&show, "app").await else { return };
+/// The original app: says hello, and sends heartbeats.
+async fn beat_hearts(session: Rc<Session>) {
+    let Some(mut caller) = admit(&session, "app").await else { return };
     caller.say(&[Utterance::Text(Text::Hello)]);
-    while !show.is_over() && caller.is_open() {
+    while !session.is_over() && caller.is_open() {
         caller.say(&[Utterance::Text(Text::Heartbeat)]);
         caller.hear_echoes().await;
-        caller.attend(caller.now() + show.period().mul_f64(0.4)).await;
+        caller.attend(caller.now() + session.period().mul_f64(0.4)).await;
     }
-    show.stay(caller).await;
+    session.stay(caller).await;
 }
 
 /// Subscribes again and again, though it is subscribed.
-async fn insist(show: Rc<Show>) {
-    let Some(mut caller) = admit(&show, "redundant subscriber").await else { return };
-    while !show.is_over() && caller.is_open() {
+async fn insist(session: Rc<Session>) {
+    let Some(mut caller) = admit(&session, "redundant subscriber").await else { return };
+    while !session.is_over() && caller.is_open() {
         caller.command(&[Text::Subscribe, Text::Subscribe]).await;
-        caller.attend(caller.now() + show.period().mul_f64(1.3)).await;
+        caller.attend(caller.now() + session.period().mul_f64(1.3)).await;
     }
-    show.stay(caller).await;
+    session.stay(caller).await;
 }
 
 /// Never says a word. Nothing proves when the server has taken it in, so a push that it misses is a doubt.
-async fn be_mute(show: Rc<Show>) {
-    let Some(mut caller) = show.dial("client that never speaks").await else { return };
-    while !show.is_over() && caller.end.is_none() {
-        caller.attend(caller.now() + show.period() / 20).await;
+async fn be_mute(session: Rc<Session>) {
+    let Some(mut caller) = session.dial("client that never speaks").await else { return };
+    while !session.is_over() && caller.end.is_none() {
+        caller.attend(caller.now() + session.period() / 20).await;
     }
-    let served = show.stage.judge.borrow().tally(Guarantee::G1).exercised;
-    let cycles = show.stage.judge.borrow().rhythm.cycles().len() as u32;
-    if show.stage.dialect.is_subscribed && caller.seat.pushes == 0 && cycles > MISSED && served > 0 {
+    let served = session.state.judge.borrow().tally(Guarantee::G1).exercised;
+    let cycles = session.state.judge.borrow().rhythm.cycles().len() as u32;
+    if session.state.dialect.is_subscribed && caller.seat.pushes == 0 && cycles > MISSED && served > 0 {
         let sentence = format!(
             "a client that never said a word got none of {cycles} pushes; without an echo nothing proves that it was \
              connected for the server"
         );
-        show.stage.judge.borrow_mut().doubt(Guarantee::G1, sentence);
+        session.state.judge.borrow_mut().doubt(Guarantee::G1, sentence);
     }
-    show.part(caller).await;
+    session.part(caller).await;
 }
 
-/// Asks all the time, so that it is known how long an answer takes, and when the server answered nobody.
-async fn keep_time(show: Rc<Show>) {
-    let Some(mut caller) = admit(&show, "metronome").await else { return };
-    while !show.is_over() && caller.is_open() {
-        caller.attend(caller.now() + show.period() / 20).await;
+/// Asks all the time: this shows how long an answer takes, and when the server answered no client.
+async fn keep_time(session: Rc<Session>) {
+    let Some(mut caller) = admit(&session, "metronome").await else { return };
+    while !session.is_over() && caller.is_open() {
+        caller.attend(caller.now() + session.period() / 20).await;
         caller.fence().await;
         let payload = caller.next_number().to_be_bytes();
         caller.ping(&payload);
         caller.hear_echoes().await;
     }
-    show.stay(caller).await;
+    session.stay(caller).await;
 }
 
-/// A subscriber, also where the server subscribes nobody of its own accord.
-pub(super) async fn admit(show: &Show, role: &'static str) -> Option<Caller> {
-    let mut caller = show.dial(role).await?;
-    greet(show, &mut caller).await;
+/// A subscriber, also where the server subscribes no client of its own accord.
+pub(super) async fn admit(session: &Session, role: &'static str) -> Option<Caller> {
+    let mut caller = session.dial(role).await?;
+    greet(session, &mut caller).await;
     Some(caller)
 }
 
-async fn greet(show: &Show, caller: &mut Caller) {
-    let commands: &[Text] = if show.stage.dialect.is_subscribed { &[] } else { &[Text::Subscribe] };
+async fn greet(session: &Session, caller: &mut Caller) {
+    let commands: &[Text] = if session.state.dialect.is_subscribed { &[] } else { &[Text::Subscribe] };
     caller.command(commands).await;
 }

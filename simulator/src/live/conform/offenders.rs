@@ -1,4 +1,4 @@
-//! Those who break rules: each offence on a connection of its own, while everybody else goes on (G12).
+//! Clients that break rules: each offence on a connection of its own, while all other clients go on (G12).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,9 +8,9 @@ use std::vec::IntoIter;
 use tokio::time::timeout;
 
 use super::breaches::{self, Breach};
-use super::show::Show;
+use super::session::Session;
 use crate::live::caller::{Caller, End};
-use crate::live::run_state::Plug;
+use crate::live::run_state::SocketOptions;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::script::verb::Utterance;
@@ -21,7 +21,7 @@ use crate::wire::text::Text;
 const PAUSE: Duration = Duration::from_millis(25);
 
 /// How many offenders come at a time, where a handshake takes longer than the others' pauses: a server that makes them
-/// one by one is not to be kept from everybody else.
+/// one by one must not be kept from all other clients.
 const LANES: u32 = 4;
 
 /// How often each bad request is made: what a server keeps of them is to be told from a file that it opened meanwhile.
@@ -34,66 +34,66 @@ const AHEAD: usize = 512;
 /// How long the server has for that.
 const AHEAD_TIME: Duration = Duration::from_millis(150);
 
-pub(super) fn start(show: &Rc<Show>) {
-    if show.tries(Guarantee::G12) {
-        show.start(offend_all(Rc::clone(show)));
+pub(super) fn start(session: &Rc<Session>) {
+    if session.tries(Guarantee::G12) {
+        session.start(offend_all(Rc::clone(session)));
     }
 }
 
-async fn offend_all(show: Rc<Show>) {
-    show.wait(2, 0.2).await;
-    let breaches = Rc::new(RefCell::new(all_breaches(&show).into_iter()));
+async fn offend_all(session: Rc<Session>) {
+    session.wait(2, 0.2).await;
+    let breaches = Rc::new(RefCell::new(all_breaches(&session).into_iter()));
     for lane in 0..LANES {
-        show.start(offend_in_turn(Rc::clone(&show), lane, Rc::clone(&breaches)));
+        session.start(offend_in_turn(Rc::clone(&session), lane, Rc::clone(&breaches)));
     }
-    show.start(be_largest(Rc::clone(&show)));
+    session.start(be_largest(Rc::clone(&session)));
     for _ in 0..REFUSALS {
-        refused_requests(&show).await;
+        refused_requests(&session).await;
     }
 }
 
 /// One after another, as fast as the server admits them.
-async fn offend_in_turn(show: Rc<Show>, lane: u32, breaches: Rc<RefCell<IntoIter<Breach>>>) {
-    show.stage.pulse.sleep(PAUSE * lane).await;
+async fn offend_in_turn(session: Rc<Session>, lane: u32, breaches: Rc<RefCell<IntoIter<Breach>>>) {
+    session.state.pulse.sleep(PAUSE * lane).await;
     loop {
         let Some(breach) = breaches.borrow_mut().next() else { return };
-        let Some(caller) = show.admit("offender").await else { return };
-        let own = Rc::clone(&show);
+        let Some(caller) = session.admit("offender").await else { return };
+        let own = Rc::clone(&session);
         if breach.kind == Offence::Oversize {
-            show.start(be_oversize(own, caller, breach));
+            session.start(be_oversize(own, caller, breach));
         } else {
-            show.start(offend(own, caller, breach));
+            session.start(offend(own, caller, breach));
         }
-        show.stage.pulse.sleep(PAUSE * LANES).await;
+        session.state.pulse.sleep(PAUSE * LANES).await;
     }
 }
 
-/// Which message is too long is known only where somebody has stated the limit; a server may take the one.
-fn all_breaches(show: &Show) -> Vec<Breach> {
-    let (longest, is_stated) = (show.options.longest(), show.options.max_message.is_some());
+/// Which message is too long is known only where the options state the limit; a server may take the one.
+fn all_breaches(session: &Session) -> Vec<Breach> {
+    let (longest, is_stated) = (session.options.longest(), session.options.max_message.is_some());
     let punished = Offence::ALL.into_iter().filter(|offence| offence.close_code().is_some());
     let known = punished.filter(|offence| is_stated || *offence != Offence::OversizeInFragments);
     let too_many = is_stated.then(|| breaches::too_many_bytes(longest));
     known.map(|offence| Breach::of(offence, longest)).chain(breaches::varieties()).chain(too_many).collect()
 }
 
-async fn offend(show: Rc<Show>, mut caller: Caller, breach: Breach) {
+async fn offend(session: Rc<Session>, mut caller: Caller, breach: Breach) {
     caller.break_rule(breach.kind, &breach.name, &breach.bytes);
-    judge(&show, caller, &breach).await;
+    judge(&session, caller, &breach).await;
 }
 
 /// Sees what the server makes of an offence.
-async fn judge(show: &Show, mut caller: Caller, breach: &Breach) {
-    let (stage, offence) = (&show.stage, &breach.name);
+async fn judge(session: &Session, mut caller: Caller, breach: &Breach) {
+    let (state, offence) = (&session.state, &breach.name);
     let due = breach.kind.close_code().unwrap_or(1002);
-    let bound = caller.now() + stage.patience;
+    let bound = caller.now() + state.patience;
     caller.attend_until(bound, |caller| caller.end.is_some() || caller.close_code.is_some()).await;
-    let ended_by = caller.now() + show.options.close_timeout + stage.patience;
+    let ended_by = caller.now() + session.options.close_timeout + state.patience;
     if caller.close_code.is_some() {
         caller.attend_until(ended_by, |caller| caller.end.is_some()).await;
     }
     let (now, client) = (caller.now(), Some(caller.seat.peer.client));
-    let mut score = stage.judge.borrow_mut();
+    let mut score = state.judge.borrow_mut();
     let (fault, sentence) = match (caller.close_code, caller.end) {
         (Some(Some(code)), Some(_)) if code == due => return score.exercise(Guarantee::G12),
         (Some(Some(code)), None) if code == due => {
@@ -112,7 +112,7 @@ async fn judge(show: &Show, mut caller: Caller, breach: &Breach) {
             return score.doubt(Guarantee::G12, sentence);
         }
         (None, None) => {
-            let patience = stage.patience;
+            let patience = state.patience;
             (
                 Fault::Lost,
                 format!("{offence} had no consequence within {patience:.1?}; due was a Close of {due}"),
@@ -123,9 +123,9 @@ async fn judge(show: &Show, mut caller: Caller, breach: &Breach) {
     score.violate(Guarantee::G12, fault, now, client, detail);
 }
 
-/// Too long a message. Where nobody has said what is too long, a server may take it.
-async fn be_oversize(show: Rc<Show>, mut caller: Caller, breach: Breach) {
-    let longest = show.options.longest();
+/// Too long a message. Where the options state no limit, a server may take it.
+async fn be_oversize(session: Rc<Session>, mut caller: Caller, breach: Breach) {
+    let longest = session.options.longest();
     let (head, rest) = breach.bytes.split_at(AHEAD.min(breach.bytes.len()));
     caller.may_be_ended = true;
     caller.send_raw(head);
@@ -134,13 +134,13 @@ async fn be_oversize(show: Rc<Show>, mut caller: Caller, breach: Breach) {
     if caller.is_open() {
         caller.send_raw(rest);
     }
-    if show.options.max_message.is_some() {
+    if session.options.max_message.is_some() {
         caller.seat.peer.offence = Some(Offence::Oversize);
-        return judge(&show, caller, &breach).await;
+        return judge(&session, caller, &breach).await;
     }
     let received = caller.seat.peer.received;
     caller.seat.is_out = true;
-    let bound = caller.now() + show.stage.patience;
+    let bound = caller.now() + session.state.patience;
     let has_answer = |caller: &Caller| {
         caller.end.is_some()
             || caller.close_code.is_some()
@@ -150,23 +150,23 @@ async fn be_oversize(show: Rc<Show>, mut caller: Caller, breach: Breach) {
     if caller.is_open() {
         let sentence =
             format!("a message of {} bytes was taken; state the largest with --max-message", longest + 1);
-        show.stage.judge.borrow_mut().find(Guarantee::G12, sentence);
+        session.state.judge.borrow_mut().find(Guarantee::G12, sentence);
     } else {
-        judge(&show, caller, &breach).await;
+        judge(&session, caller, &breach).await;
     }
 }
 
 /// Exactly the largest message is no offence.
-async fn be_largest(show: Rc<Show>) {
-    let Some(largest) = show.options.max_message else { return };
-    let Some(mut caller) = show.admit("sender of the largest message").await else { return };
+async fn be_largest(session: Rc<Session>) {
+    let Some(largest) = session.options.max_message else { return };
+    let Some(mut caller) = session.admit("sender of the largest message").await else { return };
     let number = caller.next_number();
     caller.say(&[Utterance::Text(Text::Probe { number, length: largest as u32 })]);
     let is_answered = caller.hear_echoes().await;
     if is_answered {
-        show.stage.judge.borrow_mut().exercise(Guarantee::G12);
+        session.state.judge.borrow_mut().exercise(Guarantee::G12);
     }
-    show.part(caller).await;
+    session.part(caller).await;
 }
 
 /// A request that is no proper one: its name, whether RFC 6455 forbids to upgrade it, and the statuses that are due.
@@ -177,11 +177,11 @@ struct BadRequest {
     request: String,
 }
 
-fn bad_requests(show: &Show) -> Vec<BadRequest> {
-    let host = show.stage.address.host_field();
-    let path = show.stage.dialect.path.as_deref().unwrap_or(&show.stage.address.target);
+fn bad_requests(session: &Session) -> Vec<BadRequest> {
+    let host = session.state.address.host_field();
+    let path = session.state.dialect.path.as_deref().unwrap_or(&session.state.address.target);
     let further: String =
-        show.stage.dialect.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        session.state.dialect.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let compose =
         |line: &str, fields: &str| format!("{line} HTTP/1.1\r\nHost: {host}\r\n{further}{fields}\r\n");
     let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
@@ -206,11 +206,11 @@ fn bad_requests(show: &Show) -> Vec<BadRequest> {
     ]
 }
 
-async fn refused_requests(show: &Show) {
-    for bad in bad_requests(show) {
-        let status = ask(show, &bad.request).await;
-        let now = show.stage.now();
-        let mut judge = show.stage.judge.borrow_mut();
+async fn refused_requests(session: &Session) {
+    for bad in bad_requests(session) {
+        let status = ask(session, &bad.request).await;
+        let now = session.state.now();
+        let mut judge = session.state.judge.borrow_mut();
         let name = bad.name;
         match status {
             Some(101) if bad.is_forbidden || judge.is_strict => {
@@ -234,9 +234,9 @@ async fn refused_requests(show: &Show) {
 }
 
 /// The status of the response; `None` if there is none.
-async fn ask(show: &Show, request: &str) -> Option<u16> {
+async fn ask(session: &Session, request: &str) -> Option<u16> {
     let asking = async {
-        let mut transport = show.stage.open(Plug::default()).await.ok()?;
+        let mut transport = session.state.open(SocketOptions::default()).await.ok()?;
         transport.write_all(request.as_bytes()).await.ok()?;
         let (mut head, mut buffer) = (Vec::new(), [0; 1024]);
         while !head.windows(2).any(|end| end == b"\r\n") {
@@ -248,5 +248,5 @@ async fn ask(show: &Show, request: &str) -> Option<u16> {
         let line = String::from_utf8_lossy(&head).into_owned();
         line.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()
     };
-    timeout(show.stage.patience, asking).await.ok().flatten()
+    timeout(session.state.patience, asking).await.ok().flatten()
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use super::SEED;
-use super::show::Show;
+use super::options::SEED;
+use super::session::Session;
 use crate::live::judge::verdicts::{self, Trial};
 use crate::markup::escaped;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
 use crate::report::words::INSECURE;
-use crate::report::{GuaranteeEntry, Palette, Summary};
+use crate::report::{GuaranteeEntry, Palette, Summary, guarantee_columns};
 
 /// The columns of the text report.
 const WIDTH: usize = 100;
@@ -42,25 +42,25 @@ pub struct Uncertainty {
 }
 
 impl Conformance {
-    pub(super) fn conclude(show: &Show) -> Self {
-        let stage = &show.stage;
-        let now = stage.now();
-        let mut judge = stage.judge.borrow_mut();
+    pub(super) fn conclude(session: &Session) -> Self {
+        let state = &session.state;
+        let now = state.now();
+        let mut judge = state.judge.borrow_mut();
         judge.conclude(u64::MAX);
-        judge.conclude_grid(stage.blur(), now);
-        judge.conclude_late(stage.pulse.lateness(0.999), now);
+        judge.conclude_grid(state.blur(), now);
+        judge.conclude_late(state.pulse.lateness(0.999), now);
         judge.conclude_texts();
-        let (round_trip, delay) = (stage.round_trip(0.99), stage.pulse.lateness(0.99));
+        let (round_trip, delay) = (state.round_trip(0.99), state.pulse.lateness(0.99));
         let measured = format!(
             "99 in 100 answers came within {round_trip:.1?}, and the harness was then at most {delay:.1?} late itself"
         );
         judge.find(Guarantee::G10, measured);
-        let guarantees = verdicts::entries(&judge, &show.options.guarantees);
+        let guarantees = verdicts::entries(&judge, &session.options.guarantees);
         let (cycles, deliveries, clients) =
-            (judge.rhythm.cycles().len(), judge.deliveries(), stage.enrolled());
+            (judge.rhythm.cycles().len(), judge.deliveries(), state.enrolled());
         drop(judge);
         let took = now.since(Timestamp::ZERO);
-        stage.close_metrics();
+        state.close_metrics();
         let trial = Trial {
             command: "conform",
             scenario: "conform".to_owned(),
@@ -70,16 +70,16 @@ impl Conformance {
             shard: None,
             thresholds: Vec::new(),
             interrupted: false,
-            repeat: show.options.repeat_line(),
+            repeat: session.options.repeat_line(),
         };
-        let summary = verdicts::summary(stage, &guarantees, trial);
+        let summary = verdicts::summary(state, &guarantees, trial);
         let uncertainty = Uncertainty {
             round_trip_p99_ms: millis(round_trip),
             own_delay_p99_ms: millis(delay),
-            own_delay_max_ms: millis(stage.pulse.lateness(1.0)),
+            own_delay_max_ms: millis(state.pulse.lateness(1.0)),
         };
-        let url = stage.address.to_string();
-        Self { url, period: show.period(), took, cycles, deliveries, uncertainty, guarantees, summary }
+        let url = state.address.to_string();
+        Self { url, period: session.period(), took, cycles, deliveries, uncertainty, guarantees, summary }
     }
 
     /// The verdict on the whole.
@@ -128,14 +128,13 @@ impl Display for ConformReport<'_> {
             writeln!(f, "{}\n", self.palette.paint(Verdict::Violated, INSECURE))?;
         }
         for entry in guarantees {
-            let word = format!("{:<15}", entry.verdict.name());
-            let word = self.palette.paint(entry.verdict, &word);
+            let columns = guarantee_columns(self.palette, &entry.id, &entry.name, entry.verdict);
             let counts = match entry.violations {
                 0 => format!("{} times", entry.exercised),
                 broken => format!("{broken} violations"),
             };
             let counts = if entry.verdict == Verdict::NotExercised { String::new() } else { counts };
-            writeln!(f, "  {:<5}{:<31}{word}{counts:>16}", entry.id, entry.name)?;
+            writeln!(f, "{columns}{counts:>16}")?;
             if entry.verdict == Verdict::Violated
                 && let Some(guarantee) = Guarantee::ALL.into_iter().find(|one| one.to_string() == entry.id)
             {

@@ -1,9 +1,9 @@
-//! Those who use the switch (G2, G3, G4, G9).
+//! Clients that use the switch (G2, G3, G4, G9).
 
 use std::rc::Rc;
 
 use super::listeners::admit;
-use super::show::Show;
+use super::session::Session;
 use crate::live::caller::Caller;
 use crate::script::verb::Utterance;
 use crate::wire::text::Text;
@@ -15,23 +15,23 @@ const CALM: f64 = 0.52;
 /// How long before the due instant the racers act, in milliseconds.
 const RACES: [u64; 4] = [40, 12, 2, 0];
 
-pub(super) fn start(show: &Rc<Show>) {
+pub(super) fn start(session: &Rc<Session>) {
     for index in 0..4 {
-        show.start(switch(Rc::clone(show), index));
+        session.start(switch(Rc::clone(session), index));
     }
     for lead in RACES {
-        show.start(race(Rc::clone(show), lead));
+        session.start(race(Rc::clone(session), lead));
     }
     for index in 0..2 {
-        show.start(whisper(Rc::clone(show), index));
+        session.start(whisper(Rc::clone(session), index));
     }
 }
 
 /// Off for a cycle, on for a cycle. One says everything twice, and one the opposite first, in the same write.
-async fn switch(show: Rc<Show>, index: u64) {
-    let Some(mut caller) = admit(&show, "switcher").await else { return };
-    for cycle in 1..show.options.cycles {
-        caller.attend(show.instant(cycle, CALM + 0.02 * index as f64)).await;
+async fn switch(session: Rc<Session>, index: u64) {
+    let Some(mut caller) = admit(&session, "switcher").await else { return };
+    for cycle in 1..session.options.cycles {
+        caller.attend(session.instant(cycle, CALM + 0.02 * index as f64)).await;
         let is_off = (cycle + index / 2).is_multiple_of(2);
         let mut commands = [Text::Subscribe, Text::Unsubscribe];
         if !is_off {
@@ -45,41 +45,41 @@ async fn switch(show: Rc<Show>, index: u64) {
         };
         caller.command(said).await;
     }
-    show.stay(caller).await;
+    session.stay(caller).await;
 }
 
 /// Switches off when a push is about to be sent: either side is right, but not two pushes, and none behind the fence.
-async fn race(show: Rc<Show>, lead: u64) {
-    let Some(mut caller) = admit(&show, "racer").await else { return };
-    for cycle in (2..show.options.cycles).step_by(2) {
-        let at = show.instant(cycle - 1, 1.0 - lead as f64 / show.period().as_millis() as f64);
+async fn race(session: Rc<Session>, lead: u64) {
+    let Some(mut caller) = admit(&session, "racer").await else { return };
+    for cycle in (2..session.options.cycles).step_by(2) {
+        let at = session.instant(cycle - 1, 1.0 - lead as f64 / session.period().as_millis() as f64);
         caller.attend(at).await;
         caller.command(&[Text::Unsubscribe]).await;
-        caller.attend(show.instant(cycle + 1, CALM)).await;
+        caller.attend(session.instant(cycle + 1, CALM)).await;
         caller.command(&[Text::Subscribe]).await;
     }
-    show.stay(caller).await;
+    session.stay(caller).await;
 }
 
 /// Sends no text behind its commands: a server that obeys when the next text arrives never does. A pong, and some time
 /// after it, stand in for the fence.
-async fn whisper(show: Rc<Show>, index: u64) {
-    let Some(mut caller) = admit(&show, "whisperer").await else { return };
-    for cycle in 1..show.options.cycles {
-        caller.attend(show.instant(cycle, CALM - 0.1)).await;
+async fn whisper(session: Rc<Session>, index: u64) {
+    let Some(mut caller) = admit(&session, "whisperer").await else { return };
+    for cycle in 1..session.options.cycles {
+        caller.attend(session.instant(cycle, CALM - 0.1)).await;
         let command = if (cycle + index).is_multiple_of(2) { Text::Unsubscribe } else { Text::Subscribe };
-        whisper_once(&show, &mut caller, command).await;
+        whisper_once(&session, &mut caller, command).await;
     }
     // Its last state was never fenced, and is not to be disturbed.
-    show.stay(caller).await;
+    session.stay(caller).await;
 }
 
-async fn whisper_once(show: &Show, caller: &mut Caller, command: Text) {
+async fn whisper_once(session: &Session, caller: &mut Caller, command: Text) {
     caller.say(&[Utterance::Text(command)]);
     let payload = caller.next_number().to_be_bytes();
     caller.ping(&payload);
     if caller.hear_echoes().await {
-        caller.attend(caller.now() + show.period() / 12).await;
+        caller.attend(caller.now() + session.period() / 12).await;
         caller.settle();
     }
 }

@@ -1,9 +1,9 @@
-//! Those who say whatever can be said: echoes, pongs, and commands in every wrapping (G5, G8, G9, G13).
+//! Clients that say everything that can be said: echoes, pongs, and commands in every wrapping (G5, G8, G9, G13).
 
 use std::rc::Rc;
 
 use super::listeners::admit;
-use super::show::Show;
+use super::session::Session;
 use crate::live::caller::{Caller, Manner};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
@@ -28,18 +28,18 @@ const BURST: usize = 20;
 /// Near misses in the catalogue of texts.
 const NEAR_MISSES: u8 = 8;
 
-pub(super) fn start(show: &Rc<Show>) {
+pub(super) fn start(session: &Rc<Session>) {
     for index in 0..2 {
-        show.start(talk(Rc::clone(show), index));
+        session.start(talk(Rc::clone(session), index));
     }
-    show.start(hurry(Rc::clone(show)));
+    session.start(hurry(Rc::clone(session)));
 }
 
 /// Goes through the repertoire once a cycle, unsubscribed every other time: an echo is no push.
-async fn talk(show: Rc<Show>, index: u64) {
-    let Some(mut caller) = admit(&show, "talker").await else { return };
-    for cycle in 1..show.options.cycles {
-        caller.attend(show.instant(cycle, 0.52 + 0.03 * index as f64)).await;
+async fn talk(session: Rc<Session>, index: u64) {
+    let Some(mut caller) = admit(&session, "talker").await else { return };
+    for cycle in 1..session.options.cycles {
+        caller.attend(session.instant(cycle, 0.52 + 0.03 * index as f64)).await;
         let command = if (cycle + index).is_multiple_of(2) { Text::Unsubscribe } else { Text::Subscribe };
         if index == 0 {
             caller.command(&[command]).await;
@@ -47,7 +47,7 @@ async fn talk(show: Rc<Show>, index: u64) {
             caller.say(&[Utterance::Fragmented(command, 2)]);
             caller.fence().await;
         }
-        converse(&show, &mut caller, cycle).await;
+        converse(&session, &mut caller, cycle).await;
         // The last word before the next cycle is one that every app says, and that changes nothing.
         caller.say(&[Utterance::Text(Text::Heartbeat)]);
         caller.hear_echoes().await;
@@ -55,10 +55,10 @@ async fn talk(show: Rc<Show>, index: u64) {
             return;
         }
     }
-    show.stay(caller).await;
+    session.stay(caller).await;
 }
 
-async fn converse(show: &Show, caller: &mut Caller, cycle: u64) {
+async fn converse(session: &Session, caller: &mut Caller, cycle: u64) {
     for which in 0..NEAR_MISSES {
         caller.say(&[Utterance::Text(Text::NearMiss(which))]);
     }
@@ -68,7 +68,7 @@ async fn converse(show: &Show, caller: &mut Caller, cycle: u64) {
     let oddities: Vec<Utterance> = Text::oddities().map(Utterance::Text).collect();
     caller.say(&oddities);
     caller.hear_echoes().await;
-    for length in lengths(show, cycle) {
+    for length in lengths(session, cycle) {
         let number = caller.next_number();
         caller.say(&[Utterance::Text(Text::Probe { number, length })]);
         caller.hear_echoes().await;
@@ -83,8 +83,8 @@ async fn converse(show: &Show, caller: &mut Caller, cycle: u64) {
 }
 
 /// Half of the lengths that the server takes, the other half the next time, and a long one.
-fn lengths(show: &Show, cycle: u64) -> impl Iterator<Item = u32> {
-    let longest = show.options.max_message.map_or(LONG, |most| most as u32);
+fn lengths(session: &Session, cycle: u64) -> impl Iterator<Item = u32> {
+    let longest = session.options.max_message.map_or(LONG, |most| most as u32);
     let half = LENGTHS.into_iter().skip(cycle as usize % 2).step_by(2);
     half.filter(move |length| *length <= longest).chain([LONG.min(longest)])
 }
@@ -115,19 +115,19 @@ async fn send_what_wants_no_reply(caller: &mut Caller) {
 }
 
 /// Speaks before the server has answered its request. RFC 6455 section 4.1 has clients wait, so another server may refuse
-/// it; but whoever upgrades it must not lose what it said.
-async fn hurry(show: Rc<Show>) {
+/// it; but a server that upgrades it must not lose what it said.
+async fn hurry(session: Rc<Session>) {
     const ROLE: &str = "client that does not wait for the 101";
-    show.wait(1, 0.6).await;
-    let error = match Caller::connect_as(&show.stage, ROLE, Manner::Hasty).await {
+    session.wait(1, 0.6).await;
+    let error = match Caller::connect_as(&session.state, ROLE, Manner::Hasty).await {
         Ok(mut caller) => {
             caller.hear_echoes().await;
-            return show.part(caller).await;
+            return session.part(caller).await;
         }
         Err(error) => format!("{ROLE}: {error}"),
     };
-    let now = show.stage.now();
-    let mut judge = show.stage.judge.borrow_mut();
+    let now = session.state.now();
+    let mut judge = session.state.judge.borrow_mut();
     if judge.is_strict {
         judge.violate(Guarantee::G8, Fault::Lost, now, None, error);
     } else {

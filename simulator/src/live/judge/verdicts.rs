@@ -3,15 +3,12 @@
 use carillon_server::Timestamp;
 
 use super::{Judge, seconds};
-use crate::live::run_state::Stage;
+use crate::live::run_state::RunState;
 use crate::metrics::Judgement;
 use crate::oracle::guarantee::Guarantee;
-use crate::oracle::score::Violation;
+use crate::oracle::score::{Tally, Violation};
 use crate::oracle::verdict::Verdict;
-use crate::report::{GuaranteeEntry, Latency, Races, SCHEMA_VERSION, Shard, Summary, ViolationEntry};
-
-/// Sentences of evidence per guarantee.
-const EVIDENCE: usize = 3;
+use crate::report::{Basics, EVIDENCE, GuaranteeEntry, Latency, Shard, Summary, ViolationEntry};
 
 /// What a live run was, as far as its report has to say so.
 #[derive(Clone, Debug)]
@@ -42,41 +39,34 @@ pub(crate) fn overall(entries: &[GuaranteeEntry]) -> Verdict {
 }
 
 /// The object for machines.
-pub(crate) fn summary(stage: &Stage, entries: &[GuaranteeEntry], trial: Trial) -> Summary {
-    let judge = stage.judge.borrow();
-    let metrics = stage.metrics.borrow().clone();
-    let wall = metrics.seconds;
-    Summary {
-        schema_version: SCHEMA_VERSION,
-        command: trial.command.into(),
-        arm: "live".into(),
-        url: Some(stage.address.to_string()),
+pub(crate) fn summary(state: &RunState, entries: &[GuaranteeEntry], trial: Trial) -> Summary {
+    let judge = state.judge.borrow();
+    let metrics = state.metrics.borrow().clone();
+    let basics = Basics {
+        command: trial.command,
+        arm: "live",
         scenario: trial.scenario,
         seed: trial.seed,
         clients: trial.clients,
-        plan: trial.plan,
         period_seconds: judge.rhythm.period().as_secs_f64(),
-        virtual_seconds: None,
-        wall_seconds: (wall * 1000.0).round() / 1000.0,
-        compression: None,
+        wall_seconds: metrics.seconds,
         cycles: judge.rhythm.cycles().len() as u64,
         deliveries: judge.deliveries(),
-        deliveries_per_second: (judge.deliveries() as f64 / wall.max(1e-9)).round(),
-        events: None,
-        digest: None,
-        observed_digest: None,
         verdict: overall(entries),
-        insecure: stage.tls.as_ref().is_some_and(|tls| tls.is_insecure),
-        interrupted: trial.interrupted,
-        shard: trial.shard,
         guarantees: entries.to_vec(),
         violations: judge.violations().iter().map(violation).collect(),
-        thresholds: trial.thresholds,
-        races: Races::default(),
-        coverage: Vec::new(),
         latency_ms: Latency::new(metrics.push_latency.histogram()),
-        metrics: Some(metrics),
+        metrics,
         repeat: trial.repeat,
+    };
+    Summary {
+        url: Some(state.address.to_string()),
+        plan: trial.plan,
+        insecure: state.tls.as_ref().is_some_and(|tls| tls.is_insecure),
+        interrupted: trial.interrupted,
+        shard: trial.shard,
+        thresholds: trial.thresholds,
+        ..Summary::of(basics)
     }
 }
 
@@ -101,9 +91,8 @@ fn entry(judge: &Judge, is_tried: bool, guarantee: Guarantee) -> GuaranteeEntry 
             evidence.extend(why_not(guarantee).map(str::to_owned));
         }
     }
-    let (exercised, violations) = if is_tried { (tally.exercised, tally.violations) } else { (0, 0) };
-    let (id, name, promise) = (guarantee.to_string(), guarantee.name().into(), guarantee.promise());
-    GuaranteeEntry { id, name, promise, verdict, exercised, violations, evidence }
+    let counted = if is_tried { tally } else { Tally::default() };
+    GuaranteeEntry::new(guarantee, verdict, counted, evidence)
 }
 
 /// What it takes to put it to the test.
@@ -122,13 +111,7 @@ fn sentence(violation: &Violation) -> String {
 }
 
 fn violation(violation: &Violation) -> ViolationEntry {
+    // A real instant is cut to the microsecond, not rounded.
     let micros = violation.at.since(Timestamp::ZERO).as_micros() as f64;
-    ViolationEntry {
-        guarantee: violation.guarantee.to_string(),
-        fault: violation.fault.name().into(),
-        at_seconds: micros / 1e6,
-        client: violation.client,
-        detail: violation.detail.clone(),
-        story: None,
-    }
+    ViolationEntry { at_seconds: micros / 1e6, ..ViolationEntry::new(violation) }
 }

@@ -65,7 +65,7 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// A name that nobody knows.
+    /// A host name without an address.
     pub(crate) async fn resolve(&self) -> io::Result<SocketAddr> {
         let mut found = lookup_host((self.host.as_str(), self.port)).await?;
         found.next().ok_or_else(|| io::Error::other(format!("{} has no address", self.host)))

@@ -23,7 +23,7 @@ const SHOWN: usize = 200;
 /// How long it may take until it accepts connections.
 const START: Duration = Duration::from_secs(60);
 
-/// How long one waits for whoever may listen there already, and how often that one must answer.
+/// How long a server that may listen there already has to answer, and how often it must answer.
 const ANSWER: Duration = Duration::from_secs(1);
 const ANSWERS: u32 = 5;
 
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A line that it wrote, and the wall clock when it was read.
 type Lines = Arc<Mutex<VecDeque<String>>>;
 
-/// Whether somebody accepts connections there, and goes on to. A server that is ending is not on trial, nor is a listener
+/// Whether a server accepts connections there, and goes on to. A server that is ending is not on trial, nor is a listener
 /// that a process has inherited which is only about to become another program.
 pub(crate) async fn is_served(server: SocketAddr) -> bool {
     for _ in 0..ANSWERS {
@@ -163,7 +163,7 @@ impl Spawned {
 
 impl Drop for Spawned {
     fn drop(&mut self) {
-        // Nobody of the group is left behind, whatever became of its leader; and a leader that is gone needs no signal.
+        // No process of the group is left behind, whatever became of its leader; a leader that is gone needs no signal.
         let _is_sent = kill_process_group(self.group, Signal::KILL);
         let _is_reaped = self.child.wait();
     }

@@ -18,7 +18,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// A sentence about a name that nobody knows, or that no certificate can have.
+    /// A sentence about a host name without an address, or a name that no certificate can have.
     pub(crate) async fn find(address: &Address, trust: &Trust) -> Result<Self, String> {
         let socket = address.resolve().await.map_err(|error| format!("{address}: {error}"))?;
         let tls = address.is_secure().then(|| Tls::to(&address.host, trust)).transpose();

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 const CLOSE_WAIT: &str = "08";
 const ESTABLISHED: &str = "01";
 
-/// Sockets of the server that somebody has left and that it has not closed; `None` where nobody can tell.
+/// Sockets of the server that a client has left and that it has not closed; `None` where the system does not say.
 pub(crate) fn forgotten_sockets(server: SocketAddr) -> Option<usize> {
     sockets(server, CLOSE_WAIT)
 }
@@ -46,7 +46,7 @@ fn count(table: &str, address: &str, state: &str) -> usize {
     table.lines().skip(1).filter(is_ours).count()
 }
 
-/// Open files of a process; `None` where nobody can tell.
+/// Open files of a process; `None` where the system does not say.
 pub(crate) fn open_files(pid: u32) -> Option<usize> {
     Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
 }

@@ -43,12 +43,12 @@ impl Trust {
         Ok(Self { file: Some(file.to_owned()), further, is_insecure: false })
     }
 
-    /// Trusts anybody. Whoever answers is taken for the server.
+    /// Trusts every certificate. Any peer that answers is taken for the server.
     pub fn anybody() -> Self {
         Self { is_insecure: true, ..Self::default() }
     }
 
-    /// Whether anybody is trusted.
+    /// Whether every certificate is trusted.
     pub fn is_insecure(&self) -> bool {
         self.is_insecure
     }
@@ -68,7 +68,7 @@ impl Trust {
             .with_safe_default_protocol_versions()
             .expect("ring has cipher suites for both versions");
         let builder = if self.is_insecure {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         } else {
             builder.with_root_certificates(self.roots())
         };
@@ -81,7 +81,7 @@ impl Trust {
 
     fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
-        // A machine without roots trusts nobody, and one with a broken root trusts the others.
+        // A machine without roots trusts no certificate; a machine with a broken root trusts the others.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         roots.add_parsable_certificates(self.further.iter().cloned());
         roots
@@ -156,8 +156,8 @@ pub fn explain(host: &str, error: &io::Error) -> Option<String> {
     })
 }
 
-/// Whether a handshake that failed like this fails the next time as well: the certificate is not trusted, or nobody there
-/// speaks TLS. Everything else may be a server that is just being started.
+/// Whether a handshake that failed like this fails the next time as well: the certificate is not trusted, or the peer
+/// does not speak TLS. Everything else may be a server that is just being started.
 pub fn is_final(error: &io::Error) -> bool {
     matches!(
         error.get_ref().and_then(|error| error.downcast_ref::<Error>()),
@@ -165,11 +165,11 @@ pub fn is_final(error: &io::Error) -> bool {
     )
 }
 
-/// Accepts every certificate, if only whoever shows it has its key.
+/// Accepts every certificate, if the peer that shows it has its key.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

@@ -1,4 +1,4 @@
-//! What nobody but the whole can see: outages, and how it goes.
+//! How a soak goes: samples, and progress.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -6,18 +6,13 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Soak;
-use crate::live::judge::{Dropped, Judge, seconds};
+use super::load::Soak;
+use super::outage::watch_drops;
 use crate::live::server::usage::{Usage, usage};
 use crate::metrics::Sample;
-use crate::oracle::guarantee::Guarantee;
-use crate::oracle::score::Fault;
 
 /// How often drops are looked at.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// Drops within this time belong together.
-const TOGETHER: Duration = Duration::from_secs(2);
 
 /// Looks between two samples.
 const LOOKS_PER_SAMPLE: u32 = 4;
@@ -70,32 +65,31 @@ impl Progress {
     }
 }
 
-/// A time in which the server was not there.
-pub(super) struct Outage {
-    from: Timestamp,
-    connections: u64,
-    until: Timestamp,
-}
-
 /// Watches until it is aborted.
 pub(super) async fn watch(soak: Rc<Soak>, mut show: impl FnMut(&Progress)) {
     let mut lost_connections = 0;
     let mut is_grid_known = false;
     for look in 0_u32.. {
-        soak.stage.pulse.sleep(LOOK).await;
-        let dropped = watch_drops(&soak, &mut soak.outage.borrow_mut());
+        soak.state.pulse.sleep(LOOK).await;
+        let dropped = watch_drops(
+            &mut soak.state.judge.borrow_mut(),
+            &mut soak.outage.borrow_mut(),
+            soak.state.now(),
+            soak.connected.get(),
+            soak.refused_at.get(),
+        );
         lost_connections += dropped;
         if dropped > 0 && soak.outage.borrow().is_some() {
             is_grid_known = false;
         }
-        let origin = soak.stage.judge.borrow().rhythm.origin();
+        let origin = soak.state.judge.borrow().rhythm.origin();
         if let Some(origin) = origin.filter(|_| !is_grid_known) {
             soak.grid.borrow_mut().restart(origin);
             is_grid_known = true;
         }
         if look.is_multiple_of(LOOKS_PER_SAMPLE) {
-            let mut judge = soak.stage.judge.borrow_mut();
-            let newest = judge.rhythm.newest(soak.stage.now());
+            let mut judge = soak.state.judge.borrow_mut();
+            let newest = judge.rhythm.newest(soak.state.now());
             judge.conclude(newest.saturating_sub(OPEN_CYCLES));
             drop(judge);
             sample(&soak);
@@ -104,88 +98,14 @@ pub(super) async fn watch(soak: Rc<Soak>, mut show: impl FnMut(&Progress)) {
     }
 }
 
-/// Looks at the connections that the server has ended: if most of them went at once, or nobody gets in any more, then it
-/// was the server that went, and no promise to anybody that was broken. Returns how many are new.
-fn watch_drops(soak: &Soak, outage: &mut Option<Outage>) -> u64 {
-    let now = soak.stage.now();
-    let mut judge = soak.stage.judge.borrow_mut();
-    let drops = judge.drops.get_or_insert_default();
-    let recent = drops.iter().filter(|drop| now.since(drop.at) < TOGETHER).count() as u64;
-    let is_refused = soak.refused_at.get().is_some_and(|at| now.since(at) < TOGETHER);
-    let is_general = recent > 1 && recent >= soak.connected.get();
-    if let Some(current) = outage {
-        current.connections += drops.len() as u64;
-        let taken = drops.drain(..).count() as u64;
-        if soak.connected.get() > 0 && !is_refused && now.since(current.from) > TOGETHER {
-            current.until = now;
-            report_outage(&mut judge, current);
-            *outage = None;
-        }
-        return taken;
-    }
-    if recent > 0 && (is_refused || is_general) {
-        let from = drops.iter().map(|drop| drop.at).min().unwrap_or(now);
-        let connections = drops.drain(..).count() as u64;
-        *outage = Some(Outage { from, connections, until: Timestamp::MAX });
-        judge.rhythm.forget();
-        return connections;
-    }
-    let old: Vec<Dropped> = drops.extract_if(.., |drop| now.since(drop.at) >= TOGETHER).collect();
-    let count = old.len() as u64;
-    convict(&mut judge, old);
-    count
-}
-
-fn convict(judge: &mut Judge, drops: Vec<Dropped>) {
-    for Dropped { at, client, detail } in drops {
-        judge.violate(Guarantee::G3, Fault::Dropped, at, Some(client), detail);
-    }
-}
-
-fn report_outage(judge: &mut Judge, outage: &Outage) {
-    let Outage { from, connections, until } = outage;
-    let lasted = if *until == Timestamp::MAX {
-        "and it took no new ones until the end".to_owned()
-    } else {
-        format!("and it took new ones again by {}", seconds(*until))
-    };
-    let missed = match until.since(*from) {
-        _ if *until == Timestamp::MAX => "every push from then on".to_owned(),
-        span => format!("up to {} pushes", span.as_nanos() / judge.rhythm.period().as_nanos() + 1),
-    };
-    let sentence = format!(
-        "at {} the server was gone: {connections} connections were lost, {lasted}; each of these clients may have \
-         missed {missed}",
-        seconds(*from)
-    );
-    judge.doubt(Guarantee::G3, sentence);
-}
-
-/// What is left when a soak ends: an outage that goes on, or drops too fresh for anybody to know what they are. These are
-/// put down to an outage.
-pub(super) fn conclude_drops(judge: &mut Judge, outage: Option<Outage>, now: Timestamp) {
-    let drops = judge.drops.take().unwrap_or_default();
-    if let Some(mut outage) = outage {
-        outage.connections += drops.len() as u64;
-        return report_outage(judge, &outage);
-    }
-    let (fresh, old): (Vec<Dropped>, Vec<Dropped>) =
-        drops.into_iter().partition(|drop| now.since(drop.at) < TOGETHER);
-    convict(judge, old);
-    if let Some(from) = fresh.iter().map(|drop| drop.at).min() {
-        let connections = fresh.len() as u64;
-        report_outage(judge, &Outage { from, connections, until: Timestamp::MAX });
-    }
-}
-
 fn sample(soak: &Soak) {
     let own = usage(std::process::id());
     let server = soak.options.server.and_then(usage);
-    let judge = soak.stage.judge.borrow();
-    let mut metrics = soak.stage.metrics.borrow_mut();
+    let judge = soak.state.judge.borrow();
+    let mut metrics = soak.state.metrics.borrow_mut();
     let counts = metrics.counts;
     metrics.timeline.push(Sample {
-        at_millis: soak.stage.now().since(Timestamp::ZERO).as_millis() as u64,
+        at_millis: soak.state.now().since(Timestamp::ZERO).as_millis() as u64,
         connected: soak.connected.get(),
         subscribed: soak.subscribed.get(),
         deliveries: counts.deliveries,
@@ -200,8 +120,8 @@ fn sample(soak: &Soak) {
 }
 
 fn progress(soak: &Soak, lost_connections: u64) -> Progress {
-    let metrics = soak.stage.metrics.borrow();
-    let after = soak.stage.now().since(Timestamp::ZERO);
+    let metrics = soak.state.metrics.borrow();
+    let after = soak.state.now().since(Timestamp::ZERO);
     let quantile = |share| metrics.push_latency.quantile(share);
     let (part, parts) = soak.options.shard;
     let wanted = soak.options.plan.clients_at(after);
@@ -213,7 +133,7 @@ fn progress(soak: &Soak, lost_connections: u64) -> Progress {
         subscribed: soak.subscribed.get(),
         deliveries: metrics.counts.deliveries,
         latency_ms: quantile(0.5).zip(quantile(0.99)),
-        violations: soak.stage.judge.borrow().violation_count(),
+        violations: soak.state.judge.borrow().violation_count(),
         lost_connections,
     }
 }

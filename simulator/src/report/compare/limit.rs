@@ -68,11 +68,7 @@ impl FromStr for Limit {
     /// A sentence that names the column, what stands there, and what is allowed.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut scanner = Scanner::new(text);
-        let (metric, aggregate) = scanner.figure()?;
-        scanner.skip_blanks();
-        let comparison = scanner.one_of(&COMPARISONS, Comparison::name)?;
-        scanner.skip_blanks();
-        let number = scanner.number()?;
+        let (metric, aggregate, comparison, number) = scanner.bound(&COMPARISONS, Comparison::name)?;
         let scale = if scanner.takes('%') {
             Scale::Relative
         } else {

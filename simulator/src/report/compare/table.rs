@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{ChangeVerdict, CompareSummary, FigureEntry, NoiseSource};
+use super::noise::NoiseSource;
+use super::summary::{ChangeVerdict, CompareSummary, FigureEntry};
 use crate::metrics::Unit;
 use crate::oracle::verdict::Verdict;
 use crate::report::Palette;

@@ -122,7 +122,7 @@ fn escaped(text: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' => safe.extend(['\\', character]),
-            // A name of somebody would call them.
+            // GitHub would notify a user of that name.
             '@' => safe.push_str("@\u{200b}"),
             other if other.is_control() => safe.push(' '),
             other => safe.push(other),

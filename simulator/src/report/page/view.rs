@@ -8,7 +8,7 @@ use super::figures::Figure;
 use crate::metrics::{Aggregate, Judgement, Metric, Metrics, Unit};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
-use crate::report::words::{INSECURE, counted, grouped, who};
+use crate::report::words::{INSECURE, counted, grouped, standing, who};
 use crate::report::{GuaranteeEntry, Summary, ViolationEntry};
 use crate::units::format_span;
 
@@ -129,18 +129,8 @@ impl Badge {
 
 /// The verdict in one sentence.
 fn outcome(summary: &Summary) -> String {
-    let count = |verdict| summary.guarantees.iter().filter(|entry| entry.verdict == verdict).count();
-    let all = summary.guarantees.len();
-    let mut sentence = match count(Verdict::Violated) {
-        0 => format!("{} of {all} guarantees held", count(Verdict::Held)),
-        broken => format!("{broken} of {all} guarantees violated"),
-    };
-    for verdict in [Verdict::Undecided, Verdict::NotExercised] {
-        if let some @ 1.. = count(verdict) {
-            sentence.push_str(&format!(", {some} {}", verdict.name()));
-        }
-    }
-    sentence
+    let verdicts: Vec<_> = summary.guarantees.iter().map(|entry| entry.verdict).collect();
+    standing(&verdicts, verdicts.len(), "violated")
 }
 
 fn subtitle(summary: &Summary) -> String {

@@ -124,7 +124,7 @@ impl Transport {
 }
 
 fn shut_down(stream: &TcpStream) {
-    // Whoever is gone already has no side to end.
+    // A server that is gone already has no side to end.
     let _is_ended = SockRef::from(stream).shutdown(Shutdown::Write);
 }
 

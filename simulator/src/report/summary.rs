@@ -1,24 +1,19 @@
-//! The report for machines.
+//! What a run came to, for machines: the object that `--json` writes.
 
 use std::borrow::Cow;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::Run;
 use super::coverage::CoverageEntry;
-use super::words::{moment, who};
-use crate::metrics::{Counts, Judgement, Metrics, Timing};
-use crate::oracle::guarantee::Guarantee;
-use crate::oracle::score::{Fault, Race, Score, Violation};
+use super::entries::{GuaranteeEntry, ViolationEntry};
+use super::numbers::{per_second, rounded};
+use crate::metrics::{Judgement, Metrics};
+use crate::oracle::score::Race;
 use crate::oracle::verdict::Verdict;
-use crate::world::Outcome;
 
 /// The version of [`Summary`]; it rises when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
-
-/// Sentences of evidence per guarantee.
-pub(super) const EVIDENCE: usize = 3;
 
 /// What a run came to: the object that `--json` writes, and that `report`, `compare` and `merge` read.
 ///
@@ -36,7 +31,7 @@ pub struct Summary {
     /// What was on trial, if it was not the reference server in this process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Whether anybody's certificate was taken for the server's: nothing proves that it was the server that answered.
+    /// Whether every certificate was accepted as the server's: nothing proves that it was the server that answered.
     #[serde(default)]
     pub insecure: bool,
     /// The name of the scenario.
@@ -76,7 +71,7 @@ pub struct Summary {
     pub observed_digest: Option<String>,
     /// `held` or `violated`; `not_exercised` or `undecided` where nothing was settled.
     pub verdict: Verdict,
-    /// Whether somebody stopped it before its end; what it says is true of the time until then.
+    /// Whether it was stopped before its end; what it says is true of the time until then.
     #[serde(default)]
     pub interrupted: bool,
     /// Which part of a load this is; left out if it is all of it.
@@ -111,46 +106,6 @@ pub struct Shard {
     pub of: u32,
 }
 
-/// The verdict on one guarantee.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GuaranteeEntry {
-    /// `G1` to `G15`.
-    pub id: String,
-    /// The name that `PROTOCOL.md` gives it.
-    pub name: Cow<'static, str>,
-    /// What it promises: the first sentence of its section there.
-    #[serde(default)]
-    pub promise: String,
-    /// `held`, `violated`, `not_exercised` or `undecided`.
-    pub verdict: Verdict,
-    /// Times that its premise held and a wrong server would have been convicted.
-    pub exercised: u64,
-    /// Times that it was broken.
-    pub violations: u64,
-    /// Up to three sentences about how it was broken.
-    pub evidence: Vec<String>,
-}
-
-/// One broken promise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ViolationEntry {
-    /// `G1` to `G15`.
-    pub guarantee: String,
-    /// In which way.
-    pub fault: Cow<'static, str>,
-    /// When it came to light, in seconds since the start, virtual ones where time is virtual.
-    pub at_seconds: f64,
-    /// The client that it happened to.
-    pub client: Option<u32>,
-    /// What was seen, and what was due, in one sentence.
-    pub detail: String,
-    /// What happened around it, line by line, if that was told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub story: Option<String>,
-}
-
 /// Due instants that fell between the start of a change and its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -183,6 +138,26 @@ pub struct Latency {
     pub mean: f64,
 }
 
+/// What every report states, whichever kind of time the run had.
+pub(crate) struct Basics {
+    pub(crate) command: &'static str,
+    pub(crate) arm: &'static str,
+    pub(crate) scenario: String,
+    pub(crate) seed: u64,
+    pub(crate) clients: u32,
+    pub(crate) period_seconds: f64,
+    /// Not rounded.
+    pub(crate) wall_seconds: f64,
+    pub(crate) cycles: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) verdict: Verdict,
+    pub(crate) guarantees: Vec<GuaranteeEntry>,
+    pub(crate) violations: Vec<ViolationEntry>,
+    pub(crate) latency_ms: Option<Latency>,
+    pub(crate) metrics: Metrics,
+    pub(crate) repeat: String,
+}
+
 impl Summary {
     /// The same, with the story of the first violation.
     #[must_use]
@@ -193,69 +168,39 @@ impl Summary {
         self
     }
 
-    /// The summary of `run`, which came to `outcome`.
-    pub fn new(run: &Run<'_>, outcome: &Outcome) -> Self {
-        let score = &outcome.score;
+    /// The summary of a run that has none of the optional parts.
+    pub(crate) fn of(basics: Basics) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
-            command: "run".into(),
-            arm: run.arm.name().into(),
+            command: basics.command.into(),
+            arm: basics.arm.into(),
             url: None,
             insecure: false,
-            scenario: run.scenario.name.clone(),
-            seed: run.seed,
-            clients: run.scenario.clients,
+            scenario: basics.scenario,
+            seed: basics.seed,
+            clients: basics.clients,
             plan: None,
-            period_seconds: rounded(run.scenario.server.period.as_secs_f64(), 3),
-            virtual_seconds: Some(rounded(outcome.virtual_time.as_secs_f64(), 3)),
-            wall_seconds: rounded(run.wall.as_secs_f64(), 3),
-            compression: Some(run.compression(outcome).round()),
-            cycles: outcome.cycles,
-            deliveries: score.deliveries,
-            deliveries_per_second: run.per_second(score.deliveries as f64).round(),
-            events: Some(outcome.events),
-            digest: Some(format!("{:016x}", outcome.digest)),
-            observed_digest: Some(format!("{:016x}", outcome.observed)),
-            verdict: Verdict::of_run(&outcome.score),
+            period_seconds: basics.period_seconds,
+            virtual_seconds: None,
+            wall_seconds: rounded(basics.wall_seconds, 3),
+            compression: None,
+            cycles: basics.cycles,
+            deliveries: basics.deliveries,
+            deliveries_per_second: per_second(basics.deliveries as f64, basics.wall_seconds).round(),
+            events: None,
+            digest: None,
+            observed_digest: None,
+            verdict: basics.verdict,
             interrupted: false,
             shard: None,
-            guarantees: Guarantee::ALL.map(|guarantee| GuaranteeEntry::new(guarantee, score)).into(),
-            violations: score.violations.iter().map(ViolationEntry::new).collect(),
+            guarantees: basics.guarantees,
+            violations: basics.violations,
             thresholds: Vec::new(),
-            races: Races::new(score.races),
-            coverage: CoverageEntry::all(&score.coverage),
-            latency_ms: Latency::new(&score.latency),
-            metrics: Some(measured(run, outcome)),
-            repeat: run.repeat_line(),
-        }
-    }
-}
-
-impl GuaranteeEntry {
-    fn new(guarantee: Guarantee, score: &Score) -> Self {
-        let tally = score.tallies[guarantee.index()];
-        let broken = score.violations.iter().filter(|violation| violation.guarantee == guarantee);
-        Self {
-            id: guarantee.to_string(),
-            name: guarantee.name().into(),
-            promise: guarantee.promise(),
-            verdict: Verdict::of(tally),
-            exercised: tally.exercised,
-            violations: tally.violations,
-            evidence: broken.take(EVIDENCE).map(sentence).collect(),
-        }
-    }
-}
-
-impl ViolationEntry {
-    pub(super) fn new(violation: &Violation) -> Self {
-        Self {
-            guarantee: violation.guarantee.to_string(),
-            fault: violation.fault.name().into(),
-            at_seconds: rounded(violation.at.as_nanos() as f64 / 1e9, 6),
-            client: violation.client,
-            detail: violation.detail.clone(),
-            story: None,
+            races: Races::default(),
+            coverage: Vec::new(),
+            latency_ms: basics.latency_ms,
+            metrics: Some(basics.metrics),
+            repeat: basics.repeat,
         }
     }
 }
@@ -286,38 +231,4 @@ impl Latency {
             mean: millis(latency.mean()),
         })
     }
-}
-
-/// What virtual time can measure: latencies and counts. What was lost or duplicated is counted among the violations that
-/// were kept.
-fn measured(run: &Run<'_>, outcome: &Outcome) -> Metrics {
-    let score = &outcome.score;
-    let count = |fault| {
-        let of_fault = score.violations.iter().filter(|violation| violation.fault == fault);
-        of_fault.count() as u64
-    };
-    Metrics {
-        started_unix_millis: u64::try_from(run.scenario.wall_origin.as_unix_nanos() / 1_000_000).unwrap_or(0),
-        seconds: rounded(outcome.virtual_time.as_secs_f64(), 3),
-        push_latency: Timing::from(&score.latency),
-        counts: Counts {
-            deliveries: score.deliveries,
-            duplicates: count(Fault::Duplicated),
-            lost: count(Fault::Lost),
-            violations: score.violation_count(),
-            ..Counts::default()
-        },
-        ..Metrics::default()
-    }
-}
-
-fn sentence(violation: &Violation) -> String {
-    let (at, who) = (moment(violation.at), who(violation.client));
-    format!("{at}, {who}: {}: {}", violation.fault.name(), violation.detail)
-}
-
-/// The number with this many digits behind the point.
-pub(super) fn rounded(number: f64, digits: i32) -> f64 {
-    let scale = 10_f64.powi(digits);
-    (number * scale).round() / scale
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use super::Soak;
+use super::load::Soak;
 use crate::live::caller::Caller;
 use crate::network::link::LinkPlan;
 use crate::network::link::Reading;
@@ -33,24 +33,24 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const SMALLEST_WINDOW: u32 = 2304;
 
 /// Comes and goes for as long as the plan has it.
-pub(super) async fn live(soak: Rc<Soak>, index: u32) {
+pub(super) async fn run(soak: Rc<Soak>, index: u32) {
     let mut client = Client::new(soak.rng(index), &soak.options.scenario.population);
     let mut failures = 0;
-    let mut visits = 0_u32;
+    let mut connections = 0_u32;
     while soak.wants(index) {
-        // In boxes: what it takes to come and to go is not to be kept for as long as one stays.
-        let Some(mut visit) = Box::pin(arrive(&soak, index, &mut client)).await else {
+        // In boxes: a client must not keep the memory that connecting takes for as long as it stays connected.
+        let Some(mut connected) = Box::pin(arrive(&soak, index, &mut client)).await else {
             failures += 1;
             soak.pause(back_off(&mut client, failures)).await;
             continue;
         };
         failures = 0;
-        visits += 1;
-        if visits > 1 {
-            soak.stage.metrics.borrow_mut().counts.reconnects += 1;
+        connections += 1;
+        if connections > 1 {
+            soak.state.metrics.borrow_mut().counts.reconnects += 1;
         }
-        let was_dropped = visit.run(&mut client).await;
-        drop(visit);
+        let was_dropped = connected.run(&mut client).await;
+        drop(connected);
         let pause = if was_dropped { back_off(&mut client, 1) } else { client.pause() };
         if soak.wants(index) {
             soak.pause(pause).await;
@@ -58,10 +58,10 @@ pub(super) async fn live(soak: Rc<Soak>, index: u32) {
     }
 }
 
-async fn arrive<'a>(soak: &'a Rc<Soak>, index: u32, client: &mut Client) -> Option<Box<Visit<'a>>> {
+async fn arrive<'a>(soak: &'a Rc<Soak>, index: u32, client: &mut Client) -> Option<Box<SoakClient<'a>>> {
     let plan = client.link_plan(&soak.options.scenario);
     let caller = connect(soak, &plan, client.behaviour).await?;
-    Some(Box::new(Visit::new(soak, index, caller, client)))
+    Some(Box::new(SoakClient::new(soak, index, caller, client)))
 }
 
 async fn connect(soak: &Rc<Soak>, plan: &LinkPlan, behaviour: Behaviour) -> Option<Caller> {
@@ -70,17 +70,17 @@ async fn connect(soak: &Rc<Soak>, plan: &LinkPlan, behaviour: Behaviour) -> Opti
         stall(soak).await;
         return None;
     }
-    let asked = soak.stage.now();
+    let asked = soak.state.now();
     let window = plan.window.map(|window| window.max(SMALLEST_WINDOW));
-    match Caller::connect_with(&soak.stage, behaviour.name(), soak.plug(window)).await {
+    match Caller::connect_with(&soak.state, behaviour.name(), soak.socket_options(window)).await {
         Ok(mut caller) => {
             caller.forget_stories();
-            soak.stage.metrics.borrow_mut().record_connect(soak.stage.now().since(asked));
+            soak.state.metrics.borrow_mut().record_connect(soak.state.now().since(asked));
             Some(caller)
         }
         Err(_) => {
-            soak.stage.metrics.borrow_mut().counts.connect_failures += 1;
-            soak.refused_at.set(Some(soak.stage.now()));
+            soak.state.metrics.borrow_mut().counts.connect_failures += 1;
+            soak.refused_at.set(Some(soak.state.now()));
             None
         }
     }
@@ -88,7 +88,7 @@ async fn connect(soak: &Rc<Soak>, plan: &LinkPlan, behaviour: Behaviour) -> Opti
 
 /// A connection on which no request comes: held for a while, and left.
 async fn stall(soak: &Rc<Soak>) {
-    if let Ok(transport) = soak.stage.open(soak.plug(None)).await {
+    if let Ok(transport) = soak.state.open(soak.socket_options(None)).await {
         soak.pause(SLICE * 3).await;
         drop(transport);
     }
@@ -100,22 +100,8 @@ fn back_off(client: &mut Client, failures: u32) -> Duration {
     Duration::from_millis(client.rng.between(50, ceiling.as_millis() as u64))
 }
 
-impl Soak {
-    /// Waits, though not beyond the end of the soak.
-    async fn pause(&self, span: Duration) {
-        if self.is_over.get() {
-            return;
-        }
-        tokio::select! {
-            biased;
-            () = self.over.notified() => {}
-            () = self.stage.pulse.sleep(span) => {}
-        }
-    }
-}
-
-/// One connection of a client, and what it has in mind.
-struct Visit<'a> {
+/// A client that is connected: its connection, and when it does what.
+struct SoakClient<'a> {
     soak: &'a Rc<Soak>,
     index: u32,
     caller: Caller,
@@ -132,11 +118,11 @@ struct Visit<'a> {
     is_counted: bool,
 }
 
-impl<'a> Visit<'a> {
+impl<'a> SoakClient<'a> {
     fn new(soak: &'a Rc<Soak>, index: u32, caller: Caller, client: &mut Client) -> Self {
-        let now = soak.stage.now();
+        let now = soak.state.now();
         let scenario = &soak.options.scenario;
-        let mut visit = Self {
+        let mut connected = Self {
             soak,
             index,
             caller,
@@ -153,8 +139,8 @@ impl<'a> Visit<'a> {
             is_counted: false,
         };
         soak.connected.set(soak.connected.get() + 1);
-        visit.plan(client);
-        visit
+        connected.plan(client);
+        connected
     }
 
     /// Runs to its end; whether it was the server that ended it.
@@ -179,17 +165,17 @@ impl<'a> Visit<'a> {
                 return false;
             }
         }
-        self.soak.stage.metrics.borrow_mut().counts.closes += 1;
+        self.soak.state.metrics.borrow_mut().counts.closes += 1;
         true
     }
 
-    /// When there is something to look after that is no alarm. Whoever only listens sleeps until its time is over.
+    /// When there is something to look after that is no alarm. A client that only listens sleeps until its time is over.
     fn looks_up_at(&self, now: Timestamp) -> Timestamp {
         let after = now.since(Timestamp::ZERO);
         let leaves = Timestamp::ZERO + self.soak.options.plan.leaves_at(self.index, after) + MOMENT;
         match self.reading {
             Reading::Slowly(_) => leaves.min(now + SLICE),
-            _ if self.caller.waits_for_echoes() => leaves.min(now + self.soak.stage.patience),
+            _ if self.caller.waits_for_echoes() => leaves.min(now + self.soak.state.patience),
             _ => leaves,
         }
     }
@@ -201,7 +187,7 @@ impl<'a> Visit<'a> {
             scenario: &self.soak.options.scenario,
             grid: &grid,
             now: self.caller.now(),
-            latency: self.soak.stage.round_trip(0.5).max(Duration::from_millis(1)),
+            latency: self.soak.state.round_trip(0.5).max(Duration::from_millis(1)),
             unsent: self.caller.unsent() as u64,
         };
         if self.flip.is_none() {
@@ -271,7 +257,7 @@ impl<'a> Visit<'a> {
         let largest = self.soak.options.scenario.server.max_message;
         self.caller.drop_out();
         self.caller.offend(offence, largest);
-        let bound = self.caller.now() + self.soak.stage.patience;
+        let bound = self.caller.now() + self.soak.state.patience;
         self.caller.attend_until(bound, |caller| caller.end.is_some()).await;
         self.judge_offence(offence.close_code());
     }
@@ -280,7 +266,7 @@ impl<'a> Visit<'a> {
     fn judge_offence(&self, due: Option<u16>) {
         let (Some(due), Some(code)) = (due, self.caller.close_code) else { return };
         let (now, client) = (self.caller.now(), Some(self.caller.seat.peer.client));
-        let mut judge = self.soak.stage.judge.borrow_mut();
+        let mut judge = self.soak.state.judge.borrow_mut();
         if code == Some(due) {
             return judge.exercise(Guarantee::G12);
         }
@@ -294,18 +280,18 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Whoever does not read at once is owed nothing from then on that anybody could judge.
+    /// A client that does not read at once is owed nothing from then on that could be judged.
     fn read_like(&mut self, reading: Reading) {
         self.reading = reading;
         self.caller.set_reading(reading == Reading::AtOnce);
         if reading != Reading::AtOnce {
             self.caller.drop_out();
             let now = self.caller.now();
-            self.soak.stage.judge.borrow_mut().burdened_since.get_or_insert(now);
+            self.soak.state.judge.borrow_mut().burdened_since.get_or_insert(now);
         }
     }
 
-    /// The network is gone, and nobody learns of it.
+    /// The network is gone, and neither side learns of it.
     fn fall_silent(&mut self) {
         self.is_mute = true;
         self.caller.answers_pings = false;
@@ -313,8 +299,8 @@ impl<'a> Visit<'a> {
     }
 
     async fn leave(&mut self, departure: Departure) {
-        self.soak.stage.metrics.borrow_mut().counts.closes += 1;
-        let bound = self.caller.now() + self.soak.stage.patience;
+        self.soak.state.metrics.borrow_mut().counts.closes += 1;
+        let bound = self.caller.now() + self.soak.state.patience;
         match departure {
             Departure::Clean => self.caller.close(Some(1000)),
             Departure::HalfClose => self.caller.half_close(),
@@ -341,7 +327,7 @@ impl<'a> Visit<'a> {
     }
 }
 
-impl Drop for Visit<'_> {
+impl Drop for SoakClient<'_> {
     fn drop(&mut self) {
         let soak = self.soak;
         soak.connected.set(soak.connected.get() - 1);

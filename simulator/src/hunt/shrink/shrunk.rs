@@ -1,10 +1,23 @@
-//! What a small run says of itself: the file that holds it, and what became of the run that it was made of.
+//! A run made small: the file that holds it, and what became of the run that it was made of.
 
+use crate::oracle::score::Violation;
 use crate::scenario::Scenario;
 use crate::scenario::file::Unwritable;
+use crate::script::Script;
 use crate::units::{format_instant, format_span};
 
-use super::Shrunk;
+/// A run made small.
+#[derive(Clone, Debug)]
+pub struct Shrunk {
+    /// What is left of it.
+    pub script: Script,
+    /// What breaks in it.
+    pub violation: Violation,
+    /// How many runs it took.
+    pub runs: u32,
+    /// Whether nothing more could be left out; else there was no time to try.
+    pub is_smallest: bool,
+}
 
 /// The lines with which a person goes on.
 #[derive(Clone, Debug)]
@@ -76,7 +89,6 @@ mod tests {
     use crate::arms::{How, run_arm};
     use crate::hunt::shrink::shrink;
     use crate::scenario::Arm;
-    use crate::script::Script;
     use crate::trace::Trace;
 
     use super::*;

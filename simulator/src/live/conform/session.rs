@@ -1,4 +1,4 @@
-//! The course of a trial: its tasks, its timetable, and its end.
+//! What all clients of a trial share: its tasks, its timetable, and its end.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 use tokio::task::JoinSet;
 
-use super::ConformOptions;
+use super::options::ConformOptions;
 use crate::live::caller::{Caller, End, Manner};
-use crate::live::run_state::Stage;
+use crate::live::run_state::RunState;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
@@ -18,16 +18,16 @@ use crate::oracle::score::Fault;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// One trial.
-pub(super) struct Show {
-    pub(super) stage: Rc<Stage>,
+pub(super) struct Session {
+    pub(super) state: Rc<RunState>,
     pub(super) options: ConformOptions,
     tasks: RefCell<JoinSet<()>>,
     is_over: Cell<bool>,
 }
 
-impl Show {
-    pub(super) fn new(stage: Rc<Stage>, options: ConformOptions) -> Self {
-        Self { stage, options, tasks: RefCell::default(), is_over: Cell::new(false) }
+impl Session {
+    pub(super) fn new(state: Rc<RunState>, options: ConformOptions) -> Self {
+        Self { state, options, tasks: RefCell::default(), is_over: Cell::new(false) }
     }
 
     /// Whether this guarantee is on trial.
@@ -63,18 +63,18 @@ impl Show {
 
     /// When a cycle has come so far: 0 is its due instant, 1 the next one's.
     pub(super) fn instant(&self, cycle: u64, phase: f64) -> Timestamp {
-        self.stage.judge.borrow().rhythm.due(cycle) + self.period().mul_f64(phase)
+        self.state.judge.borrow().rhythm.due(cycle) + self.period().mul_f64(phase)
     }
 
     /// Sleeps until then.
     pub(super) async fn wait(&self, cycle: u64, phase: f64) {
-        self.stage.pulse.sleep_until(self.instant(cycle, phase)).await;
+        self.state.pulse.sleep_until(self.instant(cycle, phase)).await;
     }
 
     /// Sleeps until the next time that a cycle has come so far.
     pub(super) async fn wait_for_phase(&self, phase: f64) {
-        let now = self.stage.now();
-        let newest = self.stage.judge.borrow().rhythm.newest(now);
+        let now = self.state.now();
+        let newest = self.state.judge.borrow().rhythm.newest(now);
         let next = if self.instant(newest, phase) > now { newest } else { newest + 1 };
         self.wait(next, phase).await;
     }
@@ -93,21 +93,21 @@ impl Show {
 
     /// The same in another manner.
     pub(super) async fn dial_as(&self, role: &'static str, manner: Manner) -> Option<Caller> {
-        let dialled = self.stage.now();
-        let error = match Caller::connect_as(&self.stage, role, manner).await {
+        let dialled = self.state.now();
+        let error = match Caller::connect_as(&self.state, role, manner).await {
             Ok(caller) => return Some(caller),
             Err(error) => error,
         };
-        let mut judge = self.stage.judge.borrow_mut();
-        // A server that stands still, or shuts down, as it was told to, answers nobody.
+        let mut judge = self.state.judge.borrow_mut();
+        // A server that was stopped, or told to shut down, does not answer.
         if judge.rhythm.stalled_until(dialled).is_none() && judge.drained_at.is_none() {
             let detail = format!("{role}: {error}");
-            judge.violate(Guarantee::G3, Fault::Dropped, self.stage.now(), None, detail);
+            judge.violate(Guarantee::G3, Fault::Dropped, self.state.now(), None, detail);
         }
         None
     }
 
-    /// The curtain falls: whoever is still there takes leave.
+    /// Ends the trial: every client that is still connected leaves.
     pub(super) fn end(&self) {
         self.is_over.set(true);
     }
@@ -135,11 +135,11 @@ impl Show {
 
     /// Waits for the end of a connection that the client has ended on its side (G11).
     pub(super) async fn see_off(&self, mut caller: Caller) {
-        let bound = caller.now() + self.options.close_timeout + self.stage.patience;
+        let bound = caller.now() + self.options.close_timeout + self.state.patience;
         caller.attend_until(bound, |caller| caller.end.is_some()).await;
         let now = caller.now();
         let client = Some(caller.seat.peer.client);
-        let mut judge = self.stage.judge.borrow_mut();
+        let mut judge = self.state.judge.borrow_mut();
         if caller.end.is_none() {
             let detail = caller.tale("the server has not ended its side of the stream");
             judge.violate(Guarantee::G11, Fault::Leaked, now, client, detail);

@@ -1,4 +1,4 @@
-//! What comes last: the server is stopped for a while, what it left behind is counted, and it is told to shut down
+//! The end of a trial: the server is stopped for a while, what it left behind is counted, and it is told to shut down
 //! (G7, G11, G14, G15).
 
 use std::rc::Rc;
@@ -9,8 +9,8 @@ use chrono::NaiveDateTime;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::spawn_blocking;
 
-use super::ConformError;
-use super::show::Show;
+use super::error::ConformError;
+use super::session::Session;
 use crate::live::server::child::{Spawned, describe, is_served};
 use crate::live::server::leaks;
 use crate::oracle::guarantee::Guarantee;
@@ -27,89 +27,89 @@ const OWN_FILES: usize = 12;
 /// What the process may take on top of the close timeout to end.
 const EXIT: Duration = Duration::from_secs(1);
 
-/// Open files of the server before anybody came.
+/// Open files of the server before the first client came.
 pub(super) struct Files {
     pid: Option<u32>,
     before: Option<usize>,
 }
 
 impl Files {
-    pub(super) fn before(show: &Show, server: Option<&Spawned>) -> Self {
-        let pid = server.map(Spawned::pid).or(show.options.pid);
+    pub(super) fn before(session: &Session, server: Option<&Spawned>) -> Self {
+        let pid = server.map(Spawned::pid).or(session.options.pid);
         Self { pid, before: pid.and_then(leaks::open_files) }
     }
 }
 
-/// The last act.
+/// Runs the end of a trial: the stall, the count of what is left behind, the shutdown, the log.
 ///
 /// # Errors
 ///
 /// Another server in the place of the one that was started.
-pub(super) async fn play(
-    show: &Rc<Show>,
+pub(super) async fn run(
+    session: &Rc<Session>,
     mut server: Option<Spawned>,
     files: Files,
     tell: &impl Fn(&str),
 ) -> Result<(), ConformError> {
-    show.wait(show.options.cycles, STALL.0).await;
-    server = survivor(show, server).await?;
-    if show.tries(Guarantee::G7) && (server.is_some() || show.options.pid.is_some()) {
+    session.wait(session.options.cycles, STALL.0).await;
+    server = survivor(session, server).await?;
+    if session.tries(Guarantee::G7) && (server.is_some() || session.options.pid.is_some()) {
         tell("the server is stopped for two cycles");
-        stall(show, server.as_ref()).await;
+        stall(session, server.as_ref()).await;
     }
-    count_leftovers(show, &files).await;
-    if show.tries(Guarantee::G14) && server.is_some() {
+    count_leftovers(session, &files).await;
+    if session.tries(Guarantee::G14) && server.is_some() {
         // When no push is due or under way: one that comes then is one too many.
-        show.wait_for_phase(STALL.0).await;
-        server = survivor(show, server).await?;
+        session.wait_for_phase(STALL.0).await;
+        server = survivor(session, server).await?;
         if let Some(server) = &mut server {
             tell("the server is told to shut down");
-            drain(show, server).await;
+            drain(session, server).await;
         }
     }
-    show.end();
-    show.finish().await;
+    session.end();
+    session.finish().await;
     if let Some(server) = &server
-        && show.tries(Guarantee::G15)
-        && show.options.is_strict
+        && session.tries(Guarantee::G15)
+        && session.options.is_strict
     {
-        read_log(show, &server.log());
+        read_log(session, &server.log());
     }
     Ok(())
 }
 
-/// The server, unless it has ended by itself: then its clients have lost it, or somebody else has been serving them.
-async fn survivor(show: &Show, server: Option<Spawned>) -> Result<Option<Spawned>, ConformError> {
+/// The server, unless it has ended by itself: then its clients have lost it, or another server has been serving them.
+async fn survivor(session: &Session, server: Option<Spawned>) -> Result<Option<Spawned>, ConformError> {
     let Some(mut server) = server else { return Ok(None) };
     let Some(sentence) = server.has_ended() else { return Ok(Some(server)) };
-    let socket = show.stage.socket;
+    let socket = session.state.socket;
     if is_served(socket).await {
         let sentence = format!("somebody else answers on {socket} by now, and was taken for it: {sentence}");
         return Err(ConformError::Occupied(sentence));
     }
-    let now = show.stage.now();
-    show.stage.judge.borrow_mut().violate(Guarantee::G3, Fault::Dropped, now, None, sentence);
+    let now = session.state.now();
+    session.state.judge.borrow_mut().violate(Guarantee::G3, Fault::Dropped, now, None, sentence);
     Ok(None)
 }
 
 /// Stops the server over two due instants (SIGSTOP), and watches two cycles more.
-async fn stall(show: &Show, server: Option<&Spawned>) {
-    let last = show.options.cycles;
-    let started = show.stage.now();
+async fn stall(session: &Session, server: Option<&Spawned>) {
+    let last = session.options.cycles;
+    let started = session.state.now();
     let suspend = |is_suspended: bool| match server {
         Some(server) => server.suspend(is_suspended),
-        None => signal(show.options.pid, is_suspended),
+        None => signal(session.options.pid, is_suspended),
     };
-    // Known before it happens: whoever reads a late push must find the excuse.
-    let planned = show.instant(last, STALL.1);
-    show.stage.judge.borrow_mut().rhythm.stall(started, planned);
+    // Noted before it happens: a client that reads a late push must find the excuse.
+    let planned = session.instant(last, STALL.1);
+    session.state.judge.borrow_mut().rhythm.stall(started, planned);
     suspend(true);
-    show.stage.pulse.sleep_until(planned).await;
+    session.state.pulse.sleep_until(planned).await;
     suspend(false);
-    show.stage.judge.borrow_mut().rhythm.stall(planned, show.stage.now());
-    let before = show.stage.judge.borrow().tally(Guarantee::G7).violations;
-    show.wait(last + 4, 0.6).await;
-    let mut judge = show.stage.judge.borrow_mut();
+    session.state.judge.borrow_mut().rhythm.stall(planned, session.state.now());
+    let before = session.state.judge.borrow().tally(Guarantee::G7).violations;
+    session.wait(last + 4, 0.6).await;
+    let mut judge = session.state.judge.borrow_mut();
     if judge.tally(Guarantee::G7).violations == before {
         judge.exercise(Guarantee::G7);
         let stalled = planned.since(started);
@@ -129,20 +129,20 @@ fn signal(pid: Option<u32>, is_suspended: bool) {
 }
 
 /// Whether the server still holds what its clients have left.
-async fn count_leftovers(show: &Show, files: &Files) {
-    if !show.tries(Guarantee::G11) {
+async fn count_leftovers(session: &Session, files: &Files) {
+    if !session.tries(Guarantee::G11) {
         return;
     }
-    let bound = show.stage.now() + show.options.close_timeout + show.stage.patience;
-    let server = show.stage.socket;
+    let bound = session.state.now() + session.options.close_timeout + session.state.patience;
+    let server = session.state.socket;
     let mut forgotten = beside(move || leaks::forgotten_sockets(server)).await;
-    while forgotten.is_some_and(|count| count > 0) && show.stage.now() < bound {
-        show.stage.pulse.sleep(show.period() / 2).await;
+    while forgotten.is_some_and(|count| count > 0) && session.state.now() < bound {
+        session.state.pulse.sleep(session.period() / 2).await;
         forgotten = beside(move || leaks::forgotten_sockets(server)).await;
     }
     let connected = beside(move || leaks::connected_sockets(server)).await;
-    let now = show.stage.now();
-    let mut judge = show.stage.judge.borrow_mut();
+    let now = session.state.now();
+    let mut judge = session.state.judge.borrow_mut();
     match forgotten {
         None => {}
         Some(0) => {
@@ -175,21 +175,21 @@ async fn count_leftovers(show: &Show, files: &Files) {
     }
 }
 
-/// On another thread: on a machine with many sockets the system's tables take their time, and nobody is to wait for them.
+/// Runs it on another thread: on a machine with many sockets the system's tables take their time.
 async fn beside<T: Send + 'static>(look: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
     spawn_blocking(look).await.ok().flatten()
 }
 
 /// Sends SIGTERM, and sees the process through its end.
-async fn drain(show: &Show, server: &mut Spawned) {
-    let asked = show.stage.now();
-    show.stage.judge.borrow_mut().drained_at = Some(asked);
+async fn drain(session: &Session, server: &mut Spawned) {
+    let asked = session.state.now();
+    session.state.judge.borrow_mut().drained_at = Some(asked);
     server.terminate();
-    let bound = show.options.close_timeout + EXIT + show.stage.patience;
+    let bound = session.options.close_timeout + EXIT + session.state.patience;
     let status = server.ended(bound).await;
-    let now = show.stage.now();
+    let now = session.state.now();
     let took = now.since(asked);
-    let mut judge = show.stage.judge.borrow_mut();
+    let mut judge = session.state.judge.borrow_mut();
     match status {
         None => {
             let detail = format!("{took:.1?} after SIGTERM the process is still there");
@@ -209,25 +209,25 @@ async fn drain(show: &Show, server: &mut Spawned) {
 }
 
 /// The log, as the reference server words it.
-fn read_log(show: &Show, lines: &[String]) {
-    let mut journal = ServerLog::default();
-    let now = show.stage.now();
-    let mut judge = show.stage.judge.borrow_mut();
+fn read_log(session: &Session, lines: &[String]) {
+    let mut log = ServerLog::default();
+    let now = session.state.now();
+    let mut judge = session.state.judge.borrow_mut();
     let mut known = 0;
     for line in lines {
         let line = line.as_str();
         // The instant is held against itself: what counts here is that it is one.
         let wall = stamp(line).unwrap_or_default();
-        match journal.read(line, wall, &Zone::UTC) {
+        match log.read(line, wall, &Zone::UTC) {
             Ok(is_known) => known += u64::from(is_known),
             Err(detail) => return judge.violate(Guarantee::G15, Fault::WrongLog, now, None, detail),
         }
     }
-    if journal.received == 0 || known == journal.received {
+    if log.received == 0 || known == log.received {
         let detail = format!("of {} lines none tells of connections and messages as G15 has it", lines.len());
         return judge.violate(Guarantee::G15, Fault::WrongLog, now, None, detail);
     }
-    match journal.finish() {
+    match log.finish() {
         Ok(()) => judge.exercise(Guarantee::G15),
         Err(detail) => judge.violate(Guarantee::G15, Fault::WrongLog, now, None, detail),
     }

@@ -1,0 +1,28 @@
+//! The colours of verdicts.
+
+use crate::oracle::verdict::Verdict;
+
+/// Whether colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Palette {
+    /// The escape sequences of a terminal.
+    Ansi,
+    /// Text alone.
+    #[default]
+    Plain,
+}
+
+impl Palette {
+    /// `text`, in the colour of the verdict.
+    pub(crate) fn paint(self, verdict: Verdict, text: &str) -> String {
+        let colour = match verdict {
+            Verdict::Held => "32",
+            Verdict::NotExercised | Verdict::Undecided => "33",
+            Verdict::Violated => "1;31",
+        };
+        match self {
+            Self::Ansi => format!("\x1b[{colour}m{text}\x1b[0m"),
+            Self::Plain => text.to_owned(),
+        }
+    }
+}
