@@ -1,6 +1,6 @@
 //! The live arm: real sockets, real time, any server.
 
-mod caller;
+mod client;
 mod clock;
 pub mod conform;
 mod interrupt;

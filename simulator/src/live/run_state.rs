@@ -12,7 +12,7 @@ use tokio::net::TcpSocket;
 use tokio::time::timeout_at;
 
 use super::clock::pulse::{Arrival, Pulse};
-use super::judge::{Judge, Seat};
+use super::judge::{Judge, LiveConnection};
 use super::server::address::Address;
 use super::server::endpoint::Endpoint;
 use super::server::transport::Transport;
@@ -187,28 +187,34 @@ impl RunState {
     }
 
     /// Looks at the cycles that are over for this connection.
-    pub(crate) fn settle_accounts(&self, seat: &mut Seat) {
+    pub(crate) fn settle_accounts(&self, connection: &mut LiveConnection) {
         let blur = self.grace();
-        self.judge.borrow_mut().settle_accounts(seat, self.now(), blur);
+        self.judge.borrow_mut().settle_accounts(connection, self.now(), blur);
     }
 
     /// A push and its text.
-    pub(crate) fn on_push(&self, seat: &mut Seat, text: &[u8], arrival: Arrival, offset: u64) {
+    pub(crate) fn on_push(
+        &self,
+        connection: &mut LiveConnection,
+        text: &[u8],
+        arrival: Arrival,
+        offset: u64,
+    ) {
         let mut judge = self.judge.borrow_mut();
-        let cycle = judge.on_push(seat, arrival, offset);
-        if seat.is_out {
+        let cycle = judge.on_push(connection, arrival, offset);
+        if connection.is_out {
             self.metrics.borrow_mut().counts.deliveries += 1;
             return;
         }
         let due = judge.rhythm.due(cycle).min(arrival.at);
         self.measure_push(judge.rhythm.period(), due, arrival.at);
-        if judge.rhythm.is_excused(cycle) || judge.is_known_text(seat, cycle, text) {
+        if judge.rhythm.is_excused(cycle) || judge.is_known_text(connection, cycle, text) {
             return;
         }
         let text = String::from_utf8_lossy(text);
         let stated = self.dialect.read_push(&text);
         let wall = (self.pulse.wall(due), self.pulse.wall(arrival.at));
-        judge.on_text(seat, &text, stated, wall, cycle, arrival.at);
+        judge.on_text(connection, &text, stated, wall, cycle, arrival.at);
     }
 
     /// Cycles are counted by the wall clock, so that several load generators number them alike.

@@ -4,8 +4,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::session::Session;
-use crate::live::caller::{Caller, End};
+use crate::live::client::LiveClient;
 use crate::live::run_state::SocketOptions;
+use crate::network::link::End;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::script::verb::Utterance;
@@ -47,60 +48,60 @@ async fn lay_on(session: Rc<Session>) {
 }
 
 /// A client that does not read from now on.
-async fn deaf(session: &Session, role: &'static str) -> Option<Caller> {
-    let mut caller = Caller::connect_narrow(&session.state, role, SMALL_WINDOW).await.ok()?;
-    caller.fence().await;
-    caller.drop_out();
-    caller.set_reading(false);
-    Some(caller)
+async fn deaf(session: &Session, role: &'static str) -> Option<LiveClient> {
+    let mut client = LiveClient::connect_narrow(&session.state, role, SMALL_WINDOW).await.ok()?;
+    client.fence().await;
+    client.drop_out();
+    client.set_reading(false);
+    Some(client)
 }
 
 async fn never_read(session: Rc<Session>) {
-    let Some(mut caller) = deaf(&session, "never-reader").await else { return };
-    while !session.is_over() && caller.end.is_none() {
-        caller.attend(caller.now() + session.period() / 20).await;
+    let Some(mut client) = deaf(&session, "never-reader").await else { return };
+    while !session.is_over() && client.end.is_none() {
+        client.attend(client.now() + session.period() / 20).await;
     }
-    caller.reset();
+    client.reset();
 }
 
 /// Sends texts as fast as they are taken, and reads none of their echoes until it is known how many that are.
 async fn flood(session: Rc<Session>) {
-    let Some(mut caller) = deaf(&session, "flooder").await else { return };
+    let Some(mut client) = deaf(&session, "flooder").await else { return };
     let length = FLOOD_TEXT.min(session.options.longest() as u32);
     let (mut taken, until) = (0, session.instant(session.options.cycles, 0.1));
-    while session.state.now() < until && taken < FLOOD_LIMIT && !caller.is_refused() {
-        if !caller.has_unsent() {
+    while session.state.now() < until && taken < FLOOD_LIMIT && !client.is_refused() {
+        if !client.has_unsent() {
             taken += length as usize;
-            let number = caller.next_number();
-            caller.say(&[Utterance::Text(Text::Probe { number, length })]);
-            caller.seat.peer.forget_echoes();
+            let number = client.next_number();
+            client.say(&[Utterance::Text(Text::Probe { number, length })]);
+            client.connection.core.forget_echoes();
         }
-        caller.attend(caller.now() + FLOOD_PAUSE).await;
+        client.attend(client.now() + FLOOD_PAUSE).await;
     }
     // A server that has given up on it reads on for a while, and throws away what it reads.
     let mut was_kept = taken >= FLOOD_LIMIT;
     if was_kept {
-        caller.set_reading(true);
-        caller.attend(caller.now() + session.state.patience).await;
-        was_kept = caller.is_open();
+        client.set_reading(true);
+        client.attend(client.now() + session.state.patience).await;
+        was_kept = client.is_open();
     }
-    report_flood(&session, &caller, taken, was_kept);
+    report_flood(&session, &client, taken, was_kept);
     while !session.is_over() {
         session.state.pulse.sleep(session.period() / 20).await;
     }
-    caller.reset();
+    client.reset();
 }
 
-fn report_flood(session: &Session, caller: &Caller, taken: usize, was_kept: bool) {
+fn report_flood(session: &Session, client: &LiveClient, taken: usize, was_kept: bool) {
     let mebibytes = taken >> 20;
-    let (now, client) = (session.state.now(), Some(caller.seat.peer.client));
+    let (now, number) = (session.state.now(), client.number());
     let mut judge = session.state.judge.borrow_mut();
     if was_kept {
         let detail = format!(
             "flooder: {mebibytes} MiB were taken from a client that read none of its echoes, on a connection that was \
              kept: the server holds them without a bound, or has lost them"
         );
-        judge.violate(Guarantee::G10, Fault::Leaked, now, client, detail);
+        judge.violate(Guarantee::G10, Fault::Leaked, now, number, detail);
     } else {
         judge.find(Guarantee::G10, format!("a flooder that never reads got rid of {mebibytes} MiB"));
     }
@@ -108,13 +109,13 @@ fn report_flood(session: &Session, caller: &Caller, taken: usize, was_kept: bool
 
 /// Half of a frame, then silence.
 async fn stop_in_a_frame(session: Rc<Session>) {
-    let Some(mut caller) = session.admit("client that stops in a frame").await else { return };
-    caller.drop_out();
-    caller.offend(Offence::Truncated, session.options.longest());
-    while !session.is_over() && caller.end.is_none() {
-        caller.attend(caller.now() + session.period() / 20).await;
+    let Some(mut client) = session.admit("client that stops in a frame").await else { return };
+    client.drop_out();
+    client.offend(Offence::Truncated, session.options.longest());
+    while !session.is_over() && client.end.is_none() {
+        client.attend(client.now() + session.period() / 20).await;
     }
-    caller.reset();
+    client.reset();
 }
 
 /// Half of a request, then silence.
@@ -132,22 +133,22 @@ async fn stop_in_the_handshake(session: Rc<Session>) {
 /// Neither speaks nor answers pings: it must be cut off after twice the ping interval.
 async fn die(session: Rc<Session>) {
     let Some(interval) = session.options.ping_interval else { return };
-    let Some(mut caller) = session.admit("dead client").await else { return };
-    caller.drop_out();
-    caller.answers_pings = false;
-    let silent_since = caller.now();
+    let Some(mut client) = session.admit("dead client").await else { return };
+    client.drop_out();
+    client.answers_pings = false;
+    let silent_since = client.now();
     // Twice the interval, a quarter of it for the server's own timers, and what is under way.
     let bound = silent_since + interval * 9 / 4 + session.state.patience;
     let is_cut =
-        caller.attend_until(bound, |caller| caller.end.is_some() || caller.close_code.is_some()).await;
-    let now = caller.now();
-    let client = Some(caller.seat.peer.client);
+        client.attend_until(bound, |client| client.end.is_some() || client.close_code.is_some()).await;
+    let now = client.now();
+    let number = client.number();
     let lasted = now.since(silent_since);
     let mut judge = session.state.judge.borrow_mut();
-    if is_cut && caller.end != Some(End::Reset) && lasted < interval {
+    if is_cut && client.end != Some(End::Reset) && lasted < interval {
         let detail =
-            caller.tale(&format!("cut off after {lasted:.1?} of silence; the ping interval is {interval:?}"));
-        judge.violate(Guarantee::G13, Fault::Dropped, now, client, detail);
+            client.tale(&format!("cut off after {lasted:.1?} of silence; the ping interval is {interval:?}"));
+        judge.violate(Guarantee::G13, Fault::Dropped, now, number, detail);
     } else if is_cut {
         judge.exercise(Guarantee::G13);
         judge.find(
@@ -155,13 +156,13 @@ async fn die(session: Rc<Session>) {
             format!("a client that answered no ping was found dead after {lasted:.1?}"),
         );
     } else if !session.is_over() {
-        let detail = caller.tale(&format!("silent for {lasted:.1?}, and still connected"));
-        judge.violate(Guarantee::G13, Fault::Leaked, now, client, detail);
+        let detail = client.tale(&format!("silent for {lasted:.1?}, and still connected"));
+        judge.violate(Guarantee::G13, Fault::Leaked, now, number, detail);
     }
 }
 
 /// Says nothing, but answers pings: it must stay, and get its pushes.
 async fn live_quietly(session: Rc<Session>) {
-    let Some(caller) = session.admit("quiet client that answers pings").await else { return };
-    session.stay(caller).await;
+    let Some(client) = session.admit("quiet client that answers pings").await else { return };
+    session.stay(client).await;
 }

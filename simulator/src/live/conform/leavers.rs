@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::listeners::admit;
 use super::session::Session;
-use crate::live::caller::Caller;
+use crate::live::client::LiveClient;
 use crate::wire::text::Text;
 
 /// Connections of the storm, and how many dial at a time: it is to end before the server is stopped, also where a
@@ -27,39 +27,39 @@ pub(super) fn start(session: &Rc<Session>) {
 
 /// Leaves once a cycle, mostly unsubscribed, and is back at once: as a new client, subscribed (G1).
 async fn come_back(session: Rc<Session>, index: u64) {
-    let Some(mut caller) = admit(&session, "returner").await else { return };
+    let Some(mut client) = admit(&session, "returner").await else { return };
     for cycle in 1..session.options.cycles {
-        caller.attend(session.instant(cycle, 0.42 + 0.02 * index as f64)).await;
-        if !caller.is_open() {
+        client.attend(session.instant(cycle, 0.42 + 0.02 * index as f64)).await;
+        if !client.is_open() {
             return;
         }
         if !(cycle + index).is_multiple_of(3) {
-            caller.command(&[Text::Unsubscribe]).await;
+            client.command(&[Text::Unsubscribe]).await;
         }
-        leave(&session, caller, (cycle + index) % 4, CODES[index as usize]).await;
+        leave(&session, client, (cycle + index) % 4, CODES[index as usize]).await;
         let Some(next) = admit(&session, "returner").await else { return };
-        caller = next;
+        client = next;
         if index == 0 {
             // Cleaning up after its last connection must not touch this one.
-            caller.command(&[Text::Unsubscribe]).await;
+            client.command(&[Text::Unsubscribe]).await;
         }
     }
-    session.stay(caller).await;
+    session.stay(client).await;
 }
 
 /// The server's side of it is awaited beside the rest, so that nothing holds up the return.
-async fn leave(session: &Rc<Session>, mut caller: Caller, way: u64, code: Option<u16>) {
+async fn leave(session: &Rc<Session>, mut client: LiveClient, way: u64, code: Option<u16>) {
     let beside = Rc::clone(session);
     match way {
-        0 => caller.reset(),
-        1 => caller.quit(),
+        0 => client.reset(),
+        1 => client.quit(),
         2 => {
-            caller.half_close();
-            session.start(async move { beside.see_off(caller).await });
+            client.half_close();
+            session.start(async move { beside.see_off(client).await });
         }
         _ => {
-            caller.close(code);
-            session.start(async move { beside.see_off(caller).await });
+            client.close(code);
+            session.start(async move { beside.see_off(client).await });
         }
     }
 }
@@ -68,12 +68,12 @@ async fn leave(session: &Rc<Session>, mut caller: Caller, way: u64, code: Option
 async fn storm(session: Rc<Session>, lane: u32) {
     for cycle in [2, 3] {
         session.wait(cycle, 0.55).await;
-        let mut callers = Vec::new();
+        let mut clients = Vec::new();
         for _ in (lane..STORM).step_by(AT_ONCE as usize) {
-            callers.extend(session.dial("one of a storm").await);
+            clients.extend(session.dial("one of a storm").await);
         }
-        for (index, caller) in callers.into_iter().enumerate() {
-            if index % 2 == 0 { caller.reset() } else { caller.quit() }
+        for (index, client) in clients.into_iter().enumerate() {
+            if index % 2 == 0 { client.reset() } else { client.quit() }
         }
     }
 }

@@ -9,8 +9,9 @@ use tokio::time::timeout;
 
 use super::breaches::{self, Breach};
 use super::session::Session;
-use crate::live::caller::{Caller, End};
+use crate::live::client::LiveClient;
 use crate::live::run_state::SocketOptions;
+use crate::network::link::End;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::script::verb::Utterance;
@@ -57,12 +58,12 @@ async fn offend_in_turn(session: Rc<Session>, lane: u32, breaches: Rc<RefCell<In
     session.state.pulse.sleep(PAUSE * lane).await;
     loop {
         let Some(breach) = breaches.borrow_mut().next() else { return };
-        let Some(caller) = session.admit("offender").await else { return };
+        let Some(client) = session.admit("offender").await else { return };
         let own = Rc::clone(&session);
         if breach.kind == Offence::Oversize {
-            session.start(be_oversize(own, caller, breach));
+            session.start(be_oversize(own, client, breach));
         } else {
-            session.start(offend(own, caller, breach));
+            session.start(offend(own, client, breach));
         }
         session.state.pulse.sleep(PAUSE * LANES).await;
     }
@@ -77,24 +78,24 @@ fn all_breaches(session: &Session) -> Vec<Breach> {
     known.map(|offence| Breach::of(offence, longest)).chain(breaches::varieties()).chain(too_many).collect()
 }
 
-async fn offend(session: Rc<Session>, mut caller: Caller, breach: Breach) {
-    caller.break_rule(breach.kind, &breach.name, &breach.bytes);
-    judge(&session, caller, &breach).await;
+async fn offend(session: Rc<Session>, mut client: LiveClient, breach: Breach) {
+    client.break_rule(breach.kind, &breach.name, &breach.bytes);
+    judge(&session, client, &breach).await;
 }
 
 /// Sees what the server makes of an offence.
-async fn judge(session: &Session, mut caller: Caller, breach: &Breach) {
+async fn judge(session: &Session, mut client: LiveClient, breach: &Breach) {
     let (state, offence) = (&session.state, &breach.name);
     let due = breach.kind.close_code().unwrap_or(1002);
-    let bound = caller.now() + state.patience;
-    caller.attend_until(bound, |caller| caller.end.is_some() || caller.close_code.is_some()).await;
-    let ended_by = caller.now() + session.options.close_timeout + state.patience;
-    if caller.close_code.is_some() {
-        caller.attend_until(ended_by, |caller| caller.end.is_some()).await;
+    let bound = client.now() + state.patience;
+    client.attend_until(bound, |client| client.end.is_some() || client.close_code.is_some()).await;
+    let ended_by = client.now() + session.options.close_timeout + state.patience;
+    if client.close_code.is_some() {
+        client.attend_until(ended_by, |client| client.end.is_some()).await;
     }
-    let (now, client) = (caller.now(), Some(caller.seat.peer.client));
+    let (now, number) = (client.now(), client.number());
     let mut score = state.judge.borrow_mut();
-    let (fault, sentence) = match (caller.close_code, caller.end) {
+    let (fault, sentence) = match (client.close_code, client.end) {
         (Some(Some(code)), Some(_)) if code == due => return score.exercise(Guarantee::G12),
         (Some(Some(code)), None) if code == due => {
             (Fault::Leaked, format!("{offence} was answered with {due}, but the stream never ended"))
@@ -119,54 +120,54 @@ async fn judge(session: &Session, mut caller: Caller, breach: &Breach) {
             )
         }
     };
-    let detail = caller.tale(&sentence);
-    score.violate(Guarantee::G12, fault, now, client, detail);
+    let detail = client.tale(&sentence);
+    score.violate(Guarantee::G12, fault, now, number, detail);
 }
 
 /// Too long a message. Where the options state no limit, a server may take it.
-async fn be_oversize(session: Rc<Session>, mut caller: Caller, breach: Breach) {
+async fn be_oversize(session: Rc<Session>, mut client: LiveClient, breach: Breach) {
     let longest = session.options.longest();
     let (head, rest) = breach.bytes.split_at(AHEAD.min(breach.bytes.len()));
-    caller.may_be_ended = true;
-    caller.send_raw(head);
-    let limit = caller.now() + AHEAD_TIME;
-    caller.attend_until(limit, |caller| caller.close_code.is_some() || caller.end.is_some()).await;
-    if caller.is_open() {
-        caller.send_raw(rest);
+    client.may_be_ended = true;
+    client.send_raw(head);
+    let limit = client.now() + AHEAD_TIME;
+    client.attend_until(limit, |client| client.close_code.is_some() || client.end.is_some()).await;
+    if client.is_open() {
+        client.send_raw(rest);
     }
     if session.options.max_message.is_some() {
-        caller.seat.peer.offence = Some(Offence::Oversize);
-        return judge(&session, caller, &breach).await;
+        client.connection.core.offence = Some(Offence::Oversize);
+        return judge(&session, client, &breach).await;
     }
-    let received = caller.seat.peer.received;
-    caller.seat.is_out = true;
-    let bound = caller.now() + session.state.patience;
-    let has_answer = |caller: &Caller| {
-        caller.end.is_some()
-            || caller.close_code.is_some()
-            || caller.seat.peer.received > received + longest as u64
+    let received = client.connection.core.received;
+    client.connection.is_out = true;
+    let bound = client.now() + session.state.patience;
+    let has_answer = |client: &LiveClient| {
+        client.end.is_some()
+            || client.close_code.is_some()
+            || client.connection.core.received > received + longest as u64
     };
-    caller.attend_until(bound, has_answer).await;
-    if caller.is_open() {
+    client.attend_until(bound, has_answer).await;
+    if client.is_open() {
         let sentence =
             format!("a message of {} bytes was taken; state the largest with --max-message", longest + 1);
         session.state.judge.borrow_mut().find(Guarantee::G12, sentence);
     } else {
-        judge(&session, caller, &breach).await;
+        judge(&session, client, &breach).await;
     }
 }
 
 /// Exactly the largest message is no offence.
 async fn be_largest(session: Rc<Session>) {
     let Some(largest) = session.options.max_message else { return };
-    let Some(mut caller) = session.admit("sender of the largest message").await else { return };
-    let number = caller.next_number();
-    caller.say(&[Utterance::Text(Text::Probe { number, length: largest as u32 })]);
-    let is_answered = caller.hear_echoes().await;
+    let Some(mut client) = session.admit("sender of the largest message").await else { return };
+    let number = client.next_number();
+    client.say(&[Utterance::Text(Text::Probe { number, length: largest as u32 })]);
+    let is_answered = client.hear_echoes().await;
     if is_answered {
         session.state.judge.borrow_mut().exercise(Guarantee::G12);
     }
-    session.part(caller).await;
+    session.part(client).await;
 }
 
 /// A request that is no proper one: its name, whether RFC 6455 forbids to upgrade it, and the statuses that are due.

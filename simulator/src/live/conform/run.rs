@@ -12,7 +12,7 @@ use super::options::{ConformOptions, SEED};
 use super::report::Conformance;
 use super::session::Session;
 use super::{burdens, leavers, listeners, offenders, shutdown, switchers, talkers};
-use crate::live::caller::Caller;
+use crate::live::client::LiveClient;
 use crate::live::clock::stamps::Stamps;
 use crate::live::interrupt::interrupted;
 use crate::live::judge::Judge;
@@ -65,7 +65,7 @@ async fn perform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conform
     let session = Rc::new(Session::new(state, options));
     let files = shutdown::Files::before(&session, server.as_ref());
     // The first connection shows whether there is a server to try at all.
-    let first = Caller::connect(&session.state, "scout").await;
+    let first = LiveClient::connect(&session.state, "scout").await;
     let first =
         first.map_err(|error| ConformError::Unreachable(format!("{}: {error}", session.state.address)))?;
     first.quit();

@@ -9,8 +9,9 @@ use carillon_server::Timestamp;
 use tokio::task::JoinSet;
 
 use super::options::ConformOptions;
-use crate::live::caller::{Caller, End, Manner};
+use crate::live::client::{LiveClient, Manner};
 use crate::live::run_state::RunState;
+use crate::network::link::End;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
@@ -80,22 +81,22 @@ impl Session {
     }
 
     /// Connects, and proves that the connection is served. A server that refuses is reported once for each role.
-    pub(super) async fn admit(&self, role: &'static str) -> Option<Caller> {
-        let mut caller = self.dial(role).await?;
-        caller.fence().await;
-        Some(caller)
+    pub(super) async fn admit(&self, role: &'static str) -> Option<LiveClient> {
+        let mut client = self.dial(role).await?;
+        client.fence().await;
+        Some(client)
     }
 
     /// Connects, and says nothing.
-    pub(super) async fn dial(&self, role: &'static str) -> Option<Caller> {
+    pub(super) async fn dial(&self, role: &'static str) -> Option<LiveClient> {
         self.dial_as(role, Manner::Plain).await
     }
 
     /// The same in another manner.
-    pub(super) async fn dial_as(&self, role: &'static str, manner: Manner) -> Option<Caller> {
+    pub(super) async fn dial_as(&self, role: &'static str, manner: Manner) -> Option<LiveClient> {
         let dialled = self.state.now();
-        let error = match Caller::connect_as(&self.state, role, manner).await {
-            Ok(caller) => return Some(caller),
+        let error = match LiveClient::connect_as(&self.state, role, manner).await {
+            Ok(client) => return Some(client),
             Err(error) => error,
         };
         let mut judge = self.state.judge.borrow_mut();
@@ -117,45 +118,45 @@ impl Session {
     }
 
     /// Stays to the end, and leaves in order.
-    pub(super) async fn stay(&self, mut caller: Caller) {
-        while !self.is_over() && caller.end.is_none() {
-            caller.attend(caller.now() + LOOK).await;
+    pub(super) async fn stay(&self, mut client: LiveClient) {
+        while !self.is_over() && client.end.is_none() {
+            client.attend(client.now() + LOOK).await;
         }
-        self.part(caller).await;
+        self.part(client).await;
     }
 
     /// Leaves with a Close, and sees that the server answers it and lets go.
-    pub(super) async fn part(&self, mut caller: Caller) {
-        if !caller.is_open() {
+    pub(super) async fn part(&self, mut client: LiveClient) {
+        if !client.is_open() {
             return;
         }
-        caller.close(Some(1000));
-        self.see_off(caller).await;
+        client.close(Some(1000));
+        self.see_off(client).await;
     }
 
     /// Waits for the end of a connection that the client has ended on its side (G11).
-    pub(super) async fn see_off(&self, mut caller: Caller) {
-        let bound = caller.now() + self.options.close_timeout + self.state.patience;
-        caller.attend_until(bound, |caller| caller.end.is_some()).await;
-        let now = caller.now();
-        let client = Some(caller.seat.peer.client);
+    pub(super) async fn see_off(&self, mut client: LiveClient) {
+        let bound = client.now() + self.options.close_timeout + self.state.patience;
+        client.attend_until(bound, |client| client.end.is_some()).await;
+        let now = client.now();
+        let number = client.number();
         let mut judge = self.state.judge.borrow_mut();
-        if caller.end.is_none() {
-            let detail = caller.tale("the server has not ended its side of the stream");
-            judge.violate(Guarantee::G11, Fault::Leaked, now, client, detail);
+        if client.end.is_none() {
+            let detail = client.tale("the server has not ended its side of the stream");
+            judge.violate(Guarantee::G11, Fault::Leaked, now, number, detail);
             return;
         }
         judge.exercise(Guarantee::G11);
-        let Some(sent) = caller.closed_with.filter(|_| judge.drained_at.is_none()) else { return };
+        let Some(sent) = client.closed_with.filter(|_| judge.drained_at.is_none()) else { return };
         let said = |code: Option<u16>| code.map_or("without a code".to_owned(), |code| format!("of {code}"));
-        let sentence = match caller.close_code {
+        let sentence = match client.close_code {
             Some(code) if is_answer(sent, code, judge.is_strict) => return judge.exercise(Guarantee::G12),
             Some(code) => format!("a Close {} was answered with one {}", said(sent), said(code)),
-            None if caller.end == Some(End::Finished) => format!("a Close {} had no answer", said(sent)),
+            None if client.end == Some(End::Finished) => format!("a Close {} had no answer", said(sent)),
             // A reset may have destroyed it.
             None => return,
         };
-        judge.violate(Guarantee::G12, Fault::WrongClose, now, client, caller.tale(&sentence));
+        judge.violate(Guarantee::G12, Fault::WrongClose, now, number, client.tale(&sentence));
     }
 }
 

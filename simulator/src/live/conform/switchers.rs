@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::listeners::admit;
 use super::session::Session;
-use crate::live::caller::Caller;
+use crate::live::client::LiveClient;
 use crate::script::verb::Utterance;
 use crate::wire::text::Text;
 
@@ -29,9 +29,9 @@ pub(super) fn start(session: &Rc<Session>) {
 
 /// Off for a cycle, on for a cycle. One says everything twice, and one the opposite first, in the same write.
 async fn switch(session: Rc<Session>, index: u64) {
-    let Some(mut caller) = admit(&session, "switcher").await else { return };
+    let Some(mut client) = admit(&session, "switcher").await else { return };
     for cycle in 1..session.options.cycles {
-        caller.attend(session.instant(cycle, CALM + 0.02 * index as f64)).await;
+        client.attend(session.instant(cycle, CALM + 0.02 * index as f64)).await;
         let is_off = (cycle + index / 2).is_multiple_of(2);
         let mut commands = [Text::Subscribe, Text::Unsubscribe];
         if !is_off {
@@ -43,43 +43,43 @@ async fn switch(session: Rc<Session>, index: u64) {
             3 => &[other, command],
             _ => &[command],
         };
-        caller.command(said).await;
+        client.command(said).await;
     }
-    session.stay(caller).await;
+    session.stay(client).await;
 }
 
 /// Switches off when a push is about to be sent: either side is right, but not two pushes, and none behind the fence.
 async fn race(session: Rc<Session>, lead: u64) {
-    let Some(mut caller) = admit(&session, "racer").await else { return };
+    let Some(mut client) = admit(&session, "racer").await else { return };
     for cycle in (2..session.options.cycles).step_by(2) {
         let at = session.instant(cycle - 1, 1.0 - lead as f64 / session.period().as_millis() as f64);
-        caller.attend(at).await;
-        caller.command(&[Text::Unsubscribe]).await;
-        caller.attend(session.instant(cycle + 1, CALM)).await;
-        caller.command(&[Text::Subscribe]).await;
+        client.attend(at).await;
+        client.command(&[Text::Unsubscribe]).await;
+        client.attend(session.instant(cycle + 1, CALM)).await;
+        client.command(&[Text::Subscribe]).await;
     }
-    session.stay(caller).await;
+    session.stay(client).await;
 }
 
 /// Sends no text behind its commands: a server that obeys when the next text arrives never does. A pong, and some time
 /// after it, stand in for the fence.
 async fn whisper(session: Rc<Session>, index: u64) {
-    let Some(mut caller) = admit(&session, "whisperer").await else { return };
+    let Some(mut client) = admit(&session, "whisperer").await else { return };
     for cycle in 1..session.options.cycles {
-        caller.attend(session.instant(cycle, CALM - 0.1)).await;
+        client.attend(session.instant(cycle, CALM - 0.1)).await;
         let command = if (cycle + index).is_multiple_of(2) { Text::Unsubscribe } else { Text::Subscribe };
-        whisper_once(&session, &mut caller, command).await;
+        whisper_once(&session, &mut client, command).await;
     }
     // Its last state was never fenced, and is not to be disturbed.
-    session.stay(caller).await;
+    session.stay(client).await;
 }
 
-async fn whisper_once(session: &Session, caller: &mut Caller, command: Text) {
-    caller.say(&[Utterance::Text(command)]);
-    let payload = caller.next_number().to_be_bytes();
-    caller.ping(&payload);
-    if caller.hear_echoes().await {
-        caller.attend(caller.now() + session.period() / 12).await;
-        caller.settle();
+async fn whisper_once(session: &Session, client: &mut LiveClient, command: Text) {
+    client.say(&[Utterance::Text(command)]);
+    let payload = client.next_number().to_be_bytes();
+    client.ping(&payload);
+    if client.hear_echoes().await {
+        client.attend(client.now() + session.period() / 12).await;
+        client.settle();
     }
 }

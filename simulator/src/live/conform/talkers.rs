@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::listeners::admit;
 use super::session::Session;
-use crate::live::caller::{Caller, Manner};
+use crate::live::client::{LiveClient, Manner};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::script::verb::Utterance;
@@ -37,48 +37,48 @@ pub(super) fn start(session: &Rc<Session>) {
 
 /// Goes through the repertoire once a cycle, unsubscribed every other time: an echo is no push.
 async fn talk(session: Rc<Session>, index: u64) {
-    let Some(mut caller) = admit(&session, "talker").await else { return };
+    let Some(mut client) = admit(&session, "talker").await else { return };
     for cycle in 1..session.options.cycles {
-        caller.attend(session.instant(cycle, 0.52 + 0.03 * index as f64)).await;
+        client.attend(session.instant(cycle, 0.52 + 0.03 * index as f64)).await;
         let command = if (cycle + index).is_multiple_of(2) { Text::Unsubscribe } else { Text::Subscribe };
         if index == 0 {
-            caller.command(&[command]).await;
+            client.command(&[command]).await;
         } else {
-            caller.say(&[Utterance::Fragmented(command, 2)]);
-            caller.fence().await;
+            client.say(&[Utterance::Fragmented(command, 2)]);
+            client.fence().await;
         }
-        converse(&session, &mut caller, cycle).await;
+        converse(&session, &mut client, cycle).await;
         // The last word before the next cycle is one that every app says, and that changes nothing.
-        caller.say(&[Utterance::Text(Text::Heartbeat)]);
-        caller.hear_echoes().await;
-        if !caller.is_open() {
+        client.say(&[Utterance::Text(Text::Heartbeat)]);
+        client.hear_echoes().await;
+        if !client.is_open() {
             return;
         }
     }
-    session.stay(caller).await;
+    session.stay(client).await;
 }
 
-async fn converse(session: &Session, caller: &mut Caller, cycle: u64) {
+async fn converse(session: &Session, client: &mut LiveClient, cycle: u64) {
     for which in 0..NEAR_MISSES {
-        caller.say(&[Utterance::Text(Text::NearMiss(which))]);
+        client.say(&[Utterance::Text(Text::NearMiss(which))]);
     }
-    caller.hear_echoes().await;
-    caller.say(&[Text::Empty, Text::Heartbeat, Text::Hello].map(Utterance::Text));
-    caller.hear_echoes().await;
+    client.hear_echoes().await;
+    client.say(&[Text::Empty, Text::Heartbeat, Text::Hello].map(Utterance::Text));
+    client.hear_echoes().await;
     let oddities: Vec<Utterance> = Text::oddities().map(Utterance::Text).collect();
-    caller.say(&oddities);
-    caller.hear_echoes().await;
+    client.say(&oddities);
+    client.hear_echoes().await;
     for length in lengths(session, cycle) {
-        let number = caller.next_number();
-        caller.say(&[Utterance::Text(Text::Probe { number, length })]);
-        caller.hear_echoes().await;
+        let number = client.next_number();
+        client.say(&[Utterance::Text(Text::Probe { number, length })]);
+        client.hear_echoes().await;
     }
-    speak_in_pieces(caller).await;
-    send_what_wants_no_reply(caller).await;
-    burst(caller).await;
+    speak_in_pieces(client).await;
+    send_what_wants_no_reply(client).await;
+    burst(client).await;
     for length in [0, 4, 125] {
-        caller.ping(&vec![b'p'; length]);
-        caller.hear_echoes().await;
+        client.ping(&vec![b'p'; length]);
+        client.hear_echoes().await;
     }
 }
 
@@ -90,28 +90,28 @@ fn lengths(session: &Session, cycle: u64) -> impl Iterator<Item = u32> {
 }
 
 /// Fragments, cut within characters, and with a ping between them.
-async fn speak_in_pieces(caller: &mut Caller) {
+async fn speak_in_pieces(client: &mut LiveClient) {
     for pieces in PIECES {
-        let number = caller.next_number();
-        caller.say(&[Utterance::Fragmented(Text::Probe { number, length: 333 }, pieces)]);
+        let number = client.next_number();
+        client.say(&[Utterance::Fragmented(Text::Probe { number, length: 333 }, pieces)]);
     }
-    let number = caller.next_number();
-    caller.say_around_ping(Text::Probe { number, length: 90 });
-    caller.hear_echoes().await;
+    let number = client.next_number();
+    client.say_around_ping(Text::Probe { number, length: 90 });
+    client.hear_echoes().await;
 }
 
 /// The state does not change: the command among them is the one that was sent last, in fragments. Behind the other one,
 /// as a binary message, comes no command before the next push, which would undo what a server makes of it.
-async fn send_what_wants_no_reply(caller: &mut Caller) {
+async fn send_what_wants_no_reply(client: &mut LiveClient) {
     let mut commands = [Text::Subscribe, Text::Unsubscribe];
-    if !caller.wants_pushes() {
+    if !client.wants_pushes() {
         commands.reverse();
     }
     let [same, other] = commands;
-    caller.say(&[Utterance::Fragmented(same, 3), Utterance::Pong]);
-    caller.fence().await;
-    caller.say_binary(other);
-    caller.fence().await;
+    client.say(&[Utterance::Fragmented(same, 3), Utterance::Pong]);
+    client.fence().await;
+    client.say_binary(other);
+    client.fence().await;
 }
 
 /// Speaks before the server has answered its request. RFC 6455 section 4.1 has clients wait, so another server may refuse
@@ -119,10 +119,10 @@ async fn send_what_wants_no_reply(caller: &mut Caller) {
 async fn hurry(session: Rc<Session>) {
     const ROLE: &str = "client that does not wait for the 101";
     session.wait(1, 0.6).await;
-    let error = match Caller::connect_as(&session.state, ROLE, Manner::Hasty).await {
-        Ok(mut caller) => {
-            caller.hear_echoes().await;
-            return session.part(caller).await;
+    let error = match LiveClient::connect_as(&session.state, ROLE, Manner::Hasty).await {
+        Ok(mut client) => {
+            client.hear_echoes().await;
+            return session.part(client).await;
         }
         Err(error) => format!("{ROLE}: {error}"),
     };
@@ -135,10 +135,10 @@ async fn hurry(session: Rc<Session>) {
     }
 }
 
-async fn burst(caller: &mut Caller) {
+async fn burst(client: &mut LiveClient) {
     let texts: Vec<Utterance> = (0..BURST)
-        .map(|_| Utterance::Text(Text::Probe { number: caller.next_number(), length: 30 }))
+        .map(|_| Utterance::Text(Text::Probe { number: client.next_number(), length: 30 }))
         .collect();
-    caller.say(&texts);
-    caller.hear_echoes().await;
+    client.say(&texts);
+    client.hear_echoes().await;
 }

@@ -35,8 +35,8 @@ pub(super) const AFTERMATH: Duration = Duration::from_millis(300);
 
 /// A connection and who holds it.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    pub(crate) peer: Connection,
+pub(crate) struct LiveConnection {
+    pub(crate) core: Connection,
     /// What its client is there for.
     pub(crate) role: &'static str,
     /// Cycles up to this one were looked at.
@@ -216,22 +216,22 @@ impl Judge {
     }
 
     /// An echo arrived.
-    pub(crate) fn on_echo(&mut self, seat: &mut Seat, text: &[u8], seen: Sighting) {
-        if seat.is_out {
+    pub(crate) fn on_echo(&mut self, connection: &mut LiveConnection, text: &[u8], seen: Sighting) {
+        if connection.is_out {
             return;
         }
         let first = self.violations().len();
-        echoes::on_echo(&mut self.keeper, &mut seat.peer, text, seen);
+        echoes::on_echo(&mut self.keeper, &mut connection.core, text, seen);
         for violation in self.violations_from(first) {
-            violation.detail = format!("{}: {}", seat.role, violation.detail);
+            violation.detail = format!("{}: {}", connection.role, violation.detail);
         }
     }
 
     /// The server ended a connection without a cause that the protocol names.
-    pub(crate) fn on_dropped(&mut self, seat: &Seat, at: Timestamp, how: &str) {
-        let detail = format!("{}: the server ended the connection {how}", seat.role);
+    pub(crate) fn on_dropped(&mut self, connection: &LiveConnection, at: Timestamp, how: &str) {
+        let detail = format!("{}: the server ended the connection {how}", connection.role);
         if let Some(drops) = &mut self.drops {
-            return drops.push(Dropped { at, client: seat.peer.client, detail });
+            return drops.push(Dropped { at, client: connection.core.client, detail });
         }
         let is_aftermath = self.last_offence.is_some_and(|offence| at.since(offence) < AFTERMATH);
         let (guarantee, cause) = match self.drained_at {
@@ -239,7 +239,7 @@ impl Judge {
             None if is_aftermath => (Guarantee::G12, ", right after another client had broken a rule"),
             None => (Guarantee::G3, ""),
         };
-        self.violate(guarantee, Fault::Dropped, at, Some(seat.peer.client), detail + cause);
+        self.violate(guarantee, Fault::Dropped, at, Some(connection.core.client), detail + cause);
     }
 }
 

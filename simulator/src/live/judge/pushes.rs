@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use super::{Judge, KEPT, Lost, Seat};
+use super::{Judge, KEPT, LiveConnection, Lost};
 use crate::live::clock::pulse::Arrival;
 use crate::oracle::connection::Phase;
 use crate::oracle::guarantee::Guarantee;
@@ -12,10 +12,10 @@ use crate::oracle::score::Fault;
 
 impl Judge {
     /// A push arrived. Returns its cycle.
-    pub(crate) fn on_push(&mut self, seat: &mut Seat, arrival: Arrival, offset: u64) -> u64 {
+    pub(crate) fn on_push(&mut self, connection: &mut LiveConnection, arrival: Arrival, offset: u64) -> u64 {
         self.keeper.score.deliveries += 1;
-        let cycle = self.cycle_of(seat, arrival);
-        if seat.is_out {
+        let cycle = self.cycle_of(connection, arrival);
+        if connection.is_out {
             // Who does not read at once gets at any time what was sent at another: that says nothing of the grid.
             return cycle;
         }
@@ -23,39 +23,40 @@ impl Judge {
             // What a server still sends when it was told to end is no part of its grid.
             self.rhythm.take(cycle, arrival);
         }
-        self.audit_before(seat, cycle, arrival.at);
-        let (client, role) = (Some(seat.peer.client), seat.role);
-        if offset >= seat.peer.windows.quiet_from {
-            let since = arrival.at.since(seat.peer.windows.since);
+        self.audit_before(connection, cycle, arrival.at);
+        let (client, role) = (Some(connection.core.client), connection.role);
+        if offset >= connection.core.windows.quiet_from {
+            let since = arrival.at.since(connection.core.windows.since);
             let detail = format!(
                 "{role}: a push {since:.1?} behind the fence of an unsubscribe, and no subscribe since"
             );
             self.violate(Guarantee::G2, Fault::Unexpected, arrival.at, client, detail);
         }
-        if self.is_second(seat, cycle, arrival) {
-            self.on_second(seat, cycle, arrival);
+        if self.is_second(connection, cycle, arrival) {
+            self.on_second(connection, cycle, arrival);
         } else {
-            self.on_first(seat, cycle);
+            self.on_first(connection, cycle);
         }
-        self.check_drained(seat, cycle, arrival);
-        seat.peer.windows.last_cycle = cycle as u32;
-        seat.peer.last_push_at = arrival.earliest;
-        seat.pushes += 1;
+        self.check_drained(connection, cycle, arrival);
+        connection.core.windows.last_cycle = cycle as u32;
+        connection.core.last_push_at = arrival.earliest;
+        connection.pushes += 1;
         cycle
     }
 
     /// The cycle next to it; or the one before, if that is the one that this client waits for. Such a push is late by more
     /// than half a period, unless it was the harness that was.
-    fn cycle_of(&mut self, seat: &Seat, arrival: Arrival) -> u64 {
+    fn cycle_of(&mut self, connection: &LiveConnection, arrival: Arrival) -> u64 {
         let nearest = self.rhythm.nearest(arrival.at);
         if arrival.width() > self.rhythm.period() / 4 {
             // The harness was held up, and everything of that time is read at once: then the order must do.
-            let next = u64::from(seat.peer.windows.last_cycle) + 1;
+            let next = u64::from(connection.core.windows.last_cycle) + 1;
             return next.max(self.rhythm.nearest(arrival.earliest)).min(nearest);
         }
         let before = nearest.saturating_sub(1);
-        let waits =
-            !seat.is_out && u64::from(seat.peer.windows.last_cycle) < before && self.is_owed(seat, before);
+        let waits = !connection.is_out
+            && u64::from(connection.core.windows.last_cycle) < before
+            && self.is_owed(connection, before);
         if before == 0 || !waits || arrival.at >= self.rhythm.due(nearest) || self.rhythm.is_excused(before) {
             return nearest;
         }
@@ -67,34 +68,34 @@ impl Judge {
         before
     }
 
-    fn is_second(&self, seat: &Seat, cycle: u64, arrival: Arrival) -> bool {
-        let gap = arrival.at.since(seat.peer.last_push_at);
-        let is_close = seat.peer.last_push_at > Timestamp::ZERO && gap < self.rhythm.period() / 2;
-        seat.pushes > 0 && (is_close || u64::from(seat.peer.windows.last_cycle) >= cycle)
+    fn is_second(&self, connection: &LiveConnection, cycle: u64, arrival: Arrival) -> bool {
+        let gap = arrival.at.since(connection.core.last_push_at);
+        let is_close = connection.core.last_push_at > Timestamp::ZERO && gap < self.rhythm.period() / 2;
+        connection.pushes > 0 && (is_close || u64::from(connection.core.windows.last_cycle) >= cycle)
     }
 
-    fn on_second(&mut self, seat: &Seat, cycle: u64, arrival: Arrival) {
+    fn on_second(&mut self, connection: &LiveConnection, cycle: u64, arrival: Arrival) {
         self.duplicates += 1;
-        let gap = arrival.at.since(seat.peer.last_push_at);
+        let gap = arrival.at.since(connection.core.last_push_at);
         let was_stalled = self.rhythm.is_excused(cycle) && self.tally(Guarantee::G4).violations == 0;
         let (guarantee, cause) = if was_stalled {
             (Guarantee::G7, ", right after a stall: missed cycles are skipped, not made up for")
         } else {
             (Guarantee::G4, "")
         };
-        let detail = format!("{}: two pushes within {gap:.1?}{cause}", seat.role);
-        self.violate(guarantee, Fault::Duplicated, arrival.at, Some(seat.peer.client), detail);
+        let detail = format!("{}: two pushes within {gap:.1?}{cause}", connection.role);
+        self.violate(guarantee, Fault::Duplicated, arrival.at, Some(connection.core.client), detail);
     }
 
-    fn on_first(&mut self, seat: &Seat, cycle: u64) {
-        let is_untouched = !seat.peer.windows.has_commanded;
-        let is_owed = self.is_owed(seat, cycle);
+    fn on_first(&mut self, connection: &LiveConnection, cycle: u64) {
+        let is_untouched = !connection.core.windows.has_commanded;
+        let is_owed = self.is_owed(connection, cycle);
         let is_burdened = self.is_burdened(cycle);
         let audit = self.audits.entry(cycle).or_default();
         audit.is_burdened = is_burdened;
         audit.served += 1;
         audit.served_untouched += u64::from(is_untouched);
-        if seat.pushes > 0 {
+        if connection.pushes > 0 {
             self.exercise(Guarantee::G4);
         }
         if is_owed {
@@ -106,21 +107,23 @@ impl Judge {
     }
 
     /// A cycle that falls due after the signal must not fire. The signal takes its time to arrive, too.
-    fn check_drained(&mut self, seat: &Seat, cycle: u64, arrival: Arrival) {
+    fn check_drained(&mut self, connection: &LiveConnection, cycle: u64, arrival: Arrival) {
         let Some(drained_at) = self.drained_at else { return };
         if self.rhythm.due(cycle) > drained_at + self.rhythm.period() / 8 {
-            let detail =
-                format!("{}: a push of a cycle that was not due when the server was told to end", seat.role);
-            self.violate(Guarantee::G14, Fault::Unexpected, arrival.at, Some(seat.peer.client), detail);
+            let detail = format!(
+                "{}: a push of a cycle that was not due when the server was told to end",
+                connection.role
+            );
+            self.violate(Guarantee::G14, Fault::Unexpected, arrival.at, Some(connection.core.client), detail);
         }
     }
 
     /// Whether this cycle's push must reach that connection: settled a third of a period before the bound of its due
     /// instant, as the true one may lie that much earlier.
-    pub(super) fn is_owed(&self, seat: &Seat, cycle: u64) -> bool {
+    pub(super) fn is_owed(&self, connection: &LiveConnection, cycle: u64) -> bool {
         let due = self.rhythm.due(cycle).as_nanos();
         let snapshot = due.saturating_sub(self.rhythm.period().as_nanos() as u64 / 3);
-        seat.peer.windows.must(Timestamp::from_nanos(snapshot))
+        connection.core.windows.must(Timestamp::from_nanos(snapshot))
     }
 
     pub(super) fn is_burdened(&self, cycle: u64) -> bool {
@@ -128,44 +131,49 @@ impl Judge {
     }
 
     /// A push of `cycle` is there: those before it come no more.
-    fn audit_before(&mut self, seat: &mut Seat, cycle: u64, at: Timestamp) {
-        for missing in seat.audited + 1..cycle {
-            self.audit(seat, missing, at);
+    fn audit_before(&mut self, connection: &mut LiveConnection, cycle: u64, at: Timestamp) {
+        for missing in connection.audited + 1..cycle {
+            self.audit(connection, missing, at);
         }
-        seat.audited = seat.audited.max(cycle);
+        connection.audited = connection.audited.max(cycle);
     }
 
     /// Looks at the cycles whose push must have come by now; before a command, and at the end of a connection.
-    pub(crate) fn settle_accounts(&mut self, seat: &mut Seat, now: Timestamp, blur: Duration) {
+    pub(crate) fn settle_accounts(
+        &mut self,
+        connection: &mut LiveConnection,
+        now: Timestamp,
+        blur: Duration,
+    ) {
         let patience = self.rhythm.period() / 2 + blur;
         let newest = self.rhythm.newest(now);
-        for cycle in seat.audited + 1..=newest {
+        for cycle in connection.audited + 1..=newest {
             if self.rhythm.due(cycle) + patience > now {
                 break;
             }
-            self.audit(seat, cycle, now);
-            seat.audited = cycle;
+            self.audit(connection, cycle, now);
+            connection.audited = cycle;
         }
     }
 
     /// This cycle's push has not come by now.
-    fn audit(&mut self, seat: &Seat, cycle: u64, now: Timestamp) {
-        let is_there = !seat.is_out && seat.peer.phase == Phase::Open;
-        let is_ours = is_there && u64::from(seat.peer.windows.last_cycle) < cycle;
+    fn audit(&mut self, connection: &LiveConnection, cycle: u64, now: Timestamp) {
+        let is_there = !connection.is_out && connection.core.phase == Phase::Open;
+        let is_ours = is_there && u64::from(connection.core.windows.last_cycle) < cycle;
         let is_over =
             self.drained_at.is_some_and(|at| self.rhythm.due(cycle) + self.rhythm.period() / 2 >= at);
         if !is_ours || is_over || self.rhythm.is_excused(cycle) {
             return;
         }
-        if seat.peer.windows.must_not(self.rhythm.due(cycle)) {
+        if connection.core.windows.must_not(self.rhythm.due(cycle)) {
             return self.exercise(Guarantee::G2);
         }
-        if !self.is_owed(seat, cycle) {
+        if !self.is_owed(connection, cycle) {
             return;
         }
-        let is_untouched = !seat.peer.windows.has_commanded;
+        let is_untouched = !connection.core.windows.has_commanded;
         let is_burdened = self.is_burdened(cycle);
-        let without = now.since(seat.peer.windows.since.max(seat.peer.last_push_at));
+        let without = now.since(connection.core.windows.since.max(connection.core.last_push_at));
         let is_long = without > self.rhythm.period() * 3 / 2;
         let audit = self.audits.entry(cycle).or_default();
         audit.is_burdened = is_burdened;
@@ -173,7 +181,8 @@ impl Judge {
         audit.lost += 1;
         audit.lost_untouched += u64::from(is_untouched);
         if audit.kept.len() < KEPT {
-            let (client, role, since) = (seat.peer.client, seat.role, seat.peer.windows.since);
+            let (client, role, since) =
+                (connection.core.client, connection.role, connection.core.windows.since);
             audit.kept.push(Lost { client, role, since, is_untouched, is_long });
         }
     }

@@ -2,18 +2,18 @@
 
 use carillon_server::{Timestamp, WallTime};
 
-use super::{Judge, Seat};
+use super::{Judge, LiveConnection};
 use crate::dialect::Stated;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
 impl Judge {
     /// Whether this very text was found right already, for another client in the same cycle.
-    pub(crate) fn is_known_text(&mut self, seat: &mut Seat, cycle: u64, text: &[u8]) -> bool {
+    pub(crate) fn is_known_text(&mut self, connection: &mut LiveConnection, cycle: u64, text: &[u8]) -> bool {
         let (known, stated) = (&self.texts, self.good_text);
-        let is_known = known.0 == cycle && known.1.as_bytes() == text && stated >= seat.last_stated;
+        let is_known = known.0 == cycle && known.1.as_bytes() == text && stated >= connection.last_stated;
         if is_known && stated > i64::MIN {
-            seat.last_stated = stated;
+            connection.last_stated = stated;
             self.exercise(Guarantee::G6);
             return true;
         }
@@ -23,15 +23,15 @@ impl Judge {
     /// The instant that a push states; `arrival` and `due` on this machine's wall clock.
     pub(crate) fn on_text(
         &mut self,
-        seat: &mut Seat,
+        connection: &mut LiveConnection,
         text: &str,
         stated: Stated,
         wall: (WallTime, WallTime),
         cycle: u64,
         at: Timestamp,
     ) {
-        let client = Some(seat.peer.client);
-        let wrong = |why: &str| format!("{}: {text:?}{why}", seat.role);
+        let client = Some(connection.core.client);
+        let wrong = |why: &str| format!("{}: {text:?}{why}", connection.role);
         let time = match stated {
             Stated::Wrong => {
                 let detail = wrong(" does not follow the pattern, or is no date");
@@ -41,16 +41,16 @@ impl Judge {
             Stated::Time(time) => time,
         };
         self.compare_texts(cycle, text);
-        if time.and_utc().timestamp() < seat.last_stated {
+        if time.and_utc().timestamp() < connection.last_stated {
             let detail = wrong(" came behind a later one");
             self.violate(Guarantee::G5, Fault::OutOfOrder, at, client, detail);
         }
-        seat.last_stated = time.and_utc().timestamp();
+        connection.last_stated = time.and_utc().timestamp();
         let slack = self.rhythm.period() / 3;
         match self.stamps.take(time, wall.0, wall.1, slack) {
             Ok(()) => {
                 if self.texts.1 == text {
-                    self.good_text = seat.last_stated;
+                    self.good_text = connection.last_stated;
                 }
                 self.exercise(Guarantee::G6);
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::load::Soak;
-use crate::live::caller::Caller;
+use crate::live::client::LiveClient;
 use crate::network::link::LinkPlan;
 use crate::network::link::Reading;
 use crate::oracle::guarantee::Guarantee;
@@ -60,11 +60,11 @@ pub(super) async fn run(soak: Rc<Soak>, index: u32) {
 
 async fn arrive<'a>(soak: &'a Rc<Soak>, index: u32, client: &mut Client) -> Option<Box<SoakClient<'a>>> {
     let plan = client.link_plan(&soak.options.scenario);
-    let caller = connect(soak, &plan, client.behaviour).await?;
-    Some(Box::new(SoakClient::new(soak, index, caller, client)))
+    let live = connect(soak, &plan, client.behaviour).await?;
+    Some(Box::new(SoakClient::new(soak, index, live, client)))
 }
 
-async fn connect(soak: &Rc<Soak>, plan: &LinkPlan, behaviour: Behaviour) -> Option<Caller> {
+async fn connect(soak: &Rc<Soak>, plan: &LinkPlan, behaviour: Behaviour) -> Option<LiveClient> {
     let _permit = soak.admission.acquire().await.ok()?;
     if behaviour == Behaviour::Staller {
         stall(soak).await;
@@ -72,11 +72,11 @@ async fn connect(soak: &Rc<Soak>, plan: &LinkPlan, behaviour: Behaviour) -> Opti
     }
     let asked = soak.state.now();
     let window = plan.window.map(|window| window.max(SMALLEST_WINDOW));
-    match Caller::connect_with(&soak.state, behaviour.name(), soak.socket_options(window)).await {
-        Ok(mut caller) => {
-            caller.forget_stories();
+    match LiveClient::connect_with(&soak.state, behaviour.name(), soak.socket_options(window)).await {
+        Ok(mut live) => {
+            live.forget_stories();
             soak.state.metrics.borrow_mut().record_connect(soak.state.now().since(asked));
-            Some(caller)
+            Some(live)
         }
         Err(_) => {
             soak.state.metrics.borrow_mut().counts.connect_failures += 1;
@@ -104,7 +104,7 @@ fn back_off(client: &mut Client, failures: u32) -> Duration {
 struct SoakClient<'a> {
     soak: &'a Rc<Soak>,
     index: u32,
-    caller: Caller,
+    live: LiveClient,
     /// How it reads.
     reading: Reading,
     /// Nothing that it sends arrives, as far as the server can tell.
@@ -119,13 +119,13 @@ struct SoakClient<'a> {
 }
 
 impl<'a> SoakClient<'a> {
-    fn new(soak: &'a Rc<Soak>, index: u32, caller: Caller, client: &mut Client) -> Self {
+    fn new(soak: &'a Rc<Soak>, index: u32, live: LiveClient, client: &mut Client) -> Self {
         let now = soak.state.now();
         let scenario = &soak.options.scenario;
         let mut connected = Self {
             soak,
             index,
-            caller,
+            live,
             reading: Reading::AtOnce,
             is_mute: false,
             heartbeat: scenario
@@ -145,9 +145,9 @@ impl<'a> SoakClient<'a> {
 
     /// Runs to its end; whether it was the server that ended it.
     async fn run(&mut self, client: &mut Client) -> bool {
-        self.caller.say(&client.greeting());
-        while self.caller.end.is_none() {
-            let now = self.caller.now();
+        self.live.say(&client.greeting());
+        while self.live.end.is_none() {
+            let now = self.live.now();
             if !self.soak.wants(self.index) {
                 Box::pin(self.leave(Departure::Clean)).await;
                 return false;
@@ -155,11 +155,11 @@ impl<'a> SoakClient<'a> {
             self.count();
             let alarms = [self.heartbeat, self.flip, self.act, self.fault, self.restart];
             let next = alarms.into_iter().flatten().min().unwrap_or(Timestamp::MAX);
-            self.caller.attend(next.min(self.looks_up_at(now))).await;
+            self.live.attend(next.min(self.looks_up_at(now))).await;
             if let Reading::Slowly(bytes) = self.reading {
-                self.caller.sip(bytes as usize);
+                self.live.sip(bytes as usize);
             }
-            self.caller.miss_echoes();
+            self.live.miss_echoes();
             if let Some(departure) = self.do_what_is_due(client).await {
                 Box::pin(self.leave(departure)).await;
                 return false;
@@ -175,7 +175,7 @@ impl<'a> SoakClient<'a> {
         let leaves = Timestamp::ZERO + self.soak.options.plan.leaves_at(self.index, after) + MOMENT;
         match self.reading {
             Reading::Slowly(_) => leaves.min(now + SLICE),
-            _ if self.caller.waits_for_echoes() => leaves.min(now + self.soak.state.patience),
+            _ if self.live.waits_for_echoes() => leaves.min(now + self.soak.state.patience),
             _ => leaves,
         }
     }
@@ -186,9 +186,9 @@ impl<'a> SoakClient<'a> {
         let view = View {
             scenario: &self.soak.options.scenario,
             grid: &grid,
-            now: self.caller.now(),
+            now: self.live.now(),
             latency: self.soak.state.round_trip(0.5).max(Duration::from_millis(1)),
-            unsent: self.caller.unsent() as u64,
+            unsent: self.live.unsent() as u64,
         };
         if self.flip.is_none() {
             self.flip = client.next_flip(&view);
@@ -200,7 +200,7 @@ impl<'a> SoakClient<'a> {
 
     /// Does it; how it leaves, if that was among it.
     async fn do_what_is_due(&mut self, client: &mut Client) -> Option<Departure> {
-        let now = self.caller.now();
+        let now = self.live.now();
         let is_due = |alarm: &mut Option<Timestamp>| alarm.take_if(|at| *at <= now).is_some();
         let mut verbs = Vec::new();
         if is_due(&mut self.heartbeat) {
@@ -217,7 +217,7 @@ impl<'a> SoakClient<'a> {
                 grid: &grid,
                 now,
                 latency: Duration::from_millis(1),
-                unsent: self.caller.unsent() as u64,
+                unsent: self.live.unsent() as u64,
             };
             verbs.extend(client.act(&view));
         }
@@ -255,17 +255,17 @@ impl<'a> SoakClient<'a> {
 
     async fn offend(&mut self, offence: Offence) {
         let largest = self.soak.options.scenario.server.max_message;
-        self.caller.drop_out();
-        self.caller.offend(offence, largest);
-        let bound = self.caller.now() + self.soak.state.patience;
-        self.caller.attend_until(bound, |caller| caller.end.is_some()).await;
+        self.live.drop_out();
+        self.live.offend(offence, largest);
+        let bound = self.live.now() + self.soak.state.patience;
+        self.live.attend_until(bound, |live| live.end.is_some()).await;
         self.judge_offence(offence.close_code());
     }
 
     /// Which Close an offence was answered with (G12), if with any.
     fn judge_offence(&self, due: Option<u16>) {
-        let (Some(due), Some(code)) = (due, self.caller.close_code) else { return };
-        let (now, client) = (self.caller.now(), Some(self.caller.seat.peer.client));
+        let (Some(due), Some(code)) = (due, self.live.close_code) else { return };
+        let (now, client) = (self.live.now(), Some(self.live.connection.core.client));
         let mut judge = self.soak.state.judge.borrow_mut();
         if code == Some(due) {
             return judge.exercise(Guarantee::G12);
@@ -275,18 +275,18 @@ impl<'a> SoakClient<'a> {
     }
 
     fn say(&mut self, utterances: &[Utterance]) {
-        if !self.is_mute && self.caller.unsent() < MOST_UNSENT {
-            self.caller.say(utterances);
+        if !self.is_mute && self.live.unsent() < MOST_UNSENT {
+            self.live.say(utterances);
         }
     }
 
     /// A client that does not read at once is owed nothing from then on that could be judged.
     fn read_like(&mut self, reading: Reading) {
         self.reading = reading;
-        self.caller.set_reading(reading == Reading::AtOnce);
+        self.live.set_reading(reading == Reading::AtOnce);
         if reading != Reading::AtOnce {
-            self.caller.drop_out();
-            let now = self.caller.now();
+            self.live.drop_out();
+            let now = self.live.now();
             self.soak.state.judge.borrow_mut().burdened_since.get_or_insert(now);
         }
     }
@@ -294,29 +294,29 @@ impl<'a> SoakClient<'a> {
     /// The network is gone, and neither side learns of it.
     fn fall_silent(&mut self) {
         self.is_mute = true;
-        self.caller.answers_pings = false;
-        self.caller.drop_out();
+        self.live.answers_pings = false;
+        self.live.drop_out();
     }
 
     async fn leave(&mut self, departure: Departure) {
         self.soak.state.metrics.borrow_mut().counts.closes += 1;
-        let bound = self.caller.now() + self.soak.state.patience;
+        let bound = self.live.now() + self.soak.state.patience;
         match departure {
-            Departure::Clean => self.caller.close(Some(1000)),
-            Departure::HalfClose => self.caller.half_close(),
+            Departure::Clean => self.live.close(Some(1000)),
+            Departure::HalfClose => self.live.half_close(),
             _ => {
-                self.caller.drop_out();
+                self.live.drop_out();
                 let resets = departure == Departure::Reset;
-                return if resets { self.caller.cut() } else { self.caller.end = None };
+                return if resets { self.live.cut() } else { self.live.end = None };
             }
         }
-        self.caller.set_reading(true);
-        self.caller.attend_until(bound, |caller| caller.end.is_some()).await;
+        self.live.set_reading(true);
+        self.live.attend_until(bound, |live| live.end.is_some()).await;
     }
 
     /// Keeps the number of subscribers.
     fn count(&mut self) {
-        let is_subscribed = self.caller.wants_pushes() && self.caller.is_open();
+        let is_subscribed = self.live.wants_pushes() && self.live.is_open();
         let soak = self.soak;
         match (self.is_counted, is_subscribed) {
             (false, true) => soak.subscribed.set(soak.subscribed.get() + 1),
@@ -334,6 +334,6 @@ impl Drop for SoakClient<'_> {
         if self.is_counted {
             soak.subscribed.set(soak.subscribed.get() - 1);
         }
-        self.caller.settle_accounts();
+        self.live.settle_accounts();
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::options::{SoakError, SoakOptions};
 use super::outage::Outage;
-use crate::live::caller::NoConnection;
+use crate::live::client::NoConnection;
 use crate::live::clock::stamps::Stamps;
 use crate::live::judge::Judge;
 use crate::live::run_state::{RunState, SocketOptions};

@@ -141,7 +141,7 @@ fn conclude(soak: &Soak, interrupted: bool) -> Summary {
 mod tests {
     use super::*;
     use crate::dialect::Dialect;
-    use crate::live::caller::Caller;
+    use crate::live::client::LiveClient;
     use crate::live::server::address::Address;
     use crate::live::server::tls::Trust;
     use crate::live::soak::plan::Plan;
@@ -170,8 +170,8 @@ mod tests {
         runtime.block_on(async {
             let soak = Rc::new(Soak::new(options, endpoint));
             let task = client::run(soak, 0);
-            let (caller, task) = (size_of::<Caller>(), size_of_val(&task));
-            assert!(caller <= 800 && task <= 1024, "a caller of {caller} bytes in a task of {task}");
+            let (client, task) = (size_of::<LiveClient>(), size_of_val(&task));
+            assert!(client <= 800 && task <= 1024, "a client of {client} bytes in a task of {task}");
         });
     }
 }

@@ -1,17 +1,14 @@
-//! A client of the live arm: the connection of a virtual client, over a real socket.
-
-mod opening;
-mod reading;
-mod writing;
+//! A virtual client with its connection: what it does and waits for.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use carillon_server::Timestamp;
 
-use super::judge::Seat;
-use super::run_state::RunState;
-use super::server::transport::Transport;
+use crate::live::judge::LiveConnection;
+use crate::live::run_state::RunState;
+use crate::live::server::transport::Transport;
+use crate::network::link::End;
 use crate::oracle::checker::echoes::guarantee_of_lost;
 use crate::oracle::connection::Phase;
 use crate::oracle::guarantee::Guarantee;
@@ -22,39 +19,28 @@ use crate::wire::codec::opcode;
 use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
-pub(crate) use opening::{Manner, NoConnection};
-
 /// Lines of a story that are kept.
-const STORY: usize = 6;
-
-/// How the server's stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// In order.
-    Finished,
-    /// Reset, or otherwise cut off.
-    Reset,
-}
+pub(super) const STORY: usize = 6;
 
 /// A client with its connection.
-pub(crate) struct Caller {
-    stage: Rc<RunState>,
-    transport: Transport,
-    pub(crate) seat: Seat,
-    rng: Rng,
-    outgoing: Vec<u8>,
+pub(crate) struct LiveClient {
+    pub(super) state: Rc<RunState>,
+    pub(super) transport: Transport,
+    pub(crate) connection: LiveConnection,
+    pub(super) rng: Rng,
+    pub(super) outgoing: Vec<u8>,
     /// Payloads whose pong is due.
-    pings: VecDeque<Vec<u8>>,
-    last_number: u32,
-    story: VecDeque<String>,
-    has_story: bool,
+    pub(super) pings: VecDeque<Vec<u8>>,
+    pub(super) last_number: u32,
+    pub(super) story: VecDeque<String>,
+    pub(super) has_story: bool,
     /// When the text was sent whose echo is timed.
-    asked: Option<Timestamp>,
+    pub(super) asked: Option<Timestamp>,
     /// When a pong was last sent.
-    ponged_at: Option<Timestamp>,
-    is_reading: bool,
+    pub(super) ponged_at: Option<Timestamp>,
+    pub(super) is_reading: bool,
     /// Nothing can be sent any more.
-    is_broken: bool,
+    pub(super) is_broken: bool,
     /// Whether pings of the server are answered.
     pub(crate) answers_pings: bool,
     pub(crate) end: Option<End>,
@@ -66,25 +52,30 @@ pub(crate) struct Caller {
     pub(crate) may_be_ended: bool,
 }
 
-impl Caller {
+impl LiveClient {
     pub(crate) fn now(&self) -> Timestamp {
-        self.stage.now()
+        self.state.now()
+    }
+
+    /// Its number, as a violation states it.
+    pub(crate) fn number(&self) -> Option<u32> {
+        Some(self.connection.core.client)
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.end.is_none() && !self.seat.peer.has_close
+        self.end.is_none() && !self.connection.core.has_close
     }
 
     /// Another number for a fence, a probe or a ping.
     pub(crate) fn next_number(&mut self) -> u32 {
         self.last_number += 1;
         // Unlike those of other clients: an echo that reaches the wrong one is to be known for it.
-        self.seat.peer.client * 10_000 + self.last_number
+        self.connection.core.client * 10_000 + self.last_number
     }
 
     /// Sends these in one write, as far as the socket takes it.
     pub(crate) fn say(&mut self, utterances: &[Utterance]) {
-        self.stage.settle_accounts(&mut self.seat);
+        self.state.settle_accounts(&mut self.connection);
         for utterance in utterances {
             self.compose(*utterance);
         }
@@ -107,37 +98,38 @@ impl Caller {
 
     /// Waits until every text has its echo. What is not answered in time counts as lost.
     pub(crate) async fn hear_echoes(&mut self) -> bool {
-        let (asked, patience) = (self.now(), self.stage.patience);
-        let is_heard = |caller: &Self| caller.seat.peer.echoes.front().is_none() && caller.pings.is_empty();
+        let (asked, patience) = (self.now(), self.state.patience);
+        let is_heard =
+            |client: &Self| client.connection.core.echoes.front().is_none() && client.pings.is_empty();
         if self.attend_until(asked + patience, is_heard).await {
             // Whatever ends the connection from now on, it is no pong that was sent before.
             self.ponged_at = None;
             return true;
         }
-        let stalled_until = self.stage.judge.borrow().rhythm.stalled_until(asked);
+        let stalled_until = self.state.judge.borrow().rhythm.stalled_until(asked);
         if let Some(until) = stalled_until
             && self.attend_until(until + patience, is_heard).await
         {
             return true;
         }
-        if self.is_open() && !self.seat.is_out && self.is_reading {
+        if self.is_open() && !self.connection.is_out && self.is_reading {
             self.report_unheard();
         }
         false
     }
 
     fn report_unheard(&mut self) {
-        let (now, client) = (self.now(), Some(self.seat.peer.client));
-        let patience = self.stage.patience;
-        if let Some(text) = self.seat.peer.echoes.front() {
+        let (now, client) = (self.now(), Some(self.connection.core.client));
+        let patience = self.state.patience;
+        if let Some(text) = self.connection.core.echoes.front() {
             let detail = self.tale(&format!("no reply to {text} within {patience:.1?}"));
             let guarantee = guarantee_of_lost(text);
-            self.stage.judge.borrow_mut().violate(guarantee, Fault::Lost, now, client, detail);
-            self.seat.peer.forget_echoes();
+            self.state.judge.borrow_mut().violate(guarantee, Fault::Lost, now, client, detail);
+            self.connection.core.forget_echoes();
         }
         if !self.pings.is_empty() {
             let detail = self.tale(&format!("a ping was not answered within {patience:.1?}"));
-            self.stage.judge.borrow_mut().violate(Guarantee::G13, Fault::Lost, now, client, detail);
+            self.state.judge.borrow_mut().violate(Guarantee::G13, Fault::Lost, now, client, detail);
             self.pings.clear();
         }
     }
@@ -153,7 +145,7 @@ impl Caller {
     /// A text in two fragments with a ping between them.
     pub(crate) fn say_around_ping(&mut self, text: Text) {
         let mut rendered = String::new();
-        self.stage.dialect.render(text, &mut rendered);
+        self.state.dialect.render(text, &mut rendered);
         let (front, back) = rendered.as_bytes().split_at(rendered.len() / 2);
         self.note_text(text);
         self.compose_frame(opcode::TEXT, front);
@@ -165,7 +157,7 @@ impl Caller {
     /// Sends this word as a binary message, in which no word is a command.
     pub(crate) fn say_binary(&mut self, text: Text) {
         let mut word = String::new();
-        self.stage.dialect.render(text, &mut word);
+        self.state.dialect.render(text, &mut word);
         self.compose_frame(0x80 | opcode::BINARY, word.as_bytes());
         self.tell(|| format!("sends {text} as a binary message"));
         self.write();
@@ -186,11 +178,11 @@ impl Caller {
 
     /// The same with bytes of its own, in the manner of a known offence.
     pub(crate) fn break_rule(&mut self, kind: Offence, name: &str, bytes: &[u8]) {
-        self.seat.peer.offence = Some(kind);
+        self.connection.core.offence = Some(kind);
         self.may_be_ended = true;
         self.outgoing.extend_from_slice(bytes);
         self.tell(|| format!("offends: {name}"));
-        self.stage.judge.borrow_mut().on_offence(self.stage.now());
+        self.state.judge.borrow_mut().on_offence(self.state.now());
         self.write();
     }
 
@@ -222,15 +214,15 @@ impl Caller {
 
     /// Whether texts have been sent whose echoes have not come.
     pub(crate) fn waits_for_echoes(&self) -> bool {
-        self.seat.peer.echoes.front().is_some()
+        self.connection.core.echoes.front().is_some()
     }
 
     /// An echo that has been waited for too long is lost.
     pub(crate) fn miss_echoes(&mut self) {
-        let is_waiting = self.waits_for_echoes() && !self.seat.is_out && self.is_reading;
+        let is_waiting = self.waits_for_echoes() && !self.connection.is_out && self.is_reading;
         if is_waiting
             && self.is_open()
-            && self.now().since(self.seat.peer.waiting_since) > self.stage.patience
+            && self.now().since(self.connection.core.waiting_since) > self.state.patience
         {
             self.report_unheard();
         }
@@ -238,7 +230,7 @@ impl Caller {
 
     /// Looks at the cycles that are over.
     pub(crate) fn settle_accounts(&mut self) {
-        self.stage.settle_accounts(&mut self.seat);
+        self.state.settle_accounts(&mut self.connection);
     }
 
     /// Is reset by this side when it is dropped.
@@ -248,13 +240,13 @@ impl Caller {
 
     /// What was sent has taken effect, for a reason that the caller of this knows.
     pub(crate) fn settle(&mut self) {
-        let (received, now) = (self.seat.peer.received, self.now());
-        self.seat.peer.windows.on_idle(u64::MAX, received, now);
+        let (received, now) = (self.connection.core.received, self.now());
+        self.connection.core.windows.on_idle(u64::MAX, received, now);
     }
 
     /// Whether its newest command was to subscribe.
     pub(crate) fn wants_pushes(&self) -> bool {
-        self.seat.peer.windows.wants()
+        self.connection.core.windows.wants()
     }
 
     /// From now on it reads, or does not.
@@ -264,20 +256,20 @@ impl Caller {
 
     /// Nobody is to judge what this client gets from now on.
     pub(crate) fn drop_out(&mut self) {
-        self.stage.settle_accounts(&mut self.seat);
-        self.seat.is_out = true;
+        self.state.settle_accounts(&mut self.connection);
+        self.connection.is_out = true;
         self.asked = None;
         self.may_be_ended = true;
-        self.seat.peer.forget_echoes();
+        self.connection.core.forget_echoes();
     }
 
     /// Sends a Close, with a code or without.
     pub(crate) fn close(&mut self, code: Option<u16>) {
-        self.stage.settle_accounts(&mut self.seat);
+        self.state.settle_accounts(&mut self.connection);
         let payload = code.map_or(Vec::new(), |code| code.to_be_bytes().to_vec());
         self.compose_frame(0x80 | opcode::CLOSE, &payload);
-        self.closed_with = (!self.seat.peer.has_close).then_some(code);
-        self.seat.peer.phase = Phase::Closing;
+        self.closed_with = (!self.connection.core.has_close).then_some(code);
+        self.connection.core.phase = Phase::Closing;
         self.may_be_ended = true;
         self.tell(|| format!("sends a Close of {code:?}"));
         self.write();
@@ -285,8 +277,8 @@ impl Caller {
 
     /// Ends its side of the stream, and reads on.
     pub(crate) fn half_close(&mut self) {
-        self.stage.settle_accounts(&mut self.seat);
-        self.seat.peer.phase = Phase::Closing;
+        self.state.settle_accounts(&mut self.connection);
+        self.connection.core.phase = Phase::Closing;
         self.may_be_ended = true;
         self.transport.end();
         self.tell(|| "ends its side of the stream".to_owned());
@@ -294,13 +286,13 @@ impl Caller {
 
     /// Is gone, with a reset.
     pub(crate) fn reset(mut self) {
-        self.stage.settle_accounts(&mut self.seat);
+        self.state.settle_accounts(&mut self.connection);
         self.cut();
     }
 
     /// Is gone, as a process that ends: the stream does, without a Close.
     pub(crate) fn quit(mut self) {
-        self.stage.settle_accounts(&mut self.seat);
+        self.state.settle_accounts(&mut self.connection);
     }
 
     /// Reads, answers and writes until an instant, or until the connection ends.
@@ -310,8 +302,8 @@ impl Caller {
 
     /// The same, until something is so; whether it is.
     pub(crate) async fn attend_until(&mut self, until: Timestamp, is_done: impl Fn(&Self) -> bool) -> bool {
-        let stage = Rc::clone(&self.stage);
-        let mut over = std::pin::pin!(stage.pulse.sleep_until(until));
+        let state = Rc::clone(&self.state);
+        let mut over = std::pin::pin!(state.pulse.sleep_until(until));
         loop {
             if is_done(self) {
                 return true;
@@ -332,7 +324,7 @@ impl Caller {
                     Err(_) => self.on_end(End::Reset),
                 },
                 () = &mut over => {
-                    stage.settle_accounts(&mut self.seat);
+                    state.settle_accounts(&mut self.connection);
                     return is_done(self);
                 }
             }

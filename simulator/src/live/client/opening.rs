@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use tokio::time::timeout_at;
 
-use super::Caller;
-use crate::live::judge::Seat;
+use super::live_client::LiveClient;
+use crate::live::judge::LiveConnection;
 use crate::live::run_state::{RunState, SocketOptions};
 use crate::live::server::tls;
 use crate::oracle::connection::{Connection, Phase};
@@ -66,71 +66,72 @@ impl fmt::Display for NoConnection {
 
 impl NoConnection {
     /// Why this stage opens no connection.
-    pub(crate) fn new(stage: &RunState, error: io::Error) -> Self {
-        match tls::explain(&stage.address.host, &error) {
+    pub(crate) fn new(state: &RunState, error: io::Error) -> Self {
+        match tls::explain(&state.address.host, &error) {
             Some(sentence) => Self::Tls(sentence),
             None => Self::Socket(error),
         }
     }
 }
 
-impl Caller {
+impl LiveClient {
     /// Connects and upgrades.
-    pub(crate) async fn connect(stage: &Rc<RunState>, role: &'static str) -> Result<Self, NoConnection> {
-        Self::connect_with(stage, role, SocketOptions::default()).await
+    pub(crate) async fn connect(state: &Rc<RunState>, role: &'static str) -> Result<Self, NoConnection> {
+        Self::connect_with(state, role, SocketOptions::default()).await
     }
 
     /// The same, and asks for it in this manner.
     pub(crate) async fn connect_as(
-        stage: &Rc<RunState>,
+        state: &Rc<RunState>,
         role: &'static str,
         manner: Manner,
     ) -> Result<Self, NoConnection> {
-        Self::connect_in_full(stage, role, SocketOptions::default(), manner).await
+        Self::connect_in_full(state, role, SocketOptions::default(), manner).await
     }
 
     /// The same, with a receive buffer of about this size.
     pub(crate) async fn connect_narrow(
-        stage: &Rc<RunState>,
+        state: &Rc<RunState>,
         role: &'static str,
         window: u32,
     ) -> Result<Self, NoConnection> {
-        Self::connect_with(stage, role, SocketOptions { window: Some(window), ..SocketOptions::default() })
+        Self::connect_with(state, role, SocketOptions { window: Some(window), ..SocketOptions::default() })
             .await
     }
 
     pub(crate) async fn connect_with(
-        stage: &Rc<RunState>,
+        state: &Rc<RunState>,
         role: &'static str,
         plug: SocketOptions,
     ) -> Result<Self, NoConnection> {
-        Self::connect_in_full(stage, role, plug, Manner::Plain).await
+        Self::connect_in_full(state, role, plug, Manner::Plain).await
     }
 
     async fn connect_in_full(
-        stage: &Rc<RunState>,
+        state: &Rc<RunState>,
         role: &'static str,
         plug: SocketOptions,
         manner: Manner,
     ) -> Result<Self, NoConnection> {
-        let (client, mut rng) = stage.enrol();
+        let (number, mut rng) = state.enrol();
         let further: String =
-            stage.dialect.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let target = stage.dialect.path.as_deref().unwrap_or(&stage.address.target);
-        let handshake = Handshake::to(&stage.address.host_field(), target, &further, rng.bits());
-        let transport = stage.open(plug).await.map_err(|error| NoConnection::new(stage, error))?;
-        let now = stage.now();
+            state.dialect.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let target = state.dialect.path.as_deref().unwrap_or(&state.address.target);
+        let handshake = Handshake::to(&state.address.host_field(), target, &further, rng.bits());
+        let transport = state.open(plug).await.map_err(|error| NoConnection::new(state, error))?;
+        let now = state.now();
         let mut windows = Windows::new(now, handshake.request.len() as u64, 0);
-        if !stage.dialect.is_subscribed {
+        if !state.dialect.is_subscribed {
             windows = windows.unsubscribed();
         }
-        let peer = Connection::new(client, 1, windows, 0, now);
-        let audited = stage.judge.borrow().rhythm.newest(now);
-        let seat = Seat { peer, role, audited, last_stated: i64::MIN, pushes: 0, is_out: false };
-        let mut caller = Self {
-            stage: Rc::clone(stage),
+        let core = Connection::new(number, 1, windows, 0, now);
+        let audited = state.judge.borrow().rhythm.newest(now);
+        let connection =
+            LiveConnection { core, role, audited, last_stated: i64::MIN, pushes: 0, is_out: false };
+        let mut client = Self {
+            state: Rc::clone(state),
             transport,
-            seat,
+            connection,
             rng,
             outgoing: manner.word(&handshake.request),
             pings: VecDeque::new(),
@@ -148,16 +149,16 @@ impl Caller {
             may_be_ended: false,
         };
         if manner == Manner::Hasty {
-            let number = caller.next_number();
-            caller.compose(Utterance::Text(Text::Probe { number, length: HASTE }));
+            let number = client.next_number();
+            client.compose(Utterance::Text(Text::Probe { number, length: HASTE }));
         }
-        caller.shake_hands(&handshake).await?;
-        Ok(caller)
+        client.shake_hands(&handshake).await?;
+        Ok(client)
     }
 
     async fn shake_hands(&mut self, handshake: &Handshake) -> Result<(), NoConnection> {
         let refused = |cause: &str| NoConnection::Handshake(cause.to_owned());
-        let deadline = self.stage.pulse.instant(self.stage.now() + self.stage.patience);
+        let deadline = self.state.pulse.instant(self.state.now() + self.state.patience);
         let mut arrived = Vec::new();
         loop {
             self.write();
@@ -165,12 +166,12 @@ impl Caller {
                 Ok(ready) => ready.map_err(NoConnection::Socket)?,
                 Err(_) => return Err(refused("the server did not answer in time")),
             }
-            let mut buffer = self.stage.borrow_buffer();
+            let mut buffer = self.state.borrow_buffer();
             let result = self.transport.try_read(&mut buffer);
             if let Ok(length) = result {
                 arrived.extend_from_slice(&buffer[..length]);
             }
-            self.stage.return_buffer(buffer);
+            self.state.return_buffer(buffer);
             match result {
                 Ok(0) => return Err(refused("the server ended the connection")),
                 Ok(_) => {}
@@ -178,8 +179,8 @@ impl Caller {
                 Err(error) => return Err(NoConnection::Socket(error)),
             }
             if let Some(length) = handshake.read_response(&arrived).map_err(|garbled| refused(garbled.0))? {
-                self.seat.peer.phase = Phase::Open;
-                self.seat.peer.received = length as u64;
+                self.connection.core.phase = Phase::Open;
+                self.connection.core.received = length as u64;
                 self.read_frames(&arrived[length..]);
                 return Ok(());
             }

@@ -2,17 +2,17 @@
 
 use std::io::ErrorKind;
 
-use super::Caller;
+use super::live_client::LiveClient;
 use crate::script::verb::Utterance;
 use crate::wire::codec::{self, opcode};
 use crate::wire::text::Text;
 
-impl Caller {
+impl LiveClient {
     pub(super) fn compose(&mut self, utterance: Utterance) {
         match utterance {
             Utterance::Binary => {
                 let mut word = String::new();
-                self.stage.dialect.render(Text::Unsubscribe, &mut word);
+                self.state.dialect.render(Text::Unsubscribe, &mut word);
                 self.compose_frame(0x80 | opcode::BINARY, word.as_bytes());
             }
             Utterance::Ping(number) => self.ping(&number.to_be_bytes()),
@@ -25,8 +25,8 @@ impl Caller {
 
     pub(super) fn compose_text(&mut self, text: Text, pieces: usize) {
         let mut rendered = String::new();
-        self.stage.dialect.render(text, &mut rendered);
-        if text.command().is_none() && self.stage.dialect.command(&rendered).is_some() {
+        self.state.dialect.render(text, &mut rendered);
+        if text.command().is_none() && self.state.dialect.command(&rendered).is_some() {
             // What is nearly a command in one dialect is one in another.
             return;
         }
@@ -41,24 +41,24 @@ impl Caller {
     }
 
     pub(super) fn note_text(&mut self, text: Text) {
-        let (end, now) = (self.seat.peer.sent, self.stage.now());
+        let (end, now) = (self.connection.core.sent, self.state.now());
         match text.command() {
-            Some(command) => self.seat.peer.windows.on_command(command, end, now),
+            Some(command) => self.connection.core.windows.on_command(command, end, now),
             None => {
-                if self.seat.peer.echoes.front().is_none() {
-                    self.seat.peer.waiting_since = now;
-                    self.asked = (!self.seat.is_out).then_some(now);
+                if self.connection.core.echoes.front().is_none() {
+                    self.connection.core.waiting_since = now;
+                    self.asked = (!self.connection.is_out).then_some(now);
                 }
-                self.seat.peer.expect_echo(text);
-                let due = self.seat.peer.echoes.len();
-                self.seat.peer.windows.on_text(due);
+                self.connection.core.expect_echo(text);
+                let due = self.connection.core.echoes.len();
+                self.connection.core.windows.on_text(due);
             }
         }
     }
 
     pub(super) fn compose_frame(&mut self, first: u8, payload: &[u8]) {
         if first == 0x80 | opcode::PONG {
-            self.ponged_at = Some(self.stage.now());
+            self.ponged_at = Some(self.state.now());
         }
         let mask = self.rng.bits() as u32;
         codec::encode_raw(&mut self.outgoing, first, payload, mask);

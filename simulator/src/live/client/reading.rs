@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use carillon_server::protocol::{Command, SUBSCRIBE, UNSUBSCRIBE};
 
-use super::{Caller, End, STORY};
+use super::live_client::{LiveClient, STORY};
 use crate::live::judge::{AFTERMATH, seconds};
+use crate::network::link::End;
 use crate::oracle::connection::{Message, Phase};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
@@ -16,14 +17,14 @@ use crate::wire::codec::{Frame, Garbled, Received, opcode};
 /// How much of a text a story shows.
 const SHOWN: usize = 48;
 
-impl Caller {
+impl LiveClient {
     pub(super) fn read(&mut self) {
         self.read_some(usize::MAX);
     }
 
     /// Reads as much as there is, this many bytes at most.
     pub(super) fn read_some(&mut self, most: usize) {
-        let mut buffer = self.stage.borrow_buffer();
+        let mut buffer = self.state.borrow_buffer();
         let most = most.min(buffer.len());
         let result = self.transport.try_read(&mut buffer[..most]);
         match result {
@@ -32,15 +33,15 @@ impl Caller {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(_) => self.on_end(End::Reset),
         }
-        self.stage.return_buffer(buffer);
+        self.state.return_buffer(buffer);
         self.write();
     }
 
     pub(super) fn read_frames(&mut self, arrived: &[u8]) {
-        let bytes = self.seat.peer.join(arrived);
+        let bytes = self.connection.core.join(arrived);
         let mut used = 0;
         while self.end.is_none() {
-            match self.seat.peer.next_frame(&bytes[used..]) {
+            match self.connection.core.next_frame(&bytes[used..]) {
                 Ok(Some((frame, offset))) => {
                     if let Err(garbled) = self.on_frame(frame, offset) {
                         return self.on_garbled(garbled);
@@ -51,36 +52,36 @@ impl Caller {
                 Err(garbled) => return self.on_garbled(garbled),
             }
         }
-        self.seat.peer.keep(bytes, used);
+        self.connection.core.keep(bytes, used);
     }
 
     fn on_frame(&mut self, frame: Frame<'_>, offset: u64) -> Result<(), Garbled> {
-        if self.seat.peer.has_close {
+        if self.connection.core.has_close {
             let detail = self.tale(&format!("a frame {:#04x} behind the server's Close", frame.first));
             self.violate(Guarantee::G5, Fault::AfterClose, detail);
         }
-        match self.seat.peer.complete(frame, offset)? {
+        match self.connection.core.complete(frame, offset)? {
             Some(Message { opcode, payload, offset }) => self.on_message(opcode, &payload, offset),
             None => Ok(()),
         }
     }
 
     fn on_message(&mut self, code: u8, payload: &[u8], offset: u64) -> Result<(), Garbled> {
-        let stage = Rc::clone(&self.stage);
-        let arrival = stage.pulse.arrival();
-        stage.judge.borrow_mut().on_sign_of_life(arrival.at);
-        let received = stage.dialect.interpret(code, payload)?;
+        let state = Rc::clone(&self.state);
+        let arrival = state.pulse.arrival();
+        state.judge.borrow_mut().on_sign_of_life(arrival.at);
+        let received = state.dialect.interpret(code, payload)?;
         self.tell(|| format!("gets {}", describe(&received)));
-        let before = stage.judge.borrow().violations().len();
+        let before = state.judge.borrow().violations().len();
         match received {
-            Received::Push(text) => stage.on_push(&mut self.seat, text, arrival, offset),
+            Received::Push(text) => state.on_push(&mut self.connection, text, arrival, offset),
             Received::Echo(text) => {
-                let canonical = std::str::from_utf8(text).ok().and_then(|text| stage.dialect.command(text));
+                let canonical = std::str::from_utf8(text).ok().and_then(|text| state.dialect.command(text));
                 let text = canonical.map_or(text, |command| word(command).as_bytes());
                 let seen = Sighting { at: arrival.at, sent_at: arrival.at, offset };
-                stage.judge.borrow_mut().on_echo(&mut self.seat, text, seen);
+                state.judge.borrow_mut().on_echo(&mut self.connection, text, seen);
                 if let Some(asked) = self.asked.take() {
-                    stage.record_answer(asked, arrival.at);
+                    state.record_answer(asked, arrival.at);
                 }
             }
             Received::Ping(payload) if self.answers_pings => {
@@ -90,7 +91,7 @@ impl Caller {
             Received::Pong(payload) => self.on_pong(payload),
             Received::Close(code) => self.on_close(code),
             Received::Binary => {
-                let detail = format!("{}: a binary message from the server", self.seat.role);
+                let detail = format!("{}: a binary message from the server", self.connection.role);
                 self.violate(Guarantee::G9, Fault::Unexpected, detail);
             }
             Received::Unknown(text) => self.on_unknown(text),
@@ -101,9 +102,9 @@ impl Caller {
 
     /// Adds what this client saw to the violations that have just come up.
     fn illustrate(&mut self, before: usize) {
-        let mut judge = self.stage.judge.borrow_mut();
+        let mut judge = self.state.judge.borrow_mut();
         for violation in judge.violations_from(before) {
-            if violation.client == Some(self.seat.peer.client) && !self.story.is_empty() {
+            if violation.client == Some(self.connection.core.client) && !self.story.is_empty() {
                 let story: Vec<&str> = self.story.iter().map(String::as_str).collect();
                 violation.detail.push_str(&format!(" [{}]", story.join("; ")));
             }
@@ -111,13 +112,13 @@ impl Caller {
     }
 
     fn on_unknown(&mut self, text: &[u8]) {
-        if self.seat.is_out {
+        if self.connection.is_out {
             return;
         }
-        let has_commanded = self.seat.peer.windows.has_commanded;
+        let has_commanded = self.connection.core.windows.has_commanded;
         let guarantee = if has_commanded { Guarantee::G9 } else { Guarantee::G8 };
         let shown = String::from_utf8_lossy(&text[..text.len().min(SHOWN)]).into_owned();
-        let detail = format!("{}: a text that is no reply and no push: {shown:?}", self.seat.role);
+        let detail = format!("{}: a text that is no reply and no push: {shown:?}", self.connection.role);
         self.violate(guarantee, Fault::Unexpected, detail);
     }
 
@@ -126,25 +127,25 @@ impl Caller {
     fn on_pong(&mut self, payload: &[u8]) {
         if let Some(place) = self.pings.iter().position(|due| due == payload) {
             self.pings.drain(..=place);
-            self.stage.judge.borrow_mut().exercise(Guarantee::G13);
+            self.state.judge.borrow_mut().exercise(Guarantee::G13);
         }
     }
 
     fn on_close(&mut self, code: Option<u16>) {
-        self.seat.peer.has_close = true;
+        self.connection.core.has_close = true;
         self.close_code = Some(code);
-        if self.seat.peer.phase != Phase::Open {
+        if self.connection.core.phase != Phase::Open {
             return;
         }
-        self.stage.settle_accounts(&mut self.seat);
-        self.seat.peer.phase = Phase::Closing;
+        self.state.settle_accounts(&mut self.connection);
+        self.connection.core.phase = Phase::Closing;
         self.compose_frame(0x80 | opcode::CLOSE, &code.unwrap_or(1000).to_be_bytes());
         if self.may_be_ended {
             return;
         }
-        let is_draining = self.stage.judge.borrow().drained_at.is_some();
+        let is_draining = self.state.judge.borrow().drained_at.is_some();
         if is_draining && code == Some(1001) {
-            return self.stage.judge.borrow_mut().exercise(Guarantee::G14);
+            return self.state.judge.borrow_mut().exercise(Guarantee::G14);
         }
         let how = format!("with a Close of {}", code.map_or("no code".to_owned(), |code| code.to_string()));
         self.on_dropped(&how);
@@ -156,42 +157,44 @@ impl Caller {
             || if end == End::Finished { "sees the end of the stream".into() } else { "is reset".into() },
         );
         let is_expected =
-            self.may_be_ended || self.seat.peer.has_close || self.seat.peer.phase != Phase::Open;
+            self.may_be_ended || self.connection.core.has_close || self.connection.core.phase != Phase::Open;
         if !is_expected {
-            self.stage.settle_accounts(&mut self.seat);
+            self.state.settle_accounts(&mut self.connection);
             self.on_dropped("without a Close");
         }
     }
 
     fn on_dropped(&mut self, how: &str) {
         let now = self.now();
-        let before = self.stage.judge.borrow().violations().len();
+        let before = self.state.judge.borrow().violations().len();
         if self.ponged_at.is_some_and(|at| now.since(at) < AFTERMATH) {
-            let detail =
-                format!("{}: the server ended the connection {how}, right after a pong", self.seat.role);
+            let detail = format!(
+                "{}: the server ended the connection {how}, right after a pong",
+                self.connection.role
+            );
             self.violate(Guarantee::G13, Fault::Dropped, detail);
         } else {
-            self.stage.judge.borrow_mut().on_dropped(&self.seat, now, how);
+            self.state.judge.borrow_mut().on_dropped(&self.connection, now, how);
         }
         self.illustrate(before);
     }
 
     fn on_garbled(&mut self, garbled: Garbled) {
-        let guarantee = if self.seat.peer.offence.is_some() { Guarantee::G12 } else { Guarantee::G5 };
-        self.violate(guarantee, Fault::Garbled, format!("{}: {}", self.seat.role, garbled.0));
+        let guarantee = if self.connection.core.offence.is_some() { Guarantee::G12 } else { Guarantee::G5 };
+        self.violate(guarantee, Fault::Garbled, format!("{}: {}", self.connection.role, garbled.0));
         self.may_be_ended = true;
         self.end = Some(End::Reset);
     }
 
     fn violate(&mut self, guarantee: Guarantee, fault: Fault, detail: String) {
-        let (now, client) = (self.now(), Some(self.seat.peer.client));
-        self.stage.judge.borrow_mut().violate(guarantee, fault, now, client, detail);
+        let (now, client) = (self.now(), Some(self.connection.core.client));
+        self.state.judge.borrow_mut().violate(guarantee, fault, now, client, detail);
     }
 
     /// A sentence with the role before it and the story behind it.
     pub(crate) fn tale(&self, sentence: &str) -> String {
         let story: Vec<&str> = self.story.iter().map(String::as_str).collect();
-        format!("{}: {sentence} [{}]", self.seat.role, story.join("; "))
+        format!("{}: {sentence} [{}]", self.connection.role, story.join("; "))
     }
 
     pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
@@ -201,7 +204,7 @@ impl Caller {
         if self.story.len() == STORY {
             self.story.pop_front();
         }
-        self.story.push_back(format!("{} {}", seconds(self.stage.now()), line()));
+        self.story.push_back(format!("{} {}", seconds(self.state.now()), line()));
     }
 }
 
