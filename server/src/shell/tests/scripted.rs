@@ -18,7 +18,7 @@ use crate::log::LogLine;
 use crate::shell::clock::Clock;
 use crate::shell::log::Log;
 use crate::shell::shard::Shard;
-use crate::shell::socket::Socket;
+use crate::shell::shard::socket::Socket;
 use crate::time::{Now, Timestamp, WallTime};
 use crate::zone::Zone;
 
