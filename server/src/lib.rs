@@ -25,6 +25,8 @@
 pub mod announcer;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(test)]
+mod client_frames;
 pub mod config;
 mod framing;
 mod handshake;

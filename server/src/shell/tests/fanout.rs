@@ -18,8 +18,8 @@ use crate::shell::clock::{Clock, SystemClock};
 use crate::shell::fanout::Fanout;
 use crate::shell::shard::Shard;
 use crate::shell::shard::streams::{Streams, Ticket};
-use crate::shell::tests::scripted::{Events, PERIOD, REQUEST, RESPONSE, push};
-use crate::time::{Now, Timestamp, WallTime};
+use crate::shell::tests::scripted::{Events, PERIOD, REQUEST, RESPONSE, noon_and, push};
+use crate::time::{Now, Timestamp};
 use crate::wire::{ConnectionId, Wire};
 use crate::zone::Zone;
 
@@ -64,8 +64,7 @@ struct HandClock(AtomicU64);
 
 impl Clock for HandClock {
     fn now(&self) -> Now {
-        let passed = Duration::from_nanos(self.0.load(Ordering::Relaxed));
-        Now { at: Timestamp::ZERO + passed, wall: WallTime::from_unix_seconds(1_795_348_800).after(passed) }
+        noon_and(Duration::from_nanos(self.0.load(Ordering::Relaxed)))
     }
 
     /// Later than any test lasts: it is not time that wakes anybody here.
