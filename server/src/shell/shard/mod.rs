@@ -41,8 +41,8 @@ impl<S: Socket> Clone for Shard<S> {
 }
 
 impl<S: Socket> Shard<S> {
-    /// What an idle connection holds of a shard beside its hub's [`Hub::FOOTPRINT`], by part, in bytes; what tokio needs
-    /// for a task and a socket comes on top.
+    /// What an idle connection holds of a shard beside its hub's [`FOOTPRINT`](crate::Hub::FOOTPRINT), by part, in
+    /// bytes; what tokio needs for a task and a socket comes on top.
     pub const FOOTPRINT: [(&str, usize); 2] =
         [("slot with the stream", size_of::<Slot<S>>()), ("future of the task", size_of::<Connection<S>>())];
 
