@@ -8,8 +8,8 @@ use carillon_server::{ConnectionId, Hub, Now};
 use carillon_simulator::Scenario;
 use criterion::{BenchmarkId, Criterion, Throughput};
 
+use support::frames;
 use support::quiet::{Discard, open_hub};
-use support::requests;
 
 /// One connection stays in the processor's cache; so many do not.
 const CONNECTIONS: [u32; 2] = [1, 10_000];
@@ -31,7 +31,7 @@ fn main() {
         let config = Scenario::day(connections, PERIOD, PERIOD).server;
         let (mut hub, ids) = open_hub(&config, connections as usize, Now::default());
         for (name, text) in messages {
-            let (frame, mut turn) = (requests::text(text), ids.iter().cycle());
+            let (frame, mut turn) = (frames::text(text), ids.iter().cycle());
             group.bench_function(BenchmarkId::new(name, connections), |bencher| {
                 bencher.iter(|| receive(&mut hub, turn.next(), &frame));
             });

@@ -16,7 +16,7 @@ use carillon_server::protocol::ECHO_PREFIX;
 use support::child;
 use support::clients::{self, Listeners};
 use support::server::{PUSH, Server};
-use support::{machine, ours, requests};
+use support::{frames, machine, ours};
 
 const SUBSCRIBERS: usize = 19_000;
 
@@ -95,9 +95,9 @@ struct Talker {
 impl Talker {
     fn connect(server: SocketAddr) -> Self {
         let mut socket = clients::open_one(server);
-        socket.write_all(&requests::text("unsubscribe")).expect("the kernel has room for so little");
-        let reply = vec![0; requests::length_of_reply(ECHO_PREFIX.len() + TEXT.len())];
-        let mut talker = Self { socket, request: requests::text(TEXT), reply };
+        socket.write_all(&frames::text("unsubscribe")).expect("the kernel has room for so little");
+        let reply = vec![0; clients::length_of_reply(ECHO_PREFIX.len() + TEXT.len())];
+        let mut talker = Self { socket, request: frames::text(TEXT), reply };
         // The fence: the unsubscribe has taken effect.
         talker.echo();
         talker

@@ -11,7 +11,6 @@ mod support;
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -22,25 +21,21 @@ use carillon_server::shell::{Clock, Fanout, Journal, LogFormat, Shard};
 use carillon_server::{Announcer, Config, Now, Timestamp, Zone};
 use carillon_simulator::Scenario;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
 use support::bare::{self, BareRing};
 use support::clients::Listeners;
 use support::leaping::LeapingClock;
+use support::ours::{PERIOD, PING_INTERVAL};
 use support::spread::Spread;
-use support::{child, machine};
+use support::{child, machine, server};
 
 const CONNECTIONS: [u32; 2] = [1_000, 10_000];
 
 /// Pairs that are thrown away, and pairs that count.
 const WARM_UP: usize = 3;
 const PAIRS: usize = 25;
-
-const PERIOD: Duration = Duration::from_secs(300);
-
-/// Ten years: the clock leaps a period a round, and nobody is to be pinged.
-const PING_INTERVAL: Duration = Duration::from_secs(3650 * 86_400);
 
 /// How often the number of open connections is looked at while they arrive.
 const LOOK: Duration = Duration::from_millis(10);
@@ -273,7 +268,7 @@ async fn one_push(shard: &Shard<TcpStream>) {
 
 /// Starts clients and hands their sockets to the shard, the way the server does.
 async fn accept_all(shard: &Shard<TcpStream>, connections: usize) -> (Vec<RawFd>, Listeners) {
-    let listener = listen().expect("loopback has a free port");
+    let listener = server::listen_in_runtime();
     let address = listener.local_addr().expect("it is bound");
     let clients = Listeners::start(address, connections);
     let mut sockets = Vec::new();
@@ -287,10 +282,4 @@ async fn accept_all(shard: &Shard<TcpStream>, connections: usize) -> (Vec<RawFd>
         tokio::time::sleep(LOOK).await;
     }
     (sockets, clients)
-}
-
-fn listen() -> io::Result<TcpListener> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    socket.listen(4096)
 }

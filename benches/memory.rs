@@ -16,7 +16,7 @@ use carillon_server::protocol::ECHO_PREFIX;
 use carillon_server::shell::{Options, Shard, process};
 
 use support::child::{self, Child};
-use support::{clients, machine, requests};
+use support::{clients, frames, machine};
 
 const CONNECTIONS: usize = 10_000;
 
@@ -97,13 +97,13 @@ fn await_address(server: &mut Child) -> String {
 /// The life of the clients' process.
 fn talk(server: &str, count: &str) {
     let mut sockets = clients::open(server, count);
-    let frame = requests::text(&"x".repeat(MESSAGE));
+    let frame = frames::text(&"x".repeat(MESSAGE));
     for _order in child::orders() {
         // Halves, so that the server holds one half of every message before the first of them is complete.
         let (front, back) = frame.split_at(frame.len() / 2);
         send_to_all(&mut sockets, front);
         send_to_all(&mut sockets, back);
-        read_from_all(&mut sockets, requests::length_of_reply(ECHO_PREFIX.len() + MESSAGE));
+        read_from_all(&mut sockets, clients::length_of_reply(ECHO_PREFIX.len() + MESSAGE));
         child::report("silent");
     }
 }

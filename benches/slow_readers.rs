@@ -20,7 +20,7 @@ use support::child::{self, Child};
 use support::clients::{self, Listeners};
 use support::server::{PUSH, Server};
 use support::spread::Spread;
-use support::{machine, ours, requests};
+use support::{frames, machine, ours};
 
 const SLOW: usize = 50;
 const HEALTHY: usize = 99 * SLOW;
@@ -166,7 +166,7 @@ fn sleep(server: &str, count: &str) {
 
 /// Sends messages until no socket takes any more.
 fn flood(sockets: &mut [TcpStream]) {
-    let frame = requests::text(&"x".repeat(MESSAGE));
+    let frame = frames::text(&"x".repeat(MESSAGE));
     for socket in &mut *sockets {
         sockopt::set_socket_recv_buffer_size(&*socket, KERNEL_BUFFER).expect("the socket is open");
         sockopt::set_socket_send_buffer_size(&*socket, KERNEL_BUFFER).expect("the socket is open");

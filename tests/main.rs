@@ -10,6 +10,7 @@ mod determinism;
 mod foreign;
 mod house;
 mod hub;
+mod log_escapes;
 mod merge;
 mod paused;
 mod readme;

@@ -67,9 +67,7 @@ where
     Serve: Future<Output = ()> + Send + 'static,
 {
     let _guard = runtime.enter();
-    let listener = server::listen();
-    listener.set_nonblocking(true).expect("the socket is open");
-    let listener = TcpListener::from_std(listener).expect("the runtime has a driver");
+    let listener = server::listen_in_runtime();
     let address = listener.local_addr().expect("it is bound");
     runtime.spawn(serve(listener));
     address

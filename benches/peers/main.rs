@@ -11,6 +11,7 @@
 //!
 //! Nothing here is an absolute figure: compare within one run. `CARILLON_BENCH_QUICK=1` does the smallest size only.
 
+mod arena;
 mod contender;
 mod figures;
 mod frameworks;
@@ -22,7 +23,8 @@ mod support;
 use std::env;
 use std::path::{Path, PathBuf};
 
-use contender::{Arena, Contender};
+use arena::Arena;
+use contender::Contender;
 use figures::{Figures, Round};
 use support::child;
 use support::clients::Listeners;
@@ -38,7 +40,7 @@ fn main() {
     if let Some(role) = child::role() {
         return match &role[0][..] {
             Listeners::ROLE => Listeners::live(&role[1], &role[2]),
-            _ => contender::live(&role),
+            _ => arena::live(&role),
         };
     }
     let is_quick = env::var_os("CARILLON_BENCH_QUICK").is_some();

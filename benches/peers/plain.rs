@@ -5,12 +5,18 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use super::support::{requests, server};
+use super::support::{frames, server};
 
 pub(crate) const ROLE: &str = "plain";
 
 /// A push as it stands on the wire: all are of the same length.
 const FRAME: &[u8; server::PUSH] = b"\x81\x2aServer push message at 2026-11-22 12:00:00";
+
+/// The answer to [`frames::REQUEST`].
+const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
+    Connection: Upgrade\r\n\
+    Upgrade: websocket\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 type Sockets = Arc<Mutex<Vec<TcpStream>>>;
 
@@ -23,14 +29,14 @@ pub(crate) fn live() {
     thread::spawn(move || accept(&listener, &accepted));
     server::obey(address, || {
         let mut sockets = sockets.lock().expect("no thread panicked");
-        // Who has left is forgotten.
+        // A client that has left is forgotten.
         sockets.retain_mut(|socket| socket.write(FRAME).is_ok());
     });
 }
 
 fn accept(listener: &TcpListener, sockets: &Sockets) {
     for stream in listener.incoming() {
-        let mut stream = stream.expect("nobody leaves before");
+        let mut stream = stream.expect("no client leaves before");
         upgrade(&mut stream).expect("the client asks for an upgrade");
         sockets.lock().expect("no thread panicked").push(stream);
     }
@@ -38,8 +44,8 @@ fn accept(listener: &TcpListener, sockets: &Sockets) {
 
 fn upgrade(stream: &mut TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut request = [0; requests::UPGRADE.len()];
+    let mut request = [0; frames::REQUEST.len()];
     stream.read_exact(&mut request)?;
-    stream.write_all(requests::SWITCHING_PROTOCOLS)?;
+    stream.write_all(SWITCHING_PROTOCOLS)?;
     stream.set_nonblocking(true)
 }

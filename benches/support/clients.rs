@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::child::{self, Child};
-use super::{arrivals, machine, requests};
+use super::{arrivals, frames, machine};
 
 /// How long a client waits for what it was promised.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -88,11 +88,16 @@ pub(crate) fn open_one(server: SocketAddr) -> TcpStream {
     socket
 }
 
+/// How many bytes the server's text frame with a payload of this length has.
+pub(crate) fn length_of_reply(payload: usize) -> usize {
+    payload + if payload <= 125 { 2 } else { 4 }
+}
+
 fn connect(server: &str) -> TcpStream {
     let mut socket = TcpStream::connect(server).expect("the server listens");
     socket.set_nodelay(true).expect("the socket is open");
     socket.set_read_timeout(Some(PATIENCE)).expect("it is more than zero");
-    socket.write_all(requests::UPGRADE).expect("the kernel has room for so little");
+    socket.write_all(frames::REQUEST).expect("the kernel has room for so little");
     socket
 }
 

@@ -6,10 +6,11 @@ pub(crate) mod arrivals;
 pub(crate) mod bare;
 pub(crate) mod child;
 pub(crate) mod clients;
+#[path = "../../tests/support/frames.rs"]
+pub(crate) mod frames;
 pub(crate) mod leaping;
 pub(crate) mod machine;
 pub(crate) mod ours;
 pub(crate) mod quiet;
-pub(crate) mod requests;
 pub(crate) mod server;
 pub(crate) mod spread;

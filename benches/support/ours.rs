@@ -22,8 +22,8 @@ pub(crate) const ROLE: &str = "ours";
 /// What the clock leaps with every push.
 pub(crate) const PERIOD: Duration = Duration::from_secs(300);
 
-/// Ten years: the clock leaps a period a round, and nobody is to be pinged.
-const PING_INTERVAL: Duration = Duration::from_secs(3650 * 86_400);
+/// Ten years: the clock leaps a period a round, and no client is to be pinged.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(3650 * 86_400);
 
 /// What a shard's thread is given to do.
 enum Task {

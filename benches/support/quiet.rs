@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use carillon_server::{Config, ConnectionId, Hub, LogLine, Now, Wire};
 
-use super::requests;
+use super::frames;
 
 /// A wire that takes everything and keeps nothing.
 pub(crate) struct Discard;
@@ -38,7 +38,7 @@ pub(crate) fn open_hub(config: &Config, connections: usize, now: Now) -> (Hub, V
     let mut hub = Hub::new(config.clone(), 1).expect("the scenario is valid");
     let ids: Vec<_> = (0..connections).map(|_| hub.handle_connect(now, true)).collect();
     for &id in &ids {
-        hub.handle_input(id, requests::UPGRADE, now, &mut Discard);
+        hub.handle_input(id, frames::REQUEST, now, &mut Discard);
     }
     assert_eq!(hub.census().subscribed, connections, "an upgrade was refused");
     (hub, ids)

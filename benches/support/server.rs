@@ -58,6 +58,13 @@ pub(crate) fn listen() -> TcpListener {
     listener
 }
 
+/// The same for a task of the runtime that is entered.
+pub(crate) fn listen_in_runtime() -> tokio::net::TcpListener {
+    let listener = listen();
+    listener.set_nonblocking(true).expect("the socket is open");
+    tokio::net::TcpListener::from_std(listener).expect("the runtime has a driver")
+}
+
 /// The rest of a server's life: says where it listens, and pushes whenever it is told to.
 pub(crate) fn obey(address: SocketAddr, mut push: impl FnMut()) {
     child::report(&address.to_string());

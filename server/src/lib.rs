@@ -5,6 +5,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`time`], [`zone`] | instants, always given from outside, and how a date is printed |
+//! | [`units`] | times, sizes and zones as people write them |
 //! | [`protocol`] | commands, replies, push text, close reasons |
 //! | [`schedule`] | which cycle is due |
 //! | [`config`] | limits and times, and which combinations keep the promises |
@@ -17,10 +18,15 @@
 //! | [`announcer`] | numbers the cycles and renders each push once |
 //! | [`hub`] | one shard's sessions and the fan-out |
 //! | `shell` | tokio: sockets, tasks, signals, the only clock reads (feature `shell`) |
+//! | `cli` | the command line of the binary `carillon` (feature `cli`) |
 //!
 //! The guarantees G1 to G15 that comments refer to stand in `PROTOCOL.md`. Errors are for callers, panics for bugs.
 
 pub mod announcer;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(test)]
+mod client_frames;
 pub mod config;
 mod framing;
 mod handshake;
@@ -34,6 +40,7 @@ mod session;
 pub mod shell;
 pub mod time;
 mod timers;
+pub mod units;
 pub mod wire;
 pub mod zone;
 

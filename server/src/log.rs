@@ -98,7 +98,7 @@ pub fn escape(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     // A text that is nothing but control characters costs a shard hardly more than any other.
     let mut clean = 0;
-    for (at, character) in text.char_indices().filter(|(_, character)| moves_the_cursor(*character)) {
+    for (at, character) in text.char_indices().filter(|(_, character)| is_escaped(*character)) {
         line.push_str(&text[clean..at]);
         clean = at + character.len_utf8();
         match character {
@@ -112,9 +112,10 @@ pub fn escape(text: &str) -> String {
     line
 }
 
-/// Whether a terminal would do something else than to show it: control characters, and what is none to Unicode, line and
-/// paragraph separators and the marks that reorder text (`Bidi_Control`).
-pub(crate) fn moves_the_cursor(character: char) -> bool {
+/// Whether [`escape`] spells a character out, as a terminal would not simply show it: control characters, line and
+/// paragraph separators, and the marks that reorder text (`Bidi_Control`).
+#[doc(hidden)]
+pub fn is_escaped(character: char) -> bool {
     match character {
         ' '..='~' => false,
         '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => true,
@@ -158,7 +159,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_escaped_text_has_no_control_character(text in any::<String>()) {
-            prop_assert!(!escape(&text).chars().any(moves_the_cursor));
+            prop_assert!(!escape(&text).chars().any(is_escaped));
         }
     }
 }

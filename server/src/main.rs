@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use carillon_server::shell::options::{Cli, Command};
+use carillon_server::cli::{Cli, Command};
 use carillon_server::shell::process;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(options) => process::serve(&options),
+        Command::Serve(arguments) => process::serve(&arguments.into()),
     }
 }

@@ -52,6 +52,8 @@ pub use oracle::census::Census;
 pub use oracle::coverage::{Coverage, Hazard};
 pub use oracle::guarantee::Guarantee;
 pub use oracle::score::{Fault, Race, Score, Tally, Violation};
+#[doc(hidden)]
+pub use oracle::server_log::is_forging;
 pub use oracle::verdict::Verdict;
 pub use rng::Rng;
 #[doc(hidden)]

@@ -25,7 +25,8 @@ use tokio_tungstenite::{
     },
 };
 
-use super::server::{Journal, Settings, WallClock, stamp};
+use super::clock::stamp;
+use super::server::{Journal, Settings, WallClock};
 
 /// Any stream.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}

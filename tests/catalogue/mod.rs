@@ -10,10 +10,12 @@
 //!
 //! | file | subject |
 //! |---|---|
+//! | `clock.rs` | the runtime's clock, and how a civil time is written |
 //! | `defect.rs` | the catalogue |
 //! | `server.rs` | settings, who is connected, start and drain |
 //! | `ticker.rs` | when a cycle is due, what its text says, who gets it |
 //! | `connection.rs` | one connection from its handshake to its end |
+//! | `texts.rs` | what a text message brings about |
 //! | `outbox.rs` | what a client has not taken yet |
 //! | `tap.rs` | the stream as tungstenite sees it |
 //! | `fragments.rs` | where the frames of a message end: only some defects ask |
@@ -21,6 +23,7 @@
 //!
 //! A mistake stands where a developer would have made it, as a line that asks `self.has(Defect::…)`.
 
+pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod defect;
 pub(crate) mod fragments;
@@ -28,6 +31,7 @@ pub(crate) mod listing;
 pub(crate) mod outbox;
 pub(crate) mod server;
 pub(crate) mod tap;
+pub(crate) mod texts;
 pub(crate) mod ticker;
 
 pub(crate) use defect::Defect;

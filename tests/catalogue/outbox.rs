@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::{
     frame::{Frame, coding::CloseCode},
 };
 
-use super::{defect::Defect, server::now};
+use super::{clock::now, defect::Defect};
 
 /// An encoded frame; a push is encoded once and shared by all.
 pub(crate) type Encoded = Arc<[u8]>;

@@ -9,14 +9,14 @@ use std::{
     },
 };
 
-use chrono::{Datelike, NaiveDateTime, Timelike};
+use chrono::NaiveDateTime;
 use tokio::{
     sync::Notify,
     time::{Duration, Instant},
 };
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::{defect::Defect, outbox::Outbox};
+use super::{clock::now, defect::Defect, outbox::Outbox};
 
 /// The wall clock in the server's zone: local civil time now.
 pub(crate) type WallClock = Arc<dyn Fn() -> NaiveDateTime + Send + Sync>;
@@ -244,7 +244,7 @@ impl CompactServer {
         self.state().shard_index(id)
     }
 
-    /// The belated clean-up of places that were left: whoever sits there now is put back to the default.
+    /// The belated clean-up of places that were left: the client that has the place now is put back to the default.
     pub(super) fn clean_slots(&self) {
         let unclean = std::mem::take(&mut self.state().slots.unclean);
         for member in self.members().iter().filter(|member| unclean.contains(&member.slot)) {
@@ -297,7 +297,7 @@ impl Slots {
         (slot, wanted)
     }
 
-    /// Whether somebody sat there before.
+    /// Whether the place had a client before.
     fn is_used(&self, slot: usize) -> bool {
         slot < self.wanted.len()
     }
@@ -350,20 +350,4 @@ impl Drop for Membership {
         let total = if server.has(Defect::CountsOnlyUp) { served } else { server.census() };
         server.log(format!("Client disconnected. Total connections: {total}"));
     }
-}
-
-/// The only place that reads the runtime's clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a server on trial lives in the harness's time, which is tokio's"
-)]
-pub(crate) fn now() -> Instant {
-    Instant::now()
-}
-
-/// A civil time as the push text and the log show it.
-pub(crate) fn stamp(time: NaiveDateTime) -> String {
-    let (year, month, day) = (time.year(), time.month(), time.day());
-    let (hour, minute, second) = (time.hour(), time.minute(), time.second());
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
 }

@@ -13,7 +13,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{fragments::Fragments, outbox::Outbox, server::now};
+use super::{clock::now, fragments::Fragments, outbox::Outbox};
 
 /// The longest request head.
 const HEAD_LIMIT: usize = 8 * 1024;

@@ -10,9 +10,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 };
 
 use super::{
+    clock::{now, stamp},
     defect::Defect,
     outbox::{Encoded, encode},
-    server::{CompactServer, Member, now, stamp},
+    server::{CompactServer, Member},
 };
 
 impl CompactServer {

@@ -5,10 +5,11 @@ use carillon_server::protocol::PUSH_PREFIX;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::play::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PERIOD, PING_INTERVAL, Play};
+use super::play::Play;
 use super::script::Bytes;
 use super::script::Op::{self, *};
 use super::script::Speech::{self, *};
+use super::settings::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PERIOD, PING_INTERVAL};
 use crate::support::frames::Heard;
 
 #[test]

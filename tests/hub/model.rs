@@ -6,7 +6,7 @@ use std::time::Duration;
 use carillon_server::LogLine;
 use chrono::DateTime;
 
-use super::play::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, NOON, OUTBOX_LIMIT, PERIOD, PING_INTERVAL, TICK};
+use super::settings::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, NOON, OUTBOX_LIMIT, PERIOD, PING_INTERVAL, TICK};
 use crate::support::frames::Heard;
 
 /// The length of the one response whose length matters: it can wait in an outbox, and pushes behind it.

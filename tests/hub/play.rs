@@ -1,28 +1,14 @@
 //! Plays a script on a real hub and on the model, and compares them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use carillon_server::{Announcer, Config, ConnectionId, Hub, Now, Timestamp, WallTime, Zone, hub};
+use carillon_server::{Announcer, ConnectionId, Hub, Now, Timestamp, WallTime, Zone};
 
 use super::model::{Client, Meaning, Model, Phase};
 use super::recorder::{Link, Recorder};
 use super::script::{Op, Speech};
+use super::settings::{MAX_MESSAGE, NOON, PERIOD, TICK, config};
 use crate::support::frames::{self, BINARY, CLOSE, Heard, PING, PONG, REQUEST};
-
-/// All times are multiples of a 64th of the shortest, so that the hub rounds no deadline: 3.2 s / 64 = 50 ms.
-pub(crate) const TICK: Duration = Duration::from_millis(50);
-pub(crate) const CLOSE_TIMEOUT: u64 = 64;
-pub(crate) const HANDSHAKE_TIMEOUT: u64 = 128;
-pub(crate) const PERIOD: u64 = 200;
-pub(crate) const PING_INTERVAL: u64 = 512;
-
-pub(crate) const MAX_MESSAGE: usize = 200;
-/// The smallest that is allowed: 2 × (10 header + 17 prefix + 200 text).
-pub(crate) const OUTBOX_LIMIT: usize = 454;
-
-/// 2026-11-22 12:00:00 UTC.
-pub(crate) const NOON: i64 = 1_795_348_800;
 
 /// A hub, its clients, and what the model makes of them.
 #[derive(Debug)]
@@ -420,21 +406,6 @@ fn spell(what: &Speech) -> (Vec<(Vec<u8>, Meaning)>, bool) {
         Speech::Unsubscribe => (frames::text("unsubscribe"), Meaning::Text("unsubscribe".to_owned())),
     };
     (vec![part], false)
-}
-
-pub(crate) fn config() -> Config {
-    let config = Config {
-        period: TICK * PERIOD as u32,
-        max_message: MAX_MESSAGE,
-        outbox_limit: OUTBOX_LIMIT,
-        handshake_timeout: TICK * HANDSHAKE_TIMEOUT as u32,
-        ping_interval: TICK * PING_INTERVAL as u32,
-        close_timeout: TICK * CLOSE_TIMEOUT as u32,
-        ..Config::default()
-    };
-    let grain = hub::dead_peer_bound(&config) - 2 * config.ping_interval;
-    assert_eq!(grain, TICK, "deadlines are rounded to ticks");
-    config
 }
 
 fn ticks_until(at: Timestamp) -> u64 {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::strategy::Union;
 
 /// `who` is a number among those who are still connected, taken modulo how many they are; of nobody it means nothing.
-/// A tick is [`TICK`](super::play::TICK).
+/// A tick is [`TICK`](super::settings::TICK).
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     /// Time passes, and the hub is woken whenever it wants to be.

@@ -3,6 +3,7 @@ use tungstenite::Message as PeerMessage;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 use super::*;
+use crate::client_frames::{frame, text};
 
 const MAX: usize = 1024;
 
@@ -52,25 +53,6 @@ fn decode_all(bytes: &[u8], cuts: &[usize]) -> (Vec<Owned>, Option<u16>) {
         assert!(input.is_empty(), "the decoder asked for more without having taken everything");
     }
     (messages, None)
-}
-
-/// A client's frame, legal or not.
-fn frame(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
-    let mut bytes = vec![first];
-    match payload.len() {
-        short @ ..=125 => bytes.push(0x80 | short as u8),
-        long => {
-            bytes.push(0x80 | 126);
-            bytes.extend_from_slice(&(long as u16).to_be_bytes());
-        }
-    }
-    bytes.extend_from_slice(&mask);
-    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
-    bytes
-}
-
-fn text(payload: &str) -> Vec<u8> {
-    frame(0x81, payload.as_bytes(), [1, 2, 3, 4])
 }
 
 fn code_of(bytes: &[u8]) -> Option<u16> {

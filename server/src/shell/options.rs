@@ -1,101 +1,66 @@
-//! The command line of the server.
+//! What a server is told at its start.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
-
 use crate::config::{Config, ConfigError};
+use crate::shell::clock::system_zone;
 use crate::shell::fanout::FanoutChoice;
-use crate::shell::limits;
 use crate::shell::log::LogFormat;
-use crate::shell::units::{parse_size, parse_span, parse_zone};
+use crate::shell::process::limits;
 use crate::zone::Zone;
 
-/// A WebSocket server that pushes to every subscriber at fixed times.
-#[derive(Debug, Parser)]
-#[command(name = "carillon", version, arg_required_else_help = true)]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// What the binary can do.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Serve clients until SIGTERM or Ctrl-C, then see every one of them off.
-    ///
-    /// Exit codes: 0 after a drain, 1 if the server could not run or was cut short, 2 for options that make no sense.
-    Serve(Options),
-}
-
 /// What a server is told at its start. The defaults are those of the command line.
-#[derive(Args, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    /// Address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-
-    /// Path that upgrades to WebSocket
-    #[arg(long, default_value = "/ws")]
+    /// Path that upgrades to WebSocket.
     pub path: String,
-
-    /// Time between two pushes
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_span)]
+    /// Time between two pushes.
     pub period: Duration,
-
-    /// Number of threads that serve connections [default: the processor's cores]
-    #[arg(long, value_name = "NUMBER")]
+    /// Number of threads that serve connections; by default one for each core of the processor.
     pub shards: Option<NonZeroUsize>,
-
-    /// How a push is written to its many subscribers
-    #[arg(long, value_name = "WAY", default_value = "auto")]
+    /// How a push is written to its many subscribers.
     pub fanout: FanoutChoice,
-
-    /// Longest message that is taken
-    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = parse_size)]
+    /// Longest message that is taken, in bytes.
     pub max_message: usize,
-
-    /// Most connections at a time [default: what the limit of open files holds]
-    #[arg(long, value_name = "NUMBER")]
+    /// Most connections at a time; by default what the limit of open files holds.
     pub max_connections: Option<usize>,
-
-    /// Time for a client to ask for its upgrade
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_span)]
+    /// Time for a client to ask for its upgrade.
     pub handshake_timeout: Duration,
-
-    /// Silence after which a client is pinged; after twice that it is cut off
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_span)]
+    /// Silence after which a client is pinged; after twice that it is cut off.
     pub ping_interval: Duration,
-
-    /// Most bytes that wait for one slow client [default: 256KiB, or twice the largest reply if that is more]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    /// Most bytes that wait for one slow client; by default 256 KiB, or twice the largest reply if that is more.
     pub outbox_limit: Option<usize>,
-
-    /// Time for a closing client to take its last bytes and to leave
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_span)]
+    /// Time for a closing client to take its last bytes and to leave.
     pub close_timeout: Duration,
-
-    /// How log lines are written
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    /// How log lines are written.
     pub log_format: LogFormat,
-
-    /// Zone of all dates: local, utc, or an offset such as +08:00
-    #[arg(long, value_name = "ZONE", default_value = "local", value_parser = parse_zone, allow_hyphen_values = true)]
+    /// Zone of all dates.
     pub time_zone: Zone,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        #[derive(Parser)]
-        struct Defaults {
-            #[command(flatten)]
-            options: Options,
+        let config = Config::default();
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            path: config.path,
+            period: config.period,
+            shards: None,
+            fanout: FanoutChoice::default(),
+            max_message: config.max_message,
+            max_connections: None,
+            handshake_timeout: config.handshake_timeout,
+            ping_interval: config.ping_interval,
+            outbox_limit: None,
+            close_timeout: config.close_timeout,
+            log_format: LogFormat::default(),
+            time_zone: system_zone(),
         }
-        Defaults::parse_from(["carillon"]).options
     }
 }
 
@@ -137,21 +102,7 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-
-    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
-        let all = ["carillon", "serve"].iter().chain(arguments);
-        Cli::try_parse_from(all).map(|cli| match cli.command {
-            Command::Serve(options) => options,
-        })
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
 
     #[test]
     fn the_defaults_are_those_of_the_core() {
@@ -161,23 +112,10 @@ mod tests {
 
     #[test]
     fn the_outbox_grows_with_the_largest_message_unless_it_is_given() {
-        let options = parse(&["--max-message", "17MiB"]).unwrap();
+        let options = Options { max_message: 17 << 20, ..Options::default() };
         // 2 × (10 header + 17 prefix + 17 MiB).
         assert_eq!(options.config().unwrap().outbox_limit, 2 * (27 + (17 << 20)));
-        let options = parse(&["--max-message", "17MiB", "--outbox-limit", "256KiB"]).unwrap();
+        let options = Options { outbox_limit: Some(256 << 10), ..options };
         assert!(matches!(options.config(), Err(ConfigError::OutboxLimit { .. })));
-    }
-
-    #[test]
-    fn an_offset_west_of_greenwich_is_not_taken_for_a_flag() {
-        let options = parse(&["--time-zone", "-03:30"]).unwrap();
-        assert_eq!(options.time_zone.offset(0), -12_600);
-    }
-
-    #[test]
-    fn a_wrong_value_is_a_usage_error_that_says_what_is_allowed() {
-        let error = parse(&["--period", "5"]).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        assert!(error.to_string().contains("such as 1500ms or 5m"), "{error}");
     }
 }

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use carillon_server::shell::units::parse_size;
 use carillon_simulator::Guarantee;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::live::Trust;
 use carillon_simulator::live::conform::{ConformError, ConformOptions, ConformReport, conform, junit};
 use carillon_simulator::live::{Address, Dialect};
-use carillon_simulator::units::parse_span;
+use carillon_simulator::units::{parse_size, parse_span};
 use clap::Args;
 
 use super::output::JsonOutput;

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use carillon_server::shell::units::{parse_size, parse_zone};
 use carillon_server::{WallTime, Zone};
 use chrono::DateTime;
 use toml::de::{DeTable, DeValue};
 
-use crate::units::{parse_count, parse_span};
+use crate::units::{parse_count, parse_fixed_zone, parse_size, parse_span};
 
 /// A text in quotes.
 pub(crate) fn text(value: &DeValue<'_>) -> Result<String, String> {
@@ -64,10 +63,11 @@ pub(crate) fn wall_time(value: &DeValue<'_>) -> Result<WallTime, String> {
         .ok_or_else(|| "write an instant before the year 2262 such as 2026-11-22T12:00:00Z".to_owned())
 }
 
-/// `"utc"`, an offset, or a table with two offsets and the instant of the change.
+/// `"utc"`, an offset, or a table with two offsets and the instant of the change. The zone of this machine is none of
+/// them: the file would mean something else on the next machine.
 pub(crate) fn zone(value: &DeValue<'_>) -> Result<Zone, String> {
     let zone = match value {
-        DeValue::String(text) => fixed_zone(text),
+        DeValue::String(text) => parse_fixed_zone(text),
         DeValue::Table(table) => changing_zone(table),
         _ => None,
     };
@@ -78,13 +78,8 @@ pub(crate) fn zone(value: &DeValue<'_>) -> Result<Zone, String> {
     })
 }
 
-/// The zone of this machine is none of them: the file would mean something else on the next.
-fn fixed_zone(text: &str) -> Option<Zone> {
-    if text == "local" { None } else { parse_zone(text).ok() }
-}
-
 fn changing_zone(table: &DeTable<'_>) -> Option<Zone> {
-    let offset = |key| match fixed_zone(table.get(key)?.get_ref().as_str()?)? {
+    let offset = |key| match parse_fixed_zone(table.get(key)?.get_ref().as_str()?)? {
         Zone::Fixed(offset) => Some(offset),
         _ => None,
     };

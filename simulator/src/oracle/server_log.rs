@@ -134,9 +134,11 @@ impl ServerLog {
     }
 }
 
-/// Whether a character makes of one line two, or of a message something else to the eye.
-fn is_forging(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a character makes of one line two, or of a message something else to the eye: control characters, line and
+/// paragraph separators, and the marks that reorder text.
+pub fn is_forging(letter: char) -> bool {
+    let is_mark = matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    letter.is_control() || is_mark || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 
 #[cfg(test)]

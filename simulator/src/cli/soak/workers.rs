@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use carillon_server::shell::limits;
+use carillon_server::shell::process::limits;
 use carillon_simulator::live::soak::{Progress, SoakOptions};
 use carillon_simulator::report::Summary;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};

@@ -1,5 +1,8 @@
 //! What belongs to the process: signals, the file limit, standard output.
 
+pub mod limits;
+pub(super) mod memory;
+
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,9 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::shell::clock::{Clock, SystemClock};
-use crate::shell::limits;
 use crate::shell::log::Journal;
-use crate::shell::memory;
 use crate::shell::options::Options;
 use crate::shell::serve::{ServeError, Server};
 

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::hub::SLICE;
 use crate::log::LogLine;
-use crate::shell::fanout::{BATCH, Fanout};
+use crate::shell::fanout::Fanout;
 use crate::shell::log::Log;
-use crate::shell::socket::Socket;
 use crate::time::Now;
 use crate::wire::{ConnectionId, Wire};
 
+use super::socket::Socket;
+
 /// One stream per slot; the hub chooses the slots.
-pub(super) struct Streams<S> {
+pub(in crate::shell) struct Streams<S> {
     slots: Vec<Slot<S>>,
     open: usize,
     /// How long the last bytes of a connection may take once it is over.
@@ -28,30 +30,30 @@ pub(super) struct Streams<S> {
 
 /// Which connection of a slot is meant: an id is given to the next one as soon as the hub has closed it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ticket {
-    pub(super) id: ConnectionId,
+pub(in crate::shell) struct Ticket {
+    pub(in crate::shell) id: ConnectionId,
     generation: u32,
 }
 
 /// One connection's stream, and what its task must know.
 #[derive(Debug)]
-pub(super) struct Slot<S> {
+pub(in crate::shell) struct Slot<S> {
     stream: Option<S>,
     /// Of the connection's task. None until it was polled once; it does everything then that it was not woken for.
     waker: Option<Waker>,
     /// Input that the hub refused. Only a stalled connection has some, or one that was resumed a moment ago.
-    pub(super) refused: Option<Box<[u8]>>,
+    pub(in crate::shell) refused: Option<Box<[u8]>>,
     generation: u32,
     /// The hub is owed a `handle_writable`.
-    pub(super) is_blocked: bool,
+    pub(in crate::shell) is_blocked: bool,
     /// The hub takes no input until it resumes.
-    pub(super) is_stalled: bool,
+    pub(in crate::shell) is_stalled: bool,
     /// The peer has ended its side.
-    pub(super) is_ended: bool,
+    pub(in crate::shell) is_ended: bool,
     /// The hub wants the peer to see the end of the stream.
-    pub(super) is_shutting_down: bool,
+    pub(in crate::shell) is_shutting_down: bool,
     /// The hub is owed a `handle_reset`.
-    pub(super) has_failed: bool,
+    pub(in crate::shell) has_failed: bool,
 }
 
 impl<S> Slot<S> {
@@ -70,7 +72,7 @@ impl<S> Slot<S> {
     }
 
     /// The stream, as long as there is something to expect from it.
-    pub(super) fn stream(&mut self) -> Option<&mut S> {
+    pub(in crate::shell) fn stream(&mut self) -> Option<&mut S> {
         self.stream.as_mut().filter(|_| !self.has_failed)
     }
 
@@ -124,7 +126,7 @@ impl<S: Socket> Slot<S> {
 }
 
 impl<S: Socket> Streams<S> {
-    pub(super) fn new(last_bytes: Duration, log: Arc<dyn Log>) -> Self {
+    pub(in crate::shell) fn new(last_bytes: Duration, log: Arc<dyn Log>) -> Self {
         Self {
             slots: Vec::new(),
             open: 0,
@@ -137,20 +139,20 @@ impl<S: Socket> Streams<S> {
     }
 
     /// How fan-outs are written from now on.
-    pub(super) fn set_fanout(&mut self, fanout: Fanout) {
+    pub(in crate::shell) fn set_fanout(&mut self, fanout: Fanout) {
         self.fanout = fanout;
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::shell) fn is_empty(&self) -> bool {
         self.open == 0
     }
 
     /// What the log lines of the next input say about the time.
-    pub(super) fn set_now(&mut self, now: Now) {
+    pub(in crate::shell) fn set_now(&mut self, now: Now) {
         self.now = now;
     }
 
-    pub(super) fn insert(&mut self, id: ConnectionId, stream: S) -> Ticket {
+    pub(in crate::shell) fn insert(&mut self, id: ConnectionId, stream: S) -> Ticket {
         while self.slots.len() <= id.index() {
             self.slots.push(Slot::vacant());
         }
@@ -162,13 +164,13 @@ impl<S: Socket> Streams<S> {
     }
 
     /// The slot of a connection, unless the hub has closed it.
-    pub(super) fn get(&mut self, ticket: Ticket) -> Option<&mut Slot<S>> {
+    pub(in crate::shell) fn get(&mut self, ticket: Ticket) -> Option<&mut Slot<S>> {
         let slot = &mut self.slots[ticket.id.index()];
         (slot.generation == ticket.generation && slot.stream.is_some()).then_some(slot)
     }
 
     /// From now on the connection's streams and the hub wake this task.
-    pub(super) fn register(&mut self, ticket: Ticket, waker: &Waker) {
+    pub(in crate::shell) fn register(&mut self, ticket: Ticket, waker: &Waker) {
         if let Some(slot) = self.get(ticket)
             && !slot.waker.as_ref().is_some_and(|known| known.will_wake(waker))
         {
@@ -176,7 +178,7 @@ impl<S: Socket> Streams<S> {
         }
     }
 
-    pub(super) fn note(&self, line: &LogLine<'_>) {
+    pub(in crate::shell) fn note(&self, line: &LogLine<'_>) {
         self.log.log(line, self.now);
     }
 }
@@ -187,7 +189,7 @@ impl<S: Socket> Wire for Streams<S> {
     }
 
     fn send_all(&mut self, to: &[ConnectionId], frame: &[u8], taken: &mut [usize]) {
-        for (to, taken) in to.chunks(BATCH).zip(taken.chunks_mut(BATCH)) {
+        for (to, taken) in to.chunks(SLICE).zip(taken.chunks_mut(SLICE)) {
             let sockets = to.iter().map(|connection| self.slots[connection.index()].socket());
             self.fanout.send_all(frame, sockets, &mut self.sent);
             for ((connection, taken), &sent) in to.iter().zip(taken).zip(&self.sent) {

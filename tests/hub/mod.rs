@@ -2,6 +2,7 @@
 //!
 //! | file | subject |
 //! |---|---|
+//! | `hub/settings.rs` | how the hub is configured, in ticks |
 //! | `hub/script.rs` | what can happen, as plain verbs |
 //! | `hub/play.rs` | plays it on a real hub |
 //! | `hub/recorder.rs` | the hub's wire, which writes everything down |
@@ -14,6 +15,7 @@ mod model;
 mod play;
 mod recorder;
 mod script;
+mod settings;
 mod turns;
 
 use carillon_server::Census;
@@ -24,8 +26,9 @@ use proptest::prelude::*;
 use crate::support::frames::{Heard, REQUEST};
 
 use model::Phase;
-use play::{CLOSE_TIMEOUT, MAX_MESSAGE, OUTBOX_LIMIT, PING_INTERVAL, Play, answers_to, bytes_of};
+use play::{Play, answers_to, bytes_of};
 use script::{Op, any_say, any_script, hostile_script, script_over_open_links, script_over_slow_links};
+use settings::{CLOSE_TIMEOUT, MAX_MESSAGE, OUTBOX_LIMIT, PING_INTERVAL};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]

@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::shell::clock::Clock;
-use crate::shell::limits::MOST_REFUSED;
 use crate::shell::log::Journal;
+use crate::shell::process::limits::MOST_REFUSED;
 
 /// How long accepting pauses when the process has run out of something.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -13,12 +13,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::announcer::Announcer;
+use crate::client_frames;
 use crate::config::Config;
 use crate::log::LogLine;
 use crate::shell::clock::Clock;
 use crate::shell::log::Log;
 use crate::shell::shard::Shard;
-use crate::shell::socket::Socket;
+use crate::shell::shard::socket::Socket;
 use crate::time::{Now, Timestamp, WallTime};
 use crate::zone::Zone;
 
@@ -30,12 +31,6 @@ pub(super) const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade
     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 pub(super) const PERIOD: Duration = Duration::from_secs(300);
-
-/// The frame of a client, with a mask of zeros.
-pub(super) fn client_text(text: &str) -> Vec<u8> {
-    let length = u8::try_from(text.len()).ok().filter(|length| *length < 126).unwrap();
-    [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
-}
 
 /// The frame of a server.
 pub(super) fn server_text(text: &str) -> Vec<u8> {
@@ -52,6 +47,11 @@ pub(super) fn server_close(code: u16, reason: &str) -> Vec<u8> {
 pub(super) fn push(cycle: u32) -> Vec<u8> {
     let text = format!("Server push message at 2026-11-22 12:{:02}:00", 5 * cycle);
     server_text(&text)
+}
+
+/// So long after the start, which is noon.
+pub(super) fn noon_and(passed: Duration) -> Now {
+    Now { at: Timestamp::ZERO + passed, wall: WallTime::from_unix_seconds(1_795_348_800).after(passed) }
 }
 
 /// What a read brings; an empty queue brings nothing yet.
@@ -112,7 +112,7 @@ impl Peer {
     }
 
     pub(super) fn send_text(&self, text: &str) {
-        self.send(Read::Bytes(client_text(text)));
+        self.send(Read::Bytes(client_frames::text(text)));
     }
 
     pub(super) fn plan(&self, writes: impl IntoIterator<Item = Write>) {
@@ -120,7 +120,7 @@ impl Peer {
     }
 
     pub(super) fn answer_the_next_write(&self, text: &str) {
-        self.0.borrow_mut().answer = Some(client_text(text));
+        self.0.borrow_mut().answer = Some(client_frames::text(text));
     }
 
     pub(super) fn unblock(&self) {
@@ -234,8 +234,7 @@ struct NoonClock(Instant);
 
 impl Clock for NoonClock {
     fn now(&self) -> Now {
-        let passed = self.0.elapsed();
-        Now { at: Timestamp::ZERO + passed, wall: WallTime::from_unix_seconds(1_795_348_800).after(passed) }
+        noon_and(self.0.elapsed())
     }
 
     fn instant(&self, at: Timestamp) -> Instant {

@@ -2,13 +2,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::hub::Hub;
-use crate::shell::shard::{Shard, State};
-use crate::shell::socket::{Socket, poll_read};
-use crate::shell::streams::{Streams, Ticket};
 use crate::time::Now;
+
+use super::socket::{Socket, poll_read};
+use super::state::{Shared, State};
+use super::streams::{Streams, Ticket};
 
 /// How many reads one poll makes before other tasks get their turn, unless they have filled the shard's buffer: what is to
 /// be done for each byte takes longer than to read it.
@@ -16,16 +18,16 @@ const READS: usize = 4;
 
 /// The task of one connection: a future that ends with it. Dropped earlier, it cuts the client off.
 ///
-/// It holds no state of its own, so that an idle connection is small: whoever wakes it (the socket, the hub, a fan-out
+/// It holds no state of its own, so that an idle connection is small: what wakes it (the socket, the hub, a fan-out
 /// whose write was refused) has left in its slot what there is to do.
 #[must_use = "a connection is served by polling it"]
 pub struct Connection<S: Socket> {
-    shard: Shard<S>,
+    shard: Rc<Shared<S>>,
     ticket: Ticket,
 }
 
 impl<S: Socket> Connection<S> {
-    pub(super) fn new(shard: Shard<S>, ticket: Ticket) -> Self {
+    pub(super) fn new(shard: Rc<Shared<S>>, ticket: Ticket) -> Self {
         Self { shard, ticket }
     }
 }

@@ -8,11 +8,12 @@ use tokio_test::io::{Builder, Mock};
 use tokio_test::task as by_hand;
 use tokio_test::{assert_pending, assert_ready};
 
+use crate::client_frames::text as client_text;
 use crate::config::Config;
 use crate::hub::SLICE;
-use crate::shell::connection::Connection;
-use crate::shell::scripted::*;
-use crate::shell::socket::Socket;
+use crate::shell::shard::connection::Connection;
+use crate::shell::shard::socket::Socket;
+use crate::shell::tests::scripted::*;
 
 impl Socket for Mock {}
 

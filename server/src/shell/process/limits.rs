@@ -13,7 +13,7 @@ const OWN_FILES: u64 = 16;
 const FILES_OF_A_SHARD: u64 = 6;
 
 /// How many clients beyond the largest number are told that the server is full; others are dropped unheard.
-pub(super) const MOST_REFUSED: usize = 256;
+pub(in crate::shell) const MOST_REFUSED: usize = 256;
 
 /// The most files that the process may have open; `u64::MAX` where there is no limit.
 pub fn open_files() -> u64 {

@@ -1,14 +1,16 @@
 //! The ways in which one frame reaches many sockets, and the choice between them.
 
+#[cfg_attr(not(target_os = "linux"), path = "no_uring.rs")]
+pub(super) mod uring;
+
 use std::io;
 use std::os::fd::BorrowedFd;
 
 use rustix::net::SendFlags;
 
-use crate::shell::uring::Ring;
+use crate::hub::SLICE;
 
-/// The most sockets that are sent to at a time. A slice of a walk is one batch.
-pub(super) const BATCH: usize = crate::hub::SLICE;
+use uring::Ring;
 
 /// A send that finds no room is refused at once.
 const FLAGS: SendFlags = SendFlags::DONTWAIT.union(NO_SIGNAL);
@@ -21,7 +23,8 @@ const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 const NO_SIGNAL: SendFlags = SendFlags::empty();
 
 /// What a server is told about its fan-out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum FanoutChoice {
     /// Through an io_uring where the system allows it, else one send after the other
     #[default]
@@ -57,7 +60,7 @@ impl Fanout {
         Ring::open().map(|ring| Self(Way::Uring(Box::new(ring))))
     }
 
-    /// Offers `frame` once to each of the first [`BATCH`] sockets, past the streams that they belong to, and notes in
+    /// Offers `frame` once to each of the first [`SLICE`] sockets, past the streams that they belong to, and notes in
     /// `sent`, in their order, how many bytes were taken.
     ///
     /// None were taken, and the stream will tell more, where the socket has no room or has failed, and where it was not
@@ -89,7 +92,7 @@ fn send_each<'a>(
     sent: &mut Vec<Option<usize>>,
 ) {
     // Looked up beforehand, one right behind the other: each send throws what it meets out of the processor's caches.
-    let mut batch = [None; BATCH];
+    let mut batch = [None; SLICE];
     let count = batch.iter_mut().zip(sockets).map(|(place, socket)| *place = socket).count();
     let send = |socket| rustix::net::send(socket, frame, FLAGS).unwrap_or(0);
     sent.extend(batch[..count].iter().map(|socket| Some(socket.map_or(0, send))));
@@ -116,7 +119,7 @@ impl FanoutChoice {
         }
         match std::iter::repeat_with(uring).take(shards).collect() {
             Ok(rings) => {
-                Ok((rings, format!("Fan-out through io_uring, up to {BATCH} sends in one system call")))
+                Ok((rings, format!("Fan-out through io_uring, up to {SLICE} sends in one system call")))
             }
             Err(error) if self == Self::Auto => {
                 Ok((portable(), format!("Fan-out by plain sends, as there is no io_uring: {error}")))

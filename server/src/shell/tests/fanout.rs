@@ -16,10 +16,10 @@ use crate::announcer::Announcer;
 use crate::config::Config;
 use crate::shell::clock::{Clock, SystemClock};
 use crate::shell::fanout::Fanout;
-use crate::shell::scripted::{Events, PERIOD, REQUEST, RESPONSE, push};
 use crate::shell::shard::Shard;
-use crate::shell::streams::{Streams, Ticket};
-use crate::time::{Now, Timestamp, WallTime};
+use crate::shell::shard::streams::{Streams, Ticket};
+use crate::shell::tests::scripted::{Events, PERIOD, REQUEST, RESPONSE, noon_and, push};
+use crate::time::{Now, Timestamp};
 use crate::wire::{ConnectionId, Wire};
 use crate::zone::Zone;
 
@@ -64,8 +64,7 @@ struct HandClock(AtomicU64);
 
 impl Clock for HandClock {
     fn now(&self) -> Now {
-        let passed = Duration::from_nanos(self.0.load(Ordering::Relaxed));
-        Now { at: Timestamp::ZERO + passed, wall: WallTime::from_unix_seconds(1_795_348_800).after(passed) }
+        noon_and(Duration::from_nanos(self.0.load(Ordering::Relaxed)))
     }
 
     /// Later than any test lasts: it is not time that wakes anybody here.
@@ -206,7 +205,7 @@ async fn a_socket_that_was_reset_has_failed_and_the_next_one_has_not() {
 #[tokio::test]
 async fn a_ring_that_fails_is_given_up_with_a_line_in_the_log_and_nobody_misses_a_push() {
     use crate::shell::fanout::Way;
-    use crate::shell::uring::Ring;
+    use crate::shell::fanout::uring::Ring;
 
     let mut ring = match Ring::open() {
         Ok(ring) => Box::new(ring),

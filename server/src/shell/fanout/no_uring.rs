@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 /// There is none.
-pub(super) struct Ring(Infallible);
+pub(in crate::shell) struct Ring(Infallible);
 
 impl Ring {
     /// Says so.

@@ -1,26 +1,18 @@
 //! The journal: log lines rendered, queued under a limit, and written by a thread of its own.
 
-use std::fmt::Write as _;
+mod json;
+mod queue;
+
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use chrono::SecondsFormat;
-
-use crate::log::{FELL_BACK, LogLine, moves_the_cursor};
+use crate::log::LogLine;
 use crate::time::{Now, WallTime};
 use crate::zone::Zone;
 
-/// How much rendered text may wait for whoever reads the log, in bytes.
-const QUEUE_LIMIT: usize = 4 << 20;
-
-/// How much memory the writer keeps for its next batch, in bytes.
-const BATCH_KEPT: usize = 64 << 10;
-
-/// How long the writer rests between two batches. A shard wakes it only if nothing waits yet, so that a busy shard saves a
-/// system call per line: in a storm of 8,000 handshakes, a sixth of its processor time.
-const PAUSE: Duration = Duration::from_millis(2);
+use queue::Queue;
 
 /// Where a shell's log lines go. It must not block: a shard waits for it.
 pub trait Log: Send + Sync + 'static {
@@ -29,7 +21,8 @@ pub trait Log: Send + Sync + 'static {
 }
 
 /// How the journal renders a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum LogFormat {
     /// One JSON object per line: `time` (RFC 3339), `event`, and what belongs to the event.
     Json,
@@ -81,16 +74,13 @@ impl Journal {
 
     /// Waits until everything so far is written, at most for `patience`; blocks the thread. Says whether it was.
     pub fn flush(&self, patience: Duration) -> bool {
-        let pending = self.queue.lock();
-        let is_unwritten = |pending: &mut Pending| !pending.lines.is_empty() || pending.is_writing;
-        let waited = self.queue.was_written.wait_timeout_while(pending, patience, is_unwritten);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        self.queue.flush(patience)
     }
 
     fn render(&self, line: &LogLine<'_>, now: Now, total: u64) -> String {
         match self.format {
             LogFormat::Text => line.render(now.wall, &self.zone, total),
-            LogFormat::Json => render_json(line, now.wall, &self.zone, total),
+            LogFormat::Json => json::line(line, now.wall, &self.zone, total),
         }
     }
 }
@@ -112,179 +102,20 @@ impl Log for Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        self.queue.lock().is_closed = true;
-        self.queue.has_work.notify_one();
-    }
-}
-
-/// What the shards put in and the writing thread takes out.
-#[derive(Debug, Default)]
-struct Queue {
-    pending: Mutex<Pending>,
-    has_work: Condvar,
-    was_written: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Pending {
-    lines: Vec<u8>,
-    /// How many are open after the last of all lines.
-    connections: u64,
-    /// Lines that found no room, and when the last of them was written.
-    lost: u64,
-    lost_at: WallTime,
-    is_writing: bool,
-    is_closed: bool,
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, line: String, wall: WallTime) {
-        self.append(self.lock(), line, wall);
-    }
-
-    fn append(&self, mut pending: MutexGuard<'_, Pending>, mut line: String, wall: WallTime) {
-        line.push('\n');
-        // One that is longer than the queue has it to itself.
-        if !pending.lines.is_empty() && pending.lines.len() + line.len() > QUEUE_LIMIT {
-            pending.lost += 1;
-            pending.lost_at = wall;
-            return;
-        }
-        let was_empty = pending.lines.is_empty();
-        pending.lines.extend_from_slice(line.as_bytes());
-        drop(pending);
-        if was_empty {
-            self.has_work.notify_one();
-        }
-    }
-
-    fn write_to(&self, mut output: impl Write, describe_lost: impl Fn(u64, WallTime) -> String) {
-        let mut batch = Vec::new();
-        while self.take(&mut batch, &describe_lost) {
-            // An output that has failed may work again, as a disk that was full does; what was meant for it is lost.
-            output.write_all(&batch).and_then(|()| output.flush()).ok();
-            batch.clear();
-            // Quiet hours should not keep the memory of a burst.
-            batch.shrink_to(BATCH_KEPT);
-            self.lock().is_writing = false;
-            self.was_written.notify_all();
-            thread::sleep(PAUSE);
-        }
-    }
-
-    /// Waits for lines and moves them to `batch`; false when there will be none.
-    fn take(&self, batch: &mut Vec<u8>, describe_lost: &impl Fn(u64, WallTime) -> String) -> bool {
-        let idle = |pending: &mut Pending| pending.lines.is_empty() && !pending.is_closed;
-        let pending = self.has_work.wait_while(self.lock(), idle);
-        let mut pending = pending.unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(batch, &mut pending.lines);
-        if pending.lost > 0 {
-            let line = describe_lost(std::mem::take(&mut pending.lost), pending.lost_at);
-            batch.extend_from_slice(line.as_bytes());
-            batch.push(b'\n');
-        }
-        pending.is_writing = !batch.is_empty();
-        pending.is_writing
+        self.queue.close();
     }
 }
 
 fn render_note(format: LogFormat, zone: &Zone, event: &str, sentence: &str, wall: WallTime) -> String {
     match format {
         LogFormat::Text => sentence.to_owned(),
-        LogFormat::Json => {
-            let mut object = Object::new(event, wall, zone);
-            object.text("text", sentence);
-            object.end()
-        }
-    }
-}
-
-fn render_json(line: &LogLine<'_>, wall: WallTime, zone: &Zone, total: u64) -> String {
-    let mut object = Object::new(line.event(), wall, zone);
-    match *line {
-        LogLine::Closing { reason } => {
-            object.number("code", u64::from(reason.code()));
-            object.text("reason", reason.sentence());
-        }
-        LogLine::Connected | LogLine::Disconnected => object.number("total", total),
-        LogLine::Pushed { cycle, subscribers } => {
-            object.number("cycle", cycle);
-            object.number("subscribers", subscribers);
-        }
-        LogLine::Received { text } => object.text("text", text),
-        LogLine::Refused { status } => object.number("status", u64::from(status)),
-        LogLine::Skipped { cycles } => object.number("cycles", cycles),
-        LogLine::FellBack => object.text("text", FELL_BACK),
-        LogLine::Dead | LogLine::Subscribed | LogLine::Unsubscribed => {}
-    }
-    object.end()
-}
-
-/// A JSON object under construction; its keys keep the order in which they were written.
-struct Object(String);
-
-impl Object {
-    fn new(event: &str, wall: WallTime, zone: &Zone) -> Self {
-        let mut object = Self("{\"time\":".to_owned());
-        object.push_string(&rfc3339(wall, zone));
-        object.text("event", event);
-        object
-    }
-
-    fn number(&mut self, key: &str, value: u64) {
-        self.push_key(key);
-        write!(self.0, "{value}").expect("writing to a string does not fail");
-    }
-
-    fn text(&mut self, key: &str, value: &str) {
-        self.push_key(key);
-        self.push_string(value);
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
-
-    fn push_key(&mut self, key: &str) {
-        self.0.push(',');
-        self.push_string(key);
-        self.0.push(':');
-    }
-
-    fn push_string(&mut self, value: &str) {
-        let json = serde_json::to_string(value).expect("a string is always JSON");
-        // JSON allows all characters as they are but those below U+0020.
-        if !json.contains(moves_the_cursor) {
-            return self.0.push_str(&json);
-        }
-        for character in json.chars() {
-            if moves_the_cursor(character) {
-                write!(self.0, "\\u{:04x}", u32::from(character)).expect("writing to a string does not fail");
-            } else {
-                self.0.push(character);
-            }
-        }
-    }
-}
-
-/// `2026-11-22T12:00:00.000+08:00`.
-fn rfc3339(wall: WallTime, zone: &Zone) -> String {
-    let offset = chrono::FixedOffset::east_opt(zone.offset(wall.as_unix_seconds()));
-    let utc = chrono::DateTime::from_timestamp_nanos(wall.as_unix_nanos());
-    match offset {
-        Some(offset) => utc.with_timezone(&offset).to_rfc3339_opts(SecondsFormat::Millis, false),
-        None => utc.to_rfc3339_opts(SecondsFormat::Millis, false),
+        LogFormat::Json => json::note(event, sentence, wall, zone),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
 
     use super::*;
 

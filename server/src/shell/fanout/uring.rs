@@ -1,4 +1,4 @@
-//! One frame to many sockets through an io_uring: a single system call for up to [`BATCH`] sends. What is unsafe about
+//! One frame to many sockets through an io_uring: a single system call for up to [`SLICE`] sends. What is unsafe about
 //! that is in this file.
 //!
 //! The kernel reads a buffer that belongs to the [`Ring`] and to nobody else. It is written only while nothing is in
@@ -12,7 +12,7 @@ use std::slice;
 use io_uring::squeue::PushError;
 use io_uring::{IoUring, Probe, opcode, squeue, types};
 
-use crate::shell::fanout::BATCH;
+use crate::hub::SLICE;
 
 /// A send that finds no room is refused at once, and a peer that has left is an error and no signal.
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -27,7 +27,7 @@ const UNKNOWN: i32 = i32::MIN;
 pub(super) type Results<'a> = Map<slice::Iter<'a, i32>, fn(&i32) -> Option<usize>>;
 
 /// An io_uring for fan-outs. It lies idle between two calls of [`Ring::send_all`].
-pub(super) struct Ring {
+pub(in crate::shell) struct Ring {
     /// None once a batch could not be brought to its end.
     queues: Option<IoUring>,
     /// What the kernel reads.
@@ -43,11 +43,11 @@ impl Ring {
     /// # Errors
     ///
     /// The kernel is too old (`ENOSYS`), a policy forbids it (`EPERM`), or memory or files are short.
-    pub(super) fn open() -> io::Result<Self> {
+    pub(in crate::shell) fn open() -> io::Result<Self> {
         // The sends are complete once the kernel has taken them, so that flags about who completes them later change
         // nothing. Measured without a difference: coop_taskrun, single_issuer with defer_taskrun, no_sqarray, registered
         // sockets, and writes instead of sends.
-        let queues = IoUring::new(BATCH as u32)?;
+        let queues = IoUring::new(SLICE as u32)?;
         let mut probe = Probe::new();
         queues.submitter().register_probe(&mut probe)?;
         if !probe.is_supported(opcode::Send::CODE) {
@@ -58,7 +58,7 @@ impl Ring {
         Ok(Self { queues: Some(queues), frame: Vec::new(), sockets: Vec::new(), results: Vec::new() })
     }
 
-    /// Offers `frame` once to each of the first [`BATCH`] sockets and says, in their order, how many bytes were taken.
+    /// Offers `frame` once to each of the first [`SLICE`] sockets and says, in their order, how many bytes were taken.
     ///
     /// None were taken, and a plain send will tell more, where the socket has no room or has failed, and where it was not
     /// tried: for `None`, beyond the batch, and once the kernel has let a batch down. Of what the kernel had in its hands
@@ -90,7 +90,7 @@ impl Ring {
     }
 
     /// Sends may still be queued or in flight.
-    pub(super) fn retire(&mut self) {
+    pub(in crate::shell) fn retire(&mut self) {
         self.queues = None;
         // The kernel may read the buffer for as long as it likes, also after the ring was closed.
         std::mem::forget(std::mem::take(&mut self.frame));
@@ -312,10 +312,10 @@ mod tests {
         let Some(mut ring) = ring() else { return };
         let (near, mut far) = pair();
         for _ in 0..10 {
-            let results = send_all(&mut ring, b"push", &[Some(&near); BATCH + 2]);
-            assert_eq!(results[..BATCH], [Some(4); BATCH]);
-            assert_eq!(results[BATCH..], [Some(0); 2]);
-            let mut bytes = [0; 4 * BATCH];
+            let results = send_all(&mut ring, b"push", &[Some(&near); SLICE + 2]);
+            assert_eq!(results[..SLICE], [Some(4); SLICE]);
+            assert_eq!(results[SLICE..], [Some(0); 2]);
+            let mut bytes = [0; 4 * SLICE];
             far.read_exact(&mut bytes).unwrap();
             assert!(bytes.chunks(4).all(|frame| frame == b"push"));
         }

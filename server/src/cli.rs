@@ -1,0 +1,185 @@
+//! The command line of the server.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::shell::clock::system_zone;
+use crate::shell::{FanoutChoice, LogFormat, Options};
+use crate::units::{parse_fixed_zone, parse_size, parse_span};
+use crate::zone::Zone;
+
+/// A WebSocket server that pushes to every subscriber at fixed times.
+#[derive(Debug, Parser)]
+#[command(name = "carillon", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the binary can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve clients until SIGTERM or Ctrl-C, then see every one of them off.
+    ///
+    /// Exit codes: 0 after a drain, 1 if the server could not run or was cut short, 2 for options that make no sense.
+    Serve(ServeArguments),
+}
+
+/// The arguments of `carillon serve`; [`Options`] has the same fields.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArguments {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// Path that upgrades to WebSocket
+    #[arg(long, default_value = "/ws")]
+    path: String,
+
+    /// Time between two pushes
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_span)]
+    period: Duration,
+
+    /// Number of threads that serve connections [default: the processor's cores]
+    #[arg(long, value_name = "NUMBER")]
+    shards: Option<NonZeroUsize>,
+
+    /// How a push is written to its many subscribers
+    #[arg(long, value_name = "WAY", default_value = "auto")]
+    fanout: FanoutChoice,
+
+    /// Longest message that is taken
+    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = parse_size)]
+    max_message: usize,
+
+    /// Most connections at a time [default: what the limit of open files holds]
+    #[arg(long, value_name = "NUMBER")]
+    max_connections: Option<usize>,
+
+    /// Time for a client to ask for its upgrade
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_span)]
+    handshake_timeout: Duration,
+
+    /// Silence after which a client is pinged; after twice that it is cut off
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_span)]
+    ping_interval: Duration,
+
+    /// Most bytes that wait for one slow client [default: 256KiB, or twice the largest reply if that is more]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    outbox_limit: Option<usize>,
+
+    /// Time for a closing client to take its last bytes and to leave
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_span)]
+    close_timeout: Duration,
+
+    /// How log lines are written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+
+    /// Zone of all dates: local, utc, or an offset such as +08:00
+    #[arg(long, value_name = "ZONE", default_value = "local", value_parser = parse_zone, allow_hyphen_values = true)]
+    time_zone: Zone,
+}
+
+impl From<ServeArguments> for Options {
+    fn from(arguments: ServeArguments) -> Self {
+        Self {
+            listen: arguments.listen,
+            path: arguments.path,
+            period: arguments.period,
+            shards: arguments.shards,
+            fanout: arguments.fanout,
+            max_message: arguments.max_message,
+            max_connections: arguments.max_connections,
+            handshake_timeout: arguments.handshake_timeout,
+            ping_interval: arguments.ping_interval,
+            outbox_limit: arguments.outbox_limit,
+            close_timeout: arguments.close_timeout,
+            log_format: arguments.log_format,
+            time_zone: arguments.time_zone,
+        }
+    }
+}
+
+/// The zone of this machine, or one that is the same on every machine.
+fn parse_zone(text: &str) -> Result<Zone, String> {
+    let zone = if text == "local" { Some(system_zone()) } else { parse_fixed_zone(text) };
+    zone.ok_or_else(|| "write local, utc, or an offset such as +08:00".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        let all = ["carillon", "serve"].iter().chain(arguments);
+        Cli::try_parse_from(all).map(|cli| match cli.command {
+            Command::Serve(arguments) => arguments.into(),
+        })
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_options() {
+        // The zone is a function, whose address is not to be compared.
+        let plain = |options| Options { time_zone: Zone::UTC, ..options };
+        let [parsed, default] = [parse(&[]).unwrap(), Options::default()].map(plain);
+        assert_eq!(format!("{parsed:?}"), format!("{default:?}"));
+        assert!(matches!(parse(&[]).unwrap().time_zone, Zone::Function(_)));
+    }
+
+    #[test]
+    fn each_argument_reaches_the_option_of_its_name() {
+        let arguments = "--listen [::1]:81 --path /p --period 1s --shards 2 --fanout portable --max-message 3 \
+                         --max-connections 4 --handshake-timeout 5s --ping-interval 6s --outbox-limit 7 \
+                         --close-timeout 8s --log-format json --time-zone utc";
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        let expected = Options {
+            listen: "[::1]:81".parse().unwrap(),
+            path: "/p".to_owned(),
+            period: Duration::from_secs(1),
+            shards: NonZeroUsize::new(2),
+            fanout: FanoutChoice::Portable,
+            max_message: 3,
+            max_connections: Some(4),
+            handshake_timeout: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(6),
+            outbox_limit: Some(7),
+            close_timeout: Duration::from_secs(8),
+            log_format: LogFormat::Json,
+            time_zone: Zone::UTC,
+        };
+        assert_eq!(format!("{:?}", parse(&arguments).unwrap()), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn times_are_written_as_for_the_simulator() {
+        let options = parse(&["--period", "1h30m"]).unwrap();
+        assert_eq!(options.period, Duration::from_secs(5400));
+    }
+
+    #[test]
+    fn an_offset_west_of_greenwich_is_not_taken_for_a_flag() {
+        let options = parse(&["--time-zone", "-03:30"]).unwrap();
+        assert_eq!(options.time_zone.offset(0), -12_600);
+    }
+
+    #[test]
+    fn a_wrong_value_is_a_usage_error_that_says_what_is_allowed() {
+        let error = parse(&["--period", "5"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("such as 1500ms, 5m or 1h30m"), "{error}");
+        let error = parse(&["--time-zone", "Europe/Berlin"]).unwrap_err();
+        assert!(error.to_string().contains("write local, utc, or an offset such as +08:00"), "{error}");
+    }
+}
