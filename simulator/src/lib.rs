@@ -3,6 +3,9 @@
 #[doc(hidden)]
 pub mod units;
 
+#[doc(hidden)]
+pub mod stopwatch;
+
 mod rng;
 
 mod trace;

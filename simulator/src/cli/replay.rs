@@ -1,11 +1,11 @@
 //! `carillon-sim replay`: a script, played and judged like any run.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use carillon_simulator::Verdict;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{Run, Summary, TextReport};
+use carillon_simulator::stopwatch::clocked;
 use carillon_simulator::{Outcome, Script, Trace};
 use clap::Args;
 
@@ -55,13 +55,6 @@ pub(super) fn load(file: &std::path::Path) -> Result<Script, Failure> {
 /// Plays a script on the reference server.
 pub(super) fn play(script: &Script, trace: Trace) -> Result<Outcome, Failure> {
     script.play(trace).map_err(|error| Failure::Impossible(error.to_string()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the speeds of the report are figures of the wall clock")]
-fn clocked(play: impl FnOnce() -> Result<Outcome, Failure>) -> Result<(Outcome, Duration), Failure> {
-    let start = Instant::now();
-    let outcome = play()?;
-    Ok((outcome, start.elapsed()))
 }
 
 fn report(script: &Script, run: &Run<'_>, outcome: &Outcome, repeat: &str, story: Option<&str>) -> String {

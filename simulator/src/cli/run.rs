@@ -2,14 +2,15 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use carillon_simulator::How;
 use carillon_simulator::Verdict;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{Run, Summary, TextReport};
+use carillon_simulator::stopwatch::clocked;
 use carillon_simulator::units::parse_seed;
-use carillon_simulator::{Outcome, Scenario, scenario_file};
+use carillon_simulator::{Scenario, scenario_file};
 use clap::Args;
 
 use super::choice::{Choice, Defaults};
@@ -71,7 +72,9 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let json = JsonOutput::open(options.json.as_deref())?;
     let trace = options.trace.as_deref().map(TraceFile::create).transpose()?;
     let how = How { trace: trace.as_ref().map(TraceFile::trace).unwrap_or_default(), ..How::default() };
-    let outcome = clocked(&mut run, how)?;
+    let message = format!("{}, seed {seed}", scenario.name);
+    let (outcome, wall) = clocked(|| simulate(&run, how, message))?;
+    run.wall = wall;
     trace.map_or(Ok(()), TraceFile::finish)?;
     if json.leaves_stdout() {
         let report = TextReport { run, outcome: &outcome, palette: terminal::palette() };
@@ -84,16 +87,6 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     }
     json.write(&Summary::new(&run, &outcome).with_story(story))?;
     Ok(Verdict::of_run(&outcome.score).into())
-}
-
-/// Runs, and notes the wall time that it took.
-#[expect(clippy::disallowed_methods, reason = "the speeds of the report are figures of the wall clock")]
-fn clocked(run: &mut Run<'_>, how: How) -> Result<Outcome, Failure> {
-    let message = format!("{}, seed {}", run.scenario.name, run.seed);
-    let start = Instant::now();
-    let result = simulate(run, how, message);
-    run.wall = start.elapsed();
-    result
 }
 
 fn dump(scenario: &Scenario) -> Result<Exit, Failure> {

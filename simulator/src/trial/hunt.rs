@@ -12,6 +12,7 @@ use crate::oracle::verdict::Verdict;
 use crate::report::{Palette, Run, TextReport};
 use crate::scenario::{Arm, Scenario};
 use crate::script::Script;
+use crate::stopwatch::clocked;
 use crate::trace::Trace;
 
 use super::{Refusal, Suspect, print};
@@ -58,7 +59,7 @@ pub(super) fn make_small(suspect: &Suspect<'_>, case: Case<'_>, file: &Path) -> 
 /// Plays the script in a file, and reports.
 pub(super) fn replay(suspect: &Suspect<'_>, file: &Path) -> Result<Verdict, Refusal> {
     let script = load(file)?;
-    let (outcome, wall) = super::clocked(|| suspect.play(&script, Trace::default()))?;
+    let (outcome, wall) = clocked(|| suspect.play(&script, Trace::default()))?;
     let run = Run { arm: Arm::Paused, scenario: &script.scenario, seed: script.seed, wall };
     let repeat = format!("{} --replay {}", suspect.command, file.display());
     let report =

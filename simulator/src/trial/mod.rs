@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -20,6 +20,7 @@ use crate::rng::Rng;
 use crate::scenario::recipe::{Defaults, Recipe, Source, Wishes, parse_clients};
 use crate::scenario::{Arm, Scenario};
 use crate::script::Script;
+use crate::stopwatch::clocked;
 use crate::trace::Trace;
 use crate::units::{parse_seed, parse_span};
 use crate::world::Outcome;
@@ -173,12 +174,6 @@ impl Options {
             .map_err(|error| Refusal { exit: (&error).into(), sentence: error.to_string() })?;
         recipe.scenario(self.seed).map_err(|sentence| Refusal { exit: Exit::Usage, sentence })
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the speeds of the report are figures of the wall clock")]
-fn clocked(run: impl FnOnce() -> Result<Outcome, Refusal>) -> Result<(Outcome, Duration), Refusal> {
-    let start = Instant::now();
-    Ok((run()?, start.elapsed()))
 }
 
 /// A reader who has seen enough is no error.
