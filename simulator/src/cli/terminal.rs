@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use carillon_simulator::report::Palette;
 
-use super::Failure;
+use super::failure::Failure;
 
 /// Writes to standard output. A reader who has seen enough is no error: `carillon-sim run | head` is fine.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {

@@ -6,7 +6,8 @@ use std::process::Command;
 use carillon_simulator::live::Trust;
 use clap::Args;
 
-use super::{Failure, terminal};
+use super::failure::Failure;
+use super::terminal;
 
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TrustOptions {

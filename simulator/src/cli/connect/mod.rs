@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use app::ConnectError;
 
-use super::Failure;
+use super::failure::Failure;
 use super::trust::TrustOptions;
 
 /// How many typed bytes wait for the client.
@@ -57,7 +57,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
         // Whoever read what is printed has seen enough.
         Err(ConnectError::Terminal(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Held),
         Err(error @ ConnectError::Url { .. }) => Err(Failure::Usage(error.to_string())),
-        Err(error) => Err(Failure::Impossible(error.to_string())),
+        Err(error) => Err(Failure::impossible(error)),
     }
 }
 
@@ -118,17 +118,12 @@ fn parse_heartbeat(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::testing;
 
     fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
-        let all = ["carillon-sim", "connect"].iter().chain(arguments);
-        Cli::try_parse_from(all).map(|cli| match cli.command {
-            Command::Connect(options) => options,
-            other => panic!("{other:?}"),
-        })
+        testing::parse("connect", arguments)
     }
 
     #[test]
