@@ -160,7 +160,7 @@ fn what_gave_way(summary: &Summary, clients: u32) -> Option<String> {
     Some(format!("a guarantee: {} {}, {}", broken.id, broken.name, broken.evidence.first()?))
 }
 
-/// The share of this machine's memory that is available, in per cent; `None` where nobody can tell.
+/// The share of this machine's memory that is available, in per cent; `None` where the system does not say.
 fn free_memory() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let kibibytes = |name: &str| {

@@ -13,6 +13,10 @@ use super::failure::Failure;
 
 pub(crate) use carillon_simulator::recipe::Defaults;
 
+/// What stands in the help of a subcommand whose defaults are [`Defaults::RUN`].
+pub(crate) const DEFAULTS_OF_RUN: &str =
+    "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values";
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     /// What the clients do: a name of `carillon-sim list`, or a TOML file (with a / in its name, or .toml at its end)

@@ -12,7 +12,7 @@ use carillon_simulator::units::parse_seed;
 use carillon_simulator::{Scenario, scenario_file};
 use clap::Args;
 
-use super::choice::{Choice, Defaults};
+use super::choice::{Choice, DEFAULTS_OF_RUN, Defaults};
 use super::failure::Failure;
 use super::output::{JsonOutput, TraceFile};
 use super::progress::simulate;
@@ -22,9 +22,7 @@ use super::{story, terminal};
 const SEED_BITS: u32 = 48;
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(
-    "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values"
-))]
+#[command(after_help = exit::help(DEFAULTS_OF_RUN))]
 pub(crate) struct Options {
     #[command(flatten)]
     choice: Choice,
@@ -93,7 +91,7 @@ fn dump(scenario: &Scenario) -> Result<Exit, Failure> {
     Ok(Exit::Held)
 }
 
-/// A seed that nobody chose.
+/// A seed that is drawn, because none was given.
 fn draw_seed() -> u64 {
     RandomState::new().build_hasher().finish() >> (u64::BITS - SEED_BITS)
 }

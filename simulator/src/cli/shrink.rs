@@ -12,16 +12,14 @@ use carillon_simulator::{Fault, Guarantee, Outcome, Scenario, Script, Trace};
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::choice::{Choice, Defaults};
+use super::choice::{Choice, DEFAULTS_OF_RUN, Defaults};
 use super::failure::Failure;
 use super::output::{JsonOutput, write_file};
 use super::progress::simulate;
 use super::terminal;
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(
-    "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values"
-))]
+#[command(after_help = exit::help(DEFAULTS_OF_RUN))]
 pub(crate) struct Options {
     #[command(flatten)]
     choice: Choice,

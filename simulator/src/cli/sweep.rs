@@ -149,7 +149,7 @@ impl<'a> Watch<'a> {
         if is_late { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// At once: whoever sees it need not wait for the end. To standard error if the other one is for machines.
+    /// Reports a failed seed at once, not at the end. It goes to standard error if standard output is for the JSON.
     fn tell(&self, failed: &FailedSeed) {
         let Ok(scenario) = self.recipe.scenario(failed.seed) else {
             return terminal::complain(&format!("seed {}: {:?}", failed.seed, failed.cause));

@@ -21,7 +21,7 @@ pub(crate) struct TrustOptions {
 }
 
 impl TrustOptions {
-    /// Warns whoever trusts anybody.
+    /// Prints a warning if every certificate is trusted.
     pub(crate) fn warn(&self) {
         if self.insecure {
             terminal::complain("warning: --insecure: whoever answers is taken for the server");

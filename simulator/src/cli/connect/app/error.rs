@@ -22,7 +22,7 @@ pub(crate) enum ConnectError {
         /// What is wrong, and what to do about it.
         cause: String,
     },
-    /// The input could not be read or the output not be written; there is nobody left to serve.
+    /// The input could not be read, or the output could not be written.
     Terminal(io::Error),
     /// No server can be reached under this URL: correct it.
     Url {

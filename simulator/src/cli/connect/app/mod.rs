@@ -1,4 +1,4 @@
-//! A terminal client that behaves as the app of the seed document would.
+//! A terminal client that behaves as the original app.
 //!
 //! It says hello when a connection opens, sends heartbeats from a timer of its own, has a switch for the pushes, and
 //! comes back when the connection is gone. What arrives is printed with its local time, what happens to the connection

@@ -42,7 +42,8 @@ impl Server {
     }
 }
 
-/// An address that refuses for as long as the socket lives: bound, so that nobody else gets its port, and deaf.
+/// An address that refuses for as long as the socket lives: it is bound, so that no other socket gets its port, and it
+/// does not listen.
 fn refusing() -> (TcpSocket, Options) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
