@@ -10,7 +10,9 @@ use std::time::Duration;
 use carillon_server::{ConfigError, Timestamp};
 
 use crate::arms::core::CoreTarget;
-use crate::arms::paused::{PausedTarget, ShellService};
+use crate::arms::paused::PausedTarget;
+#[cfg(feature = "live")]
+use crate::arms::paused::ShellService;
 use crate::rng::Rng;
 use crate::scenario::{Arm, Scenario};
 use crate::trace::Trace;
@@ -23,6 +25,8 @@ use crate::world::{Outcome, World};
 pub enum RunError {
     /// The server cannot keep its promises with this scenario's limits; change them.
     Config(ConfigError),
+    /// The reference server's shell is not compiled in: switch on the feature `live`, or run on the core arm.
+    NoShell,
     /// The runtime of the paused arm could not be built.
     Runtime(String),
 }
@@ -31,6 +35,9 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => write!(f, "the server refuses the scenario's limits: {error}"),
+            Self::NoShell => f.write_str(
+                "the reference server runs on the paused arm only with the feature \"live\" of carillon-simulator",
+            ),
             Self::Runtime(error) => write!(f, "the runtime of the paused arm could not be built: {error}"),
         }
     }
@@ -40,7 +47,7 @@ impl std::error::Error for RunError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(error) => Some(error),
-            Self::Runtime(_) => None,
+            Self::NoShell | Self::Runtime(_) => None,
         }
     }
 }
@@ -102,6 +109,7 @@ pub fn core_target(scenario: &Scenario, rng: &Rng) -> Result<CoreTarget, RunErro
 /// # Errors
 ///
 /// Limits that the server refuses, or a runtime that cannot be built.
+#[cfg(feature = "live")]
 pub fn paused_target(scenario: &Scenario, rng: &Rng) -> Result<PausedTarget, RunError> {
     scenario.server.validate()?;
     let (config, zone, shards) = (scenario.server.clone(), scenario.zone.clone(), scenario.shards);
@@ -111,6 +119,16 @@ pub fn paused_target(scenario: &Scenario, rng: &Rng) -> Result<PausedTarget, Run
             .expect("the configuration was validated")
     };
     PausedTarget::new(scenario.wall_origin, start).map_err(|error| RunError::Runtime(error.to_string()))
+}
+
+/// The reference server's shell, which is not compiled in.
+///
+/// # Errors
+///
+/// [`RunError::NoShell`], always.
+#[cfg(not(feature = "live"))]
+pub fn paused_target(_scenario: &Scenario, _rng: &Rng) -> Result<PausedTarget, RunError> {
+    Err(RunError::NoShell)
 }
 
 /// Runs `scenario` with a target of any kind.

@@ -19,9 +19,12 @@ use carillon_simulator::report::page;
 use carillon_simulator::units::parse_span;
 use clap::Args;
 
+use super::failure::Failure;
+use super::output::write_file;
+use super::serving::server_under_load;
 use super::soak::workers;
+use super::terminal;
 use super::trust::TrustOptions;
-use super::{Failure, terminal};
 
 /// Clients that come in a second.
 const RATE: u32 = 2000;
@@ -70,12 +73,7 @@ pub(crate) struct Options {
 
 /// Adds clients until something gives way, and says what.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
-    let serving = if options.serve { Some(serve(options.period)?) } else { None };
-    let address = match (&serving, &options.url) {
-        (Some(serving), _) => Address::parse(&serving.url()).map_err(Failure::Impossible)?,
-        (None, Some(url)) => url.clone(),
-        (None, None) => return Err(Failure::Usage("name a server, or say --serve".to_owned())),
-    };
+    let (serving, address) = server_under_load(options.serve, options.url.as_ref(), options.period)?;
     let trust = options.trust.trust(address.is_secure())?;
     options.trust.warn();
     let mut points = Vec::new();
@@ -86,8 +84,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
         if let Err(Failure::Usage(sentence)) = workers::raise_limit(&load) {
             break (format!("the limit of files: {sentence}"), false);
         }
-        let summary =
-            soak(load, interrupted(), |_| ()).map_err(|error| Failure::Impossible(error.to_string()))?;
+        let summary = soak(load, interrupted(), |_| ()).map_err(Failure::impossible)?;
         let observed = summary.thresholds.first().and_then(|judgement| judgement.observed);
         let shown = summary.thresholds.first().map_or(String::new(), |judgement| {
             observed.map_or("nothing".to_owned(), |observed| judgement.unit().format(observed))
@@ -110,18 +107,13 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
         "figure"
     ))?;
     if let Some(path) = &options.plot {
-        fs::write(path, page::capacity(&options.until, &points))
-            .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
+        write_file(path, page::capacity(&options.until, &points))?;
     }
     Ok(match (is_interrupted, points.is_empty()) {
         (true, _) => Exit::Interrupted,
         (false, true) => Exit::NothingRan,
         (false, false) => Exit::Held,
     })
-}
-
-fn serve(period: Duration) -> Result<Serving, Failure> {
-    Serving::start(period).map_err(|error| Failure::Impossible(format!("cannot start the server: {error}")))
 }
 
 fn load(
@@ -168,7 +160,7 @@ fn what_gave_way(summary: &Summary, clients: u32) -> Option<String> {
     Some(format!("a guarantee: {} {}, {}", broken.id, broken.name, broken.evidence.first()?))
 }
 
-/// The share of this machine's memory that is available, in per cent; `None` where nobody can tell.
+/// The share of this machine's memory that is available, in per cent; `None` where the system does not say.
 fn free_memory() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let kibibytes = |name: &str| {

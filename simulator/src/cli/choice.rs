@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
-use carillon_simulator::Arm;
 use carillon_simulator::recipe::{Recipe, Source, Wishes, parse_clients};
+use carillon_simulator::report::Run;
 use carillon_simulator::units::parse_span;
+use carillon_simulator::{Arm, Scenario};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::Failure;
+use super::failure::Failure;
 
 pub(crate) use carillon_simulator::recipe::Defaults;
+
+/// What stands in the help of a subcommand whose defaults are [`Defaults::RUN`].
+pub(crate) const DEFAULTS_OF_RUN: &str =
+    "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values";
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
@@ -40,6 +45,16 @@ impl Choice {
     pub(crate) fn recipe(&self, defaults: &Defaults) -> Result<Recipe, Failure> {
         let wishes = Wishes { clients: self.clients, duration: self.duration, period: self.period };
         Ok(Recipe::new(self.scenario.as_ref(), wishes, *defaults)?)
+    }
+
+    /// The scenario that is chosen, with this seed.
+    pub(crate) fn scenario(&self, defaults: &Defaults, seed: u64) -> Result<Scenario, Failure> {
+        self.recipe(defaults)?.scenario(seed).map_err(Failure::Usage)
+    }
+
+    /// The run of a scenario with this seed, before it has taken any time.
+    pub(crate) fn run<'a>(&self, scenario: &'a Scenario, seed: u64) -> Run<'a> {
+        Run { arm: self.arm, scenario, seed, wall: Duration::ZERO }
     }
 }
 

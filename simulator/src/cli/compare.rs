@@ -8,8 +8,9 @@ use carillon_simulator::report::Summary;
 use carillon_simulator::report::compare::{CompareSummary, ComparisonTable, Limit};
 use clap::Args;
 
+use super::failure::Failure;
 use super::output::JsonOutput;
-use super::{Failure, report, terminal};
+use super::{report, terminal};
 
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_help = exit::help(
@@ -49,10 +50,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let new = load(options.new_file.iter().chain(&options.news))?;
     let summary = CompareSummary::new(&base, &new, &options.fail_on).map_err(Failure::Unreadable)?;
     let json = JsonOutput::open(options.json.as_deref())?;
-    if json.leaves_stdout() {
-        terminal::print(&ComparisonTable { summary: &summary, palette: terminal::palette() }.to_string())?;
-    }
-    json.write(&summary)?;
+    json.report(&ComparisonTable { summary: &summary, palette: terminal::palette() }, &summary)?;
     Ok(match (summary.verdict, summary.regressed) {
         (Verdict::Violated, _) => Exit::Violated,
         (_, true) => Exit::Crossed,
@@ -66,18 +64,13 @@ fn load<'a>(files: impl Iterator<Item = &'a PathBuf>) -> Result<Vec<(String, Sum
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
 
     use super::*;
     use crate::cli::files::Files;
-    use crate::cli::{Cli, Command};
+    use crate::cli::testing;
 
     fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
-        let all = ["carillon-sim", "compare"].iter().chain(arguments);
-        Cli::try_parse_from(all).map(|cli| match cli.command {
-            Command::Compare(options) => options,
-            other => panic!("{other:?}"),
-        })
+        testing::parse("compare", arguments)
     }
 
     #[test]

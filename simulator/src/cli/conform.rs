@@ -11,9 +11,11 @@ use carillon_simulator::live::{Address, Dialect};
 use carillon_simulator::units::{parse_size, parse_span};
 use clap::Args;
 
-use super::output::JsonOutput;
+use super::dialect::dialect;
+use super::failure::Failure;
+use super::output::{JsonOutput, write_file};
+use super::terminal;
 use super::trust::TrustOptions;
-use super::{Failure, dialect, terminal};
 
 /// Shorter periods are lost in what a scheduler takes.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(500);
@@ -95,16 +97,12 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let conformance = match told {
         Ok(conformance) => conformance,
         Err(ConformError::Interrupted) => return Ok(Exit::Interrupted),
-        Err(error) => return Err(Failure::Impossible(error.to_string())),
+        Err(error) => return Err(Failure::impossible(error)),
     };
-    if json.leaves_stdout() {
-        let report = ConformReport { conformance: &conformance, palette: terminal::palette() };
-        terminal::print(&report.to_string())?;
-    }
-    json.write(conformance.summary())?;
+    let report = ConformReport { conformance: &conformance, palette: terminal::palette() };
+    json.report(&report, conformance.summary())?;
     if let Some(path) = &options.junit {
-        std::fs::write(path, junit(&conformance))
-            .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
+        write_file(path, junit(&conformance))?;
     }
     Ok(Exit::from(conformance.verdict()))
 }
@@ -140,17 +138,12 @@ fn parse_period(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::testing;
 
     fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
-        let all = ["carillon-sim", "conform"].iter().chain(arguments);
-        Cli::try_parse_from(all).map(|cli| match cli.command {
-            Command::Conform(options) => options,
-            other => panic!("{other:?}"),
-        })
+        testing::parse("conform", arguments)
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `carillon-sim explain`: the story of a violation, in the terminal or as a picture.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use carillon_simulator::Script;
@@ -10,9 +9,10 @@ use carillon_simulator::report::ScriptSummary;
 use carillon_simulator::units::parse_seed;
 use clap::Args;
 
-use super::choice::Choice;
-use super::output::JsonOutput;
-use super::{Failure, replay, shrink, terminal};
+use super::choice::{Choice, Defaults};
+use super::failure::Failure;
+use super::output::{JsonOutput, write_file};
+use super::{replay, shrink, terminal};
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(""))]
@@ -63,22 +63,19 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     }
     let story = Some(explanation.to_string());
     let summary = ScriptSummary::broken("explain", &script, explanation.violation(), story, repeat);
-    json.write(&summary.map_err(|error| Failure::Impossible(error.to_string()))?)?;
+    json.write(&summary.map_err(Failure::impossible)?)?;
     Ok(Exit::Violated)
 }
 
 fn nothing(json: JsonOutput, repeat: String) -> Result<Exit, Failure> {
-    if json.leaves_stdout() {
-        terminal::print("nothing to explain: no guarantee was violated\n")?;
-    }
-    json.write(&ScriptSummary::held("explain", repeat))?;
+    let sentence = "nothing to explain: no guarantee was violated\n";
+    json.report(&sentence, &ScriptSummary::held("explain", repeat))?;
     Ok(Exit::Held)
 }
 
 fn write(path: &Path, explanation: &Explanation) -> Result<(), Failure> {
     let picture = if is_html(path) { explanation.html() } else { explanation.svg() };
-    fs::write(path, picture)
-        .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))
+    write_file(path, picture)
 }
 
 impl Options {
@@ -88,7 +85,7 @@ impl Options {
             return Ok(Some((replay::load(file)?, format!("cargo sim replay {}", file.display()))));
         }
         let seed = self.seed.unwrap_or_default();
-        let scenario = shrink::scenario(&self.choice, seed)?;
+        let scenario = self.choice.scenario(&Defaults::RUN, seed)?;
         let shrunk = shrink::shrink_seed(&self.choice, &scenario, seed)?;
         let repeat = self.repeat()?;
         Ok(shrunk.map(|shrunk| (shrunk.script, repeat)))
@@ -97,8 +94,8 @@ impl Options {
     /// The line that makes the run small again: what is told is the small script, which that command writes.
     fn repeat(&self) -> Result<String, Failure> {
         let seed = self.seed.unwrap_or_default();
-        let scenario = shrink::scenario(&self.choice, seed)?;
-        Ok(shrink::run(&self.choice, &scenario, seed).repeat_line().replacen("sim run", "sim shrink", 1))
+        let scenario = self.choice.scenario(&Defaults::RUN, seed)?;
+        Ok(self.choice.run(&scenario, seed).repeat_line().replacen("sim run", "sim shrink", 1))
     }
 }
 
@@ -114,17 +111,12 @@ fn parse_picture(text: &str) -> Result<PathBuf, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::testing;
 
     fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
-        let all = ["carillon-sim", "explain"].iter().chain(arguments);
-        Cli::try_parse_from(all).map(|cli| match cli.command {
-            Command::Explain(options) => options,
-            other => panic!("{other:?}"),
-        })
+        testing::parse("explain", arguments)
     }
 
     #[test]

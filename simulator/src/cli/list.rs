@@ -6,8 +6,8 @@ use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{ScenarioEntry, ScenarioList};
 use clap::Args;
 
+use super::failure::Failure;
 use super::output::JsonOutput;
-use super::{Failure, terminal};
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(""))]
@@ -21,10 +21,8 @@ pub(crate) struct Options {
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let json = JsonOutput::open(options.json.as_deref())?;
     let list = ScenarioList::built_in();
-    if json.leaves_stdout() {
-        let line = |entry: &ScenarioEntry| format!("{:<10}{}\n", entry.name, entry.subject);
-        terminal::print(&list.scenarios.iter().map(line).collect::<String>())?;
-    }
-    json.write(&list)?;
+    let line = |entry: &ScenarioEntry| format!("{:<10}{}\n", entry.name, entry.subject);
+    let text: String = list.scenarios.iter().map(line).collect();
+    json.report(&text, &list)?;
     Ok(Exit::Held)
 }

@@ -6,8 +6,9 @@ use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{Summary, SummaryReport};
 use clap::Args;
 
+use super::failure::Failure;
 use super::output::JsonOutput;
-use super::{Failure, report, terminal};
+use super::{report, terminal};
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(
@@ -29,10 +30,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let parts = options.files.iter().map(|file| report::load_run(file)).collect::<Result<Vec<_>, _>>()?;
     let whole = Summary::merge(&parts).map_err(Failure::Unreadable)?;
     let json = JsonOutput::open(options.json.as_deref())?;
-    if json.leaves_stdout() {
-        terminal::print(&SummaryReport { summary: &whole, palette: terminal::palette() }.to_string())?;
-    }
-    json.write(&whole)?;
+    json.report(&SummaryReport { summary: &whole, palette: terminal::palette() }, &whole)?;
     Ok(exit_of(&whole))
 }
 

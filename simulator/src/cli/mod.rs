@@ -5,7 +5,10 @@ mod choice;
 mod compare;
 mod conform;
 mod connect;
+mod dialect;
+mod ending;
 mod explain;
+mod failure;
 #[cfg(test)]
 mod files;
 mod list;
@@ -15,20 +18,19 @@ mod progress;
 mod replay;
 mod report;
 mod run;
+mod serving;
 mod shrink;
 mod soak;
 mod story;
 mod sweep;
 mod terminal;
+#[cfg(test)]
+mod testing;
 mod trust;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use carillon_simulator::LoadError;
-use carillon_simulator::exit::{self, Exit};
-use carillon_simulator::live::Dialect;
-use clap::error::ErrorKind;
+use carillon_simulator::exit;
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// Puts a push server through days of traffic in seconds, and judges every frame
@@ -70,26 +72,6 @@ enum Command {
     Sweep(sweep::Options),
 }
 
-/// Why a subcommand came to nothing.
-#[derive(Debug)]
-enum Failure {
-    /// It could not be done.
-    Impossible(String),
-    /// A file holds a mistake.
-    Unreadable(String),
-    /// These options make no sense.
-    Usage(String),
-}
-
-impl From<LoadError> for Failure {
-    fn from(error: LoadError) -> Self {
-        match error {
-            LoadError::Io(..) => Self::Impossible(error.to_string()),
-            LoadError::Mistake(..) => Self::Unreadable(error.to_string()),
-        }
-    }
-}
-
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
     let (name, result) = match Cli::parse().command {
@@ -107,30 +89,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Soak(options) => ("soak", soak::execute(&options)),
         Command::Sweep(options) => ("sweep", sweep::execute(&options)),
     };
-    match result {
-        Ok(exit) => exit.into(),
-        Err(Failure::Impossible(sentence)) => end(Exit::Impossible, &sentence),
-        Err(Failure::Unreadable(sentence)) => end(Exit::Unreadable, &sentence),
-        Err(Failure::Usage(sentence)) => usage_error(name, &sentence).exit(),
-    }
-}
-
-fn end(exit: Exit, sentence: &str) -> ExitCode {
-    terminal::complain(&format!("error: {sentence}"));
-    exit.into()
-}
-
-/// How a server words things: what a file says, or the protocol.
-fn dialect(path: Option<&Path>) -> Result<Dialect, Failure> {
-    Ok(path.map(Dialect::load).transpose()?.unwrap_or_default())
-}
-
-/// The error that clap would give, had it known that these values do not go together.
-fn usage_error(subcommand: &str, sentence: &str) -> clap::Error {
-    let mut command = Cli::command();
-    command.build();
-    let subcommand = command.find_subcommand_mut(subcommand).expect("the subcommand that was parsed");
-    subcommand.error(ErrorKind::ValueValidation, sentence)
+    ending::end(result, Cli::command, name)
 }
 
 #[cfg(test)]
@@ -140,14 +99,5 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_usage_error_names_the_subcommand_and_ends_with_2() {
-        let error = usage_error("run", "this cannot be");
-        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
-        let text = error.to_string();
-        assert!(text.starts_with("error: this cannot be\n"), "{text}");
-        assert!(text.contains("carillon-sim run [OPTIONS]"), "{text}");
     }
 }

@@ -1,7 +1,8 @@
-//! The files that a run writes. They are opened before it starts: a wrong path is not to cost the run.
+//! The files that a subcommand writes. Those of a run are opened before it starts: a wrong path must not cost the run.
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fmt::Display;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -9,7 +10,13 @@ use std::rc::Rc;
 use carillon_simulator::{Trace, Watch};
 use serde::Serialize;
 
-use super::{Failure, terminal};
+use super::failure::Failure;
+use super::terminal;
+
+/// Writes a whole file at once.
+pub(crate) fn write_file(path: &Path, text: impl AsRef<[u8]>) -> Result<(), Failure> {
+    fs::write(path, text).map_err(|error| cannot_write(path, &error))
+}
 
 /// Where the JSON goes.
 pub(crate) enum JsonOutput {
@@ -34,6 +41,14 @@ impl JsonOutput {
     /// Whether standard output is left to the text report.
     pub(crate) fn leaves_stdout(&self) -> bool {
         !matches!(self, Self::Stdout)
+    }
+
+    /// Prints the text report, unless standard output is for the JSON, and writes the outcome.
+    pub(crate) fn report(self, text: &impl Display, summary: &impl Serialize) -> Result<(), Failure> {
+        if self.leaves_stdout() {
+            terminal::print(&text.to_string())?;
+        }
+        self.write(summary)
     }
 
     /// Writes the outcome.

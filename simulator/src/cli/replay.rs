@@ -1,16 +1,17 @@
 //! `carillon-sim replay`: a script, played and judged like any run.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use carillon_simulator::Verdict;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{Run, Summary, TextReport};
+use carillon_simulator::stopwatch::clocked;
 use carillon_simulator::{Outcome, Script, Trace};
 use clap::Args;
 
+use super::failure::Failure;
 use super::output::{JsonOutput, TraceFile};
-use super::{Failure, story, terminal};
+use super::{story, terminal};
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(""))]
@@ -39,11 +40,9 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let run = Run { arm: script.arm, scenario: &script.scenario, seed: script.seed, wall };
     let repeat = format!("cargo sim replay {}", options.file.display());
     let story = story::of_first(&run, &outcome, |how| play(&script, how.trace))?;
-    if json.leaves_stdout() {
-        terminal::print(&report(&script, &run, &outcome, &repeat, story.as_deref()))?;
-    }
+    let text = report(&script, &run, &outcome, &repeat, story.as_deref());
     let summary = Summary::new(&run, &outcome).with_story(story);
-    json.write(&Summary { command: "replay".into(), repeat, ..summary })?;
+    json.report(&text, &Summary { command: "replay".into(), repeat, ..summary })?;
     Ok(Verdict::of_run(&outcome.score).into())
 }
 
@@ -54,14 +53,7 @@ pub(super) fn load(file: &std::path::Path) -> Result<Script, Failure> {
 
 /// Plays a script on the reference server.
 pub(super) fn play(script: &Script, trace: Trace) -> Result<Outcome, Failure> {
-    script.play(trace).map_err(|error| Failure::Impossible(error.to_string()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the speeds of the report are figures of the wall clock")]
-fn clocked(play: impl FnOnce() -> Result<Outcome, Failure>) -> Result<(Outcome, Duration), Failure> {
-    let start = Instant::now();
-    let outcome = play()?;
-    Ok((outcome, start.elapsed()))
+    script.play(trace).map_err(Failure::impossible)
 }
 
 fn report(script: &Script, run: &Run<'_>, outcome: &Outcome, repeat: &str, story: Option<&str>) -> String {

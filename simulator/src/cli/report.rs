@@ -1,6 +1,5 @@
 //! `carillon-sim report`: a page for people who were not there.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use carillon_simulator::exit::{self, Exit};
@@ -8,7 +7,9 @@ use carillon_simulator::report::page;
 use carillon_simulator::report::{Document, Summary};
 use clap::Args;
 
-use super::{Failure, terminal};
+use super::failure::Failure;
+use super::output::write_file;
+use super::terminal;
 
 /// The endings of what can be written.
 const FORMATS: &str = "expected a name that ends in .html (a page) or .md (for a pull request)";
@@ -39,8 +40,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
         Output::Html(path) => (path, page::html(&document)),
         Output::Markdown(path) => (path, page::markdown(&document)),
     };
-    fs::write(path, text)
-        .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
+    write_file(path, text)?;
     terminal::print(&format!("the report is in {}\n", path.display()))?;
     Ok(Exit::Held)
 }
@@ -62,6 +62,8 @@ fn parse_output(text: &str) -> Result<Output, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use clap::Parser;
 
     use super::*;

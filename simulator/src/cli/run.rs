@@ -2,30 +2,27 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use carillon_simulator::How;
 use carillon_simulator::Verdict;
 use carillon_simulator::exit::{self, Exit};
-use carillon_simulator::report::{Run, Summary, TextReport};
+use carillon_simulator::report::{Summary, TextReport};
+use carillon_simulator::stopwatch::clocked;
 use carillon_simulator::units::parse_seed;
-use carillon_simulator::{Outcome, Scenario, scenario_file};
+use carillon_simulator::{Scenario, scenario_file};
 use clap::Args;
 
-use super::choice::{Choice, Defaults};
+use super::choice::{Choice, DEFAULTS_OF_RUN, Defaults};
+use super::failure::Failure;
 use super::output::{JsonOutput, TraceFile};
 use super::progress::simulate;
-use super::{Failure, story, terminal};
-
-pub(super) const DEFAULTS: Defaults = Defaults::RUN;
+use super::{story, terminal};
 
 /// Bits of a drawn seed: every reader of JSON takes such a number for what it is.
 const SEED_BITS: u32 = 48;
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(
-    "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values"
-))]
+#[command(after_help = exit::help(DEFAULTS_OF_RUN))]
 pub(crate) struct Options {
     #[command(flatten)]
     choice: Choice,
@@ -55,8 +52,8 @@ pub(crate) struct Options {
 /// Runs and reports.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let seed = options.seed.unwrap_or_else(draw_seed);
-    let scenario = options.scenario(seed)?;
-    let mut run = Run { arm: options.choice.arm, scenario: &scenario, seed, wall: Duration::ZERO };
+    let scenario = options.choice.scenario(&Defaults::RUN, seed)?;
+    let mut run = options.choice.run(&scenario, seed);
     if options.check {
         terminal::print(&format!("{}: can be run\n", scenario.name))?;
         return Ok(Exit::Held);
@@ -71,7 +68,9 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let json = JsonOutput::open(options.json.as_deref())?;
     let trace = options.trace.as_deref().map(TraceFile::create).transpose()?;
     let how = How { trace: trace.as_ref().map(TraceFile::trace).unwrap_or_default(), ..How::default() };
-    let outcome = clocked(&mut run, how)?;
+    let message = format!("{}, seed {seed}", scenario.name);
+    let (outcome, wall) = clocked(|| simulate(&run, how, message))?;
+    run.wall = wall;
     trace.map_or(Ok(()), TraceFile::finish)?;
     if json.leaves_stdout() {
         let report = TextReport { run, outcome: &outcome, palette: terminal::palette() };
@@ -86,30 +85,13 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     Ok(Verdict::of_run(&outcome.score).into())
 }
 
-/// Runs, and notes the wall time that it took.
-#[expect(clippy::disallowed_methods, reason = "the speeds of the report are figures of the wall clock")]
-fn clocked(run: &mut Run<'_>, how: How) -> Result<Outcome, Failure> {
-    let message = format!("{}, seed {}", run.scenario.name, run.seed);
-    let start = Instant::now();
-    let result = simulate(run, how, message);
-    run.wall = start.elapsed();
-    result
-}
-
 fn dump(scenario: &Scenario) -> Result<Exit, Failure> {
-    let text = scenario_file::format(scenario).map_err(|error| Failure::Impossible(error.to_string()))?;
+    let text = scenario_file::format(scenario).map_err(Failure::impossible)?;
     terminal::print(&text)?;
     Ok(Exit::Held)
 }
 
-impl Options {
-    /// The scenario that is asked for.
-    fn scenario(&self, seed: u64) -> Result<Scenario, Failure> {
-        self.choice.recipe(&DEFAULTS)?.scenario(seed).map_err(Failure::Usage)
-    }
-}
-
-/// A seed that nobody chose.
+/// A seed that is drawn, because none was given.
 fn draw_seed() -> u64 {
     RandomState::new().build_hasher().finish() >> (u64::BITS - SEED_BITS)
 }
@@ -117,26 +99,27 @@ fn draw_seed() -> u64 {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::time::Duration;
 
     use carillon_simulator::Arm;
     use carillon_simulator::MOST_CLIENTS;
     use carillon_simulator::recipe::Source;
-    use clap::Parser;
+    use carillon_simulator::report::Run;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::testing;
 
     fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
-        let all = ["carillon-sim", "run"].iter().chain(arguments);
-        Cli::try_parse_from(all).map(|cli| match cli.command {
-            Command::Run(options) => options,
-            other => panic!("{other:?}"),
-        })
+        testing::parse("run", arguments)
+    }
+
+    fn scenario_of(options: &Options, seed: u64) -> Result<Scenario, Failure> {
+        options.choice.scenario(&Defaults::RUN, seed)
     }
 
     fn refusal(arguments: &[&str]) -> String {
-        match parse(arguments).unwrap().scenario(1).unwrap_err() {
+        match scenario_of(&parse(arguments).unwrap(), 1).unwrap_err() {
             Failure::Impossible(sentence) | Failure::Unreadable(sentence) | Failure::Usage(sentence) => {
                 sentence
             }
@@ -145,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_that_the_repeat_line_leaves_out() {
-        let scenario = parse(&[]).unwrap().scenario(1).unwrap();
+        let scenario = scenario_of(&parse(&[]).unwrap(), 1).unwrap();
         let run = Run { arm: Arm::default(), scenario: &scenario, seed: 1, wall: Duration::ZERO };
         assert_eq!(run.repeat_line(), "cargo sim run --seed 1");
     }
@@ -175,7 +158,7 @@ mod tests {
         std::fs::write(&path, "name = \"mine\"\nclients = 7\nduration = \"3h\"").unwrap();
         let name = path.to_str().unwrap();
         let options = parse(&["--scenario", name, "--for", "2h", "--seed", "5"]).unwrap();
-        let scenario = options.scenario(5).unwrap();
+        let scenario = scenario_of(&options, 5).unwrap();
         assert_eq!((scenario.clients, scenario.duration), (7, Duration::from_secs(7200)));
         let too_brief = refusal(&["--scenario", name, "--for", "1m"]);
         assert!(too_brief.starts_with("--for 1m is out of range"), "{too_brief}");
@@ -184,7 +167,7 @@ mod tests {
             format!("cargo sim run --scenario {name} --clients 7 --for 2h --period 5m --arm paused --seed 5");
         assert_eq!(run.repeat_line(), expected);
         std::fs::write(&path, "name = \"mine\"\nclients = 0").unwrap();
-        let failure = parse(&["--scenario", name]).unwrap().scenario(1).unwrap_err();
+        let failure = scenario_of(&parse(&["--scenario", name]).unwrap(), 1).unwrap_err();
         assert!(matches!(failure, Failure::Unreadable(sentence) if sentence.contains("line 2, column 11")));
         std::fs::remove_file(&path).unwrap();
     }
@@ -218,14 +201,14 @@ mod tests {
         let too_long = refusal(&["--for", "367d"]);
         assert!(too_long.contains("--for 367d is out of range"), "{too_long}");
         for edge in [["--period", "1s", "--for", "1s"], ["--period", "5m", "--for", "366d"]] {
-            assert!(parse(&edge).unwrap().scenario(1).is_ok(), "{edge:?}");
+            assert!(scenario_of(&parse(&edge).unwrap(), 1).is_ok(), "{edge:?}");
         }
     }
 
     #[test]
     fn every_scenario_that_is_offered_exists() {
         for (name, _) in Scenario::BUILT_IN {
-            assert_eq!(parse(&["--scenario", name]).unwrap().scenario(1).unwrap().name, name);
+            assert_eq!(scenario_of(&parse(&["--scenario", name]).unwrap(), 1).unwrap().name, name);
         }
     }
 
@@ -251,7 +234,7 @@ mod tests {
             let arguments: Vec<_> = line.strip_prefix("cargo sim run ").unwrap().split(' ').collect();
             let options = parse(&arguments).unwrap();
             prop_assert_eq!((options.choice.arm, options.seed), (arm, Some(seed)));
-            let again = options.scenario(seed).unwrap();
+            let again = scenario_of(&options, seed).unwrap();
             prop_assert_eq!(format!("{again:?}"), format!("{scenario:?}"));
         }
     }

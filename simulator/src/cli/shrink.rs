@@ -1,28 +1,25 @@
 //! `carillon-sim shrink`: a failing run, made small and written down as a script.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use carillon_simulator::How;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::hunt::shrink::{NextSteps, PATIENCE, Shrunk, shrink};
-use carillon_simulator::report::{Run, ScriptSummary};
+use carillon_simulator::report::ScriptSummary;
 use carillon_simulator::units::{format_span, parse_seed};
 use carillon_simulator::{Fault, Guarantee, Outcome, Scenario, Script, Trace};
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::choice::Choice;
-use super::output::JsonOutput;
+use super::choice::{Choice, DEFAULTS_OF_RUN, Defaults};
+use super::failure::Failure;
+use super::output::{JsonOutput, write_file};
 use super::progress::simulate;
-use super::run::DEFAULTS;
-use super::{Failure, terminal};
+use super::terminal;
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(
-    "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values"
-))]
+#[command(after_help = exit::help(DEFAULTS_OF_RUN))]
 pub(crate) struct Options {
     #[command(flatten)]
     choice: Choice,
@@ -42,22 +39,19 @@ pub(crate) struct Options {
 
 /// Runs, shrinks, and writes the script.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
-    let scenario = scenario(&options.choice, options.seed)?;
+    let scenario = options.choice.scenario(&Defaults::RUN, options.seed)?;
     let json = JsonOutput::open(options.json.as_deref())?;
-    let repeat = run(&options.choice, &scenario, options.seed).repeat_line();
+    let repeat = options.choice.run(&scenario, options.seed).repeat_line();
     let Some(shrunk) = shrink_seed(&options.choice, &scenario, options.seed)? else {
-        if json.leaves_stdout() {
-            terminal::print("nothing to shrink: no guarantee was violated\n")?;
-        }
-        json.write(&ScriptSummary::held("shrink", repeat))?;
+        let sentence = "nothing to shrink: no guarantee was violated\n";
+        json.report(&sentence, &ScriptSummary::held("shrink", repeat))?;
         return Ok(Exit::Held);
     };
     let told = match &options.output {
         None => text(&shrunk, &next_steps(Path::new("FILE"), repeat.clone()))?,
         Some(path) => {
             let next = next_steps(path, repeat.clone());
-            fs::write(path, text(&shrunk, &next)?)
-                .map_err(|error| Failure::Impossible(format!("cannot write {}: {error}", path.display())))?;
+            write_file(path, text(&shrunk, &next)?)?;
             shrunk.summary(&scenario, &next)
         }
     };
@@ -65,17 +59,8 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
         terminal::print(&told)?;
     }
     let summary = ScriptSummary::broken("shrink", &shrunk.script, &shrunk.violation, None, repeat);
-    json.write(&summary.map_err(|error| Failure::Impossible(error.to_string()))?)?;
+    json.write(&summary.map_err(Failure::impossible)?)?;
     Ok(Exit::Violated)
-}
-
-/// The scenario that is asked for.
-pub(super) fn scenario(choice: &Choice, seed: u64) -> Result<Scenario, Failure> {
-    choice.recipe(&DEFAULTS)?.scenario(seed).map_err(Failure::Usage)
-}
-
-pub(super) fn run<'a>(choice: &Choice, scenario: &'a Scenario, seed: u64) -> Run<'a> {
-    Run { arm: choice.arm, scenario, seed, wall: Duration::ZERO }
 }
 
 /// A small script in which the first guarantee breaks that breaks in this run; `None` if none does.
@@ -85,7 +70,7 @@ pub(super) fn shrink_seed(
     seed: u64,
 ) -> Result<Option<Shrunk>, Failure> {
     let how = How { records: true, ..How::default() };
-    let outcome = simulate(&run(choice, scenario, seed), how, format!("{}, seed {seed}", scenario.name))?;
+    let outcome = simulate(&choice.run(scenario, seed), how, format!("{}, seed {seed}", scenario.name))?;
     let script = outcome.script(scenario, seed, choice.arm);
     let Some((script, wanted)) = script.and_then(|script| script.breaks.map(|wanted| (script, wanted)))
     else {
@@ -135,7 +120,7 @@ fn next_steps(path: &Path, repeat: String) -> NextSteps {
 }
 
 fn text(shrunk: &Shrunk, next: &NextSteps) -> Result<String, Failure> {
-    shrunk.to_text(next).map_err(|error| Failure::Impossible(error.to_string()))
+    shrunk.to_text(next).map_err(Failure::impossible)
 }
 
 #[cfg(test)]
@@ -143,17 +128,13 @@ mod tests {
     use std::time::Duration;
 
     use carillon_simulator::Arm;
-    use clap::Parser;
+    use carillon_simulator::report::Run;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::testing;
 
     fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
-        let all = ["carillon-sim", "shrink"].iter().chain(arguments);
-        Cli::try_parse_from(all).map(|cli| match cli.command {
-            Command::Shrink(options) => options,
-            other => panic!("{other:?}"),
-        })
+        testing::parse("shrink", arguments)
     }
 
     #[test]
@@ -165,7 +146,7 @@ mod tests {
         let line = run.repeat_line();
         let arguments: Vec<_> = line.strip_prefix("cargo sim run ").unwrap().split(' ').collect();
         let options = parse(&arguments).unwrap();
-        let parsed = super::scenario(&options.choice, options.seed).unwrap();
+        let parsed = options.choice.scenario(&Defaults::RUN, options.seed).unwrap();
         assert_eq!(format!("{parsed:?}"), format!("{scenario:?}"));
     }
 

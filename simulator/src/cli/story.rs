@@ -4,7 +4,8 @@ use carillon_simulator::How;
 use carillon_simulator::Outcome;
 use carillon_simulator::report::{Run, Story, ViolationReport};
 
-use super::{Failure, terminal};
+use super::failure::Failure;
+use super::terminal;
 
 /// What broke, the story of the first client to whom it happened, and what to do next; empty if all held.
 pub(crate) fn tell(run: &Run<'_>, outcome: &Outcome, story: Option<&str>) -> String {

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use carillon_simulator::Scenario;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::hunt::sweep::{FailedSeed, SeedResult, Totals, sweep};
 use carillon_simulator::recipe::Recipe;
@@ -15,11 +14,12 @@ use carillon_simulator::report::{Run, SweepReport, SweepSummary, describe_failur
 use carillon_simulator::units::{parse_count, parse_seed, parse_span};
 use carillon_simulator::{Arm, How, run_arm};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::choice::{Choice, Defaults};
+use super::failure::Failure;
 use super::output::JsonOutput;
-use super::{Failure, terminal};
+use super::{progress, terminal};
 
 const DEFAULTS: Defaults = Defaults {
     scenario: "swarm",
@@ -73,12 +73,9 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     sweep(seeds, jobs, |seed| run(options.choice.arm, &recipe, seed), |seed, result| watch.on(seed, result));
     watch.bar.finish_and_clear();
     let (totals, wall) = (&watch.totals, watch.elapsed());
-    let run = Run { arm: options.choice.arm, scenario: &scenario, seed: options.from, wall };
+    let run = Run { wall, ..options.choice.run(&scenario, options.from) };
     let report = SweepReport { run, jobs: jobs.get(), totals, palette: terminal::palette() };
-    if json.leaves_stdout() {
-        terminal::print(&report.to_string())?;
-    }
-    json.write(&SweepSummary::new(&report))?;
+    json.report(&report, &SweepSummary::new(&report))?;
     Ok(verdict(&report))
 }
 
@@ -131,13 +128,11 @@ impl<'a> Watch<'a> {
     fn new(options: &'a Options, recipe: &'a Recipe, seeds: u64, is_talkative: bool) -> Self {
         let is_endless = options.seeds.is_none() && options.for_wall.is_some();
         let template = if is_endless { "{msg}" } else { "{wide_bar} {percent:>3} %, {msg}, {eta} to go" };
-        let style = ProgressStyle::with_template(template).expect("a sound template");
-        let bar = ProgressBar::with_draw_target(Some(seeds), ProgressDrawTarget::stderr()).with_style(style);
         Self {
             options,
             recipe,
             totals: Totals::default(),
-            bar,
+            bar: progress::bar(template, seeds),
             is_talkative,
             is_terminal: io::stderr().is_terminal(),
             start: Instant::now(),
@@ -154,21 +149,17 @@ impl<'a> Watch<'a> {
         if is_late { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// At once: whoever sees it need not wait for the end. To standard error if the other one is for machines.
+    /// Reports a failed seed at once, not at the end. It goes to standard error if standard output is for the JSON.
     fn tell(&self, failed: &FailedSeed) {
         let Ok(scenario) = self.recipe.scenario(failed.seed) else {
             return terminal::complain(&format!("seed {}: {:?}", failed.seed, failed.cause));
         };
-        let text = describe_failure(&self.run_of(&scenario, failed.seed), failed);
+        let text = describe_failure(&self.options.choice.run(&scenario, failed.seed), failed);
         self.bar.suspend(|| match self.is_talkative {
             // What cannot be written now cannot be written at the end either, and is reported there.
             true => drop(terminal::print(&text)),
             false => terminal::complain(text.trim_end()),
         });
-    }
-
-    fn run_of<'b>(&self, scenario: &'b Scenario, seed: u64) -> Run<'b> {
-        Run { arm: self.options.choice.arm, scenario, seed, wall: Duration::ZERO }
     }
 
     fn show_progress(&mut self) {
@@ -191,17 +182,12 @@ impl<'a> Watch<'a> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::testing;
 
     fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
-        let all = ["carillon-sim", "sweep"].iter().chain(arguments);
-        Cli::try_parse_from(all).map(|cli| match cli.command {
-            Command::Sweep(options) => options,
-            other => panic!("{other:?}"),
-        })
+        testing::parse("sweep", arguments)
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Writing to standard output and standard error, whoever reads them or does not.
+//! Writing to standard output and standard error, where a closed pipe is no error.
 
 use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use carillon_simulator::report::Palette;
 
-use super::Failure;
+use super::failure::Failure;
 
-/// Writes to standard output. A reader who has seen enough is no error: `carillon-sim run | head` is fine.
+/// Writes to standard output. A reader that closes the pipe is no error: `carillon-sim run | head` is fine.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -18,7 +18,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes a line to standard error, if anybody listens.
+/// Writes a line to standard error. A failure to write it is ignored.
 pub(crate) fn complain(sentence: &str) {
     // There is no place left to report a failure to.
     drop(writeln!(io::stderr(), "{sentence}"));

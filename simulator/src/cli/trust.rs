@@ -6,7 +6,8 @@ use std::process::Command;
 use carillon_simulator::live::Trust;
 use clap::Args;
 
-use super::{Failure, terminal};
+use super::failure::Failure;
+use super::terminal;
 
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TrustOptions {
@@ -20,7 +21,7 @@ pub(crate) struct TrustOptions {
 }
 
 impl TrustOptions {
-    /// Warns whoever trusts anybody.
+    /// Prints a warning if every certificate is trusted.
     pub(crate) fn warn(&self) {
         if self.insecure {
             terminal::complain("warning: --insecure: whoever answers is taken for the server");

@@ -166,6 +166,7 @@ impl Windows {
     }
 
     /// The same for a server that subscribes nobody of its own accord.
+    #[cfg(feature = "live")]
     pub(crate) fn unsubscribed(mut self) -> Self {
         self.wants = false;
         self
@@ -228,6 +229,7 @@ impl Windows {
     }
 
     /// The state that the newest command asks for.
+    #[cfg(feature = "live")]
     pub(crate) fn wants(&self) -> bool {
         self.wants
     }

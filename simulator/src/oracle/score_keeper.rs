@@ -67,6 +67,7 @@ impl ScoreKeeper {
     }
 
     /// Counts violations that are like those kept already.
+    #[cfg(feature = "live")]
     pub(crate) fn count_more(&mut self, guarantee: Guarantee, violations: u64) {
         self.score.tallies[guarantee.index()].violations += violations;
     }

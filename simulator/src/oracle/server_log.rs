@@ -28,6 +28,7 @@ impl ServerLog {
     /// # Errors
     ///
     /// What contradicts the lines before it, or the clock.
+    #[cfg(feature = "live")]
     pub(crate) fn read(&mut self, line: &str, wall: WallTime, zone: &Zone) -> Result<bool, String> {
         self.read_line(line, wall..=wall, zone)
     }
@@ -150,7 +151,7 @@ mod tests {
     fn read(lines: &[&str]) -> Result<ServerLog, String> {
         let mut log = ServerLog::default();
         for line in lines {
-            log.read(line, NOON, &Zone::UTC)?;
+            log.read_line(line, NOON..=NOON, &Zone::UTC)?;
         }
         Ok(log)
     }

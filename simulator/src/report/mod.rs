@@ -23,6 +23,7 @@ mod facts;
 mod file;
 mod merge;
 mod numbers;
+#[cfg(feature = "cli")]
 pub mod page;
 mod palette;
 mod repeat;
@@ -52,8 +53,11 @@ pub use sweep::{FailureEntry, SweepEntry, SweepReport, SweepSummary, describe_fa
 pub use text::TextReport;
 pub use violations::ViolationReport;
 
+#[cfg(feature = "live")]
 pub(crate) use columns::guarantee_columns;
+#[cfg(feature = "live")]
 pub(crate) use entries::EVIDENCE;
+#[cfg(feature = "live")]
 pub(crate) use summary::Basics;
 
 #[cfg(test)]

@@ -261,7 +261,9 @@ impl Trial {
         let Some(first) = result.totals.failures.first() else { return Ok(None) };
         let scenario = self.recipe()?.scenario(first.seed).map_err(TrialError::Setting)?;
         let repeat = Repeat::of_seed(SEED, SCRIPT, first.seed, self.scripts.clone());
-        Ok(Some(Failure { start: self.start(), scenario: &scenario, totals: &result.totals, first }.tell(&repeat)))
+        Ok(Some(
+            Failure { start: self.start(), scenario: &scenario, totals: &result.totals, first }.tell(&repeat),
+        ))
     }
 
     fn start(&self) -> &Start {

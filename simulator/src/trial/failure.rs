@@ -36,7 +36,10 @@ impl Repeat {
         let command = test_command();
         let name: String = test_name().unwrap_or("trial".to_owned()).replace("::", "-");
         let file = folder.unwrap_or_else(script_folder).join(format!("{name}-seed-{seed}.script"));
-        Self { line: format!("{seed_variable}={seed} {command}"), script: Some((script_variable, file, command)) }
+        Self {
+            line: format!("{seed_variable}={seed} {command}"),
+            script: Some((script_variable, file, command)),
+        }
     }
 
     /// Of a script that is played.

@@ -109,7 +109,8 @@ impl Options {
             TextReport { run, outcome: &outcome, palette: Palette::Plain }.repeated_by(&repeat).to_string();
         if let Some(first) = outcome.score.violations.first() {
             let violations = ViolationReport { outcome: &outcome, palette: Palette::Plain };
-            let story = Story::told(first, &scenario, |how| suspect::run(suspect.start, &scenario, self.seed, how))?;
+            let story =
+                Story::told(first, &scenario, |how| suspect::run(suspect.start, &scenario, self.seed, how))?;
             report.push_str(&format!("\n{violations}\n{story}\nTo see it again:  {repeat}\n"));
         }
         print(&report)?;

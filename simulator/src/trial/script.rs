@@ -39,8 +39,9 @@ pub(super) fn make_small(suspect: Suspect<'_>, case: Case<'_>, file: &Path) -> R
         suspect::make_small(suspect.start, scenario, seed, guarantee).map_err(|error| match error {
             NotSmall::Io(error) => error.into(),
             NotSmall::NothingBroke => {
-                let what = guarantee
-                    .map_or("no guarantee broke".to_owned(), |guarantee| format!("{guarantee} did not break"));
+                let what = guarantee.map_or("no guarantee broke".to_owned(), |guarantee| {
+                    format!("{guarantee} did not break")
+                });
                 Refusal::impossible(&format!("there is nothing to make small: {what}"))
             }
             NotSmall::OnlyInTheRun => {

@@ -66,6 +66,7 @@ pub enum Text {
 
 impl Text {
     /// Each oddity once.
+    #[cfg(feature = "live")]
     pub(crate) fn oddities() -> impl Iterator<Item = Self> {
         (0..ODDITIES.len() as u8).map(Self::Oddity)
     }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod service;
+#[cfg(feature = "live")]
 mod shell;
 mod stream;
 
@@ -21,6 +22,7 @@ use crate::world::target::{Advance, Target};
 
 pub use clock::VirtualClock;
 pub use service::{LocalFuture, Service};
+#[cfg(feature = "live")]
 pub use shell::ShellService;
 pub use stream::Stream;
 

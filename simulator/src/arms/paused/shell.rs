@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use carillon_server::shell::{Clock, Log, Shard};
+use carillon_server::shell::{Clock, Log, Shard, Socket};
 use carillon_server::{Announcer, Config, ConfigError, LogLine, Now, Timestamp, Zone};
 use tokio::time::Instant;
 
@@ -108,3 +108,5 @@ impl Log for Lines {
         lock(&self.lines).push(line.render(now.wall, &self.zone, *total));
     }
 }
+
+impl Socket for Stream {}

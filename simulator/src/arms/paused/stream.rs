@@ -6,12 +6,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use carillon_server::shell::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-use crate::network::link::End;
-use crate::network::link::LinkId;
+use crate::network::link::{End, LinkId};
 
 /// What waits for a server that does not read, in bytes, as in a kernel's receive buffer.
 pub(super) const RECEIVE_BUFFER: usize = 16 << 10;
@@ -206,8 +204,6 @@ impl AsyncWrite for Stream {
         Poll::Ready(Ok(()))
     }
 }
-
-impl Socket for Stream {}
 
 impl Drop for Stream {
     fn drop(&mut self) {

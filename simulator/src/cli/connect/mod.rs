@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use app::ConnectError;
 
-use super::Failure;
+use super::failure::Failure;
 use super::trust::TrustOptions;
 
 /// How many typed bytes wait for the client.
@@ -50,14 +50,14 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Impossible(format!("cannot start: {error}")))?;
     let result = runtime.block_on(talk(options, trust));
-    // The thread that reads standard input cannot be stopped, so nobody waits for it.
+    // The thread that reads standard input cannot be stopped, so it is not waited for.
     runtime.shutdown_background();
     match result {
         Ok(()) => Ok(Exit::Held),
-        // Whoever read what is printed has seen enough.
+        // The reader of standard output has closed it: that is no error.
         Err(ConnectError::Terminal(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Held),
         Err(error @ ConnectError::Url { .. }) => Err(Failure::Usage(error.to_string())),
-        Err(error) => Err(Failure::Impossible(error.to_string())),
+        Err(error) => Err(Failure::impossible(error)),
     }
 }
 
@@ -94,7 +94,7 @@ async fn type_until_interrupted(mut keyboard: impl AsyncWrite + Unpin) {
     }
 }
 
-/// Ends only if there is nobody to pass it on to: the end of the input ends nothing.
+/// Ends only if the client no longer reads what is typed. The end of the input ends nothing.
 async fn type_everything(keyboard: &mut (impl AsyncWrite + Unpin)) {
     if copy(&mut stdin(), keyboard).await.is_ok() {
         pending().await
@@ -118,17 +118,12 @@ fn parse_heartbeat(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::testing;
 
     fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
-        let all = ["carillon-sim", "connect"].iter().chain(arguments);
-        Cli::try_parse_from(all).map(|cli| match cli.command {
-            Command::Connect(options) => options,
-            other => panic!("{other:?}"),
-        })
+        testing::parse("connect", arguments)
     }
 
     #[test]

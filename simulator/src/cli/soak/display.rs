@@ -3,9 +3,9 @@
 use std::io::{IsTerminal, stderr};
 
 use carillon_simulator::live::soak::Progress;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
-use crate::cli::terminal;
+use crate::cli::{progress, terminal};
 
 /// What stands before the JSON of a worker's progress.
 pub(super) const MARK: &str = "progress ";
@@ -34,9 +34,7 @@ impl Display {
             terminal::complain(size);
             return Self::Lines(0);
         }
-        let style = ProgressStyle::with_template(TEMPLATE).expect("a sound template");
-        let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
-        Self::Bar(bar.with_style(style).with_message(size.to_owned()))
+        Self::Bar(progress::bar(TEMPLATE, 1).with_message(size.to_owned()))
     }
 
     pub(super) fn show(&mut self, progress: &Progress) {

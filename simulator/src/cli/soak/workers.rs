@@ -12,9 +12,10 @@ use carillon_simulator::live::soak::{Progress, SoakOptions};
 use carillon_simulator::report::Summary;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
-use super::Options;
 use super::display::{Display, MARK};
-use crate::cli::{Failure, terminal};
+use super::options::Options;
+use crate::cli::failure::Failure;
+use crate::cli::terminal;
 
 /// Files of a load generator that are no connections.
 const OWN_FILES: u64 = 64;

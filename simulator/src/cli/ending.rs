@@ -1,0 +1,51 @@
+//! How the program ends: with an exit code, and with a sentence if a subcommand failed.
+
+use std::process::ExitCode;
+
+use carillon_simulator::exit::Exit;
+use clap::Command;
+use clap::error::ErrorKind;
+
+use super::failure::Failure;
+use super::terminal;
+
+/// Turns what the subcommand of this name returned into an exit code, and reports its failure.
+///
+/// `program` makes the whole command line. A usage error ends the process here, as an error of clap does.
+pub(crate) fn end(result: Result<Exit, Failure>, program: fn() -> Command, subcommand: &str) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
+        Err(Failure::Impossible(sentence)) => complain(Exit::Impossible, &sentence),
+        Err(Failure::Unreadable(sentence)) => complain(Exit::Unreadable, &sentence),
+        Err(Failure::Usage(sentence)) => usage_error(program(), subcommand, &sentence).exit(),
+    }
+}
+
+fn complain(exit: Exit, sentence: &str) -> ExitCode {
+    terminal::complain(&format!("error: {sentence}"));
+    exit.into()
+}
+
+/// The error that clap would give, had it known that these values do not go together.
+fn usage_error(mut program: Command, subcommand: &str, sentence: &str) -> clap::Error {
+    program.build();
+    let subcommand = program.find_subcommand_mut(subcommand).expect("the subcommand that was parsed");
+    subcommand.error(ErrorKind::ValueValidation, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_usage_error_names_the_subcommand_and_ends_with_2() {
+        let error = usage_error(Cli::command(), "run", "this cannot be");
+        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
+        let text = error.to_string();
+        assert!(text.starts_with("error: this cannot be\n"), "{text}");
+        assert!(text.contains("carillon-sim run [OPTIONS]"), "{text}");
+    }
+}
