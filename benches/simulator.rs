@@ -7,7 +7,7 @@ mod support;
 use std::env;
 use std::time::Duration;
 
-use carillon_simulator::{Arm, How, run_arm};
+use carillon_simulator::{Arm, RunOptions, run_arm};
 use carillon_simulator::{Outcome, Scenario};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 
@@ -65,7 +65,8 @@ fn scenario(name: &str, clients: u32, hours: u64) -> Scenario {
 }
 
 fn simulate(scenario: &Scenario) -> Outcome {
-    let outcome = run_arm(Arm::Core, scenario, SEED, How::default(), |_| {}).expect("the scenario is valid");
+    let outcome =
+        run_arm(Arm::Core, scenario, SEED, RunOptions::default(), |_| {}).expect("the scenario is valid");
     assert_eq!(outcome.score.violations, [], "the reference server keeps its promises");
     outcome
 }

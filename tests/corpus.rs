@@ -9,7 +9,7 @@ use carillon_simulator::Scenario;
 use carillon_simulator::hunt::sweep::{SeedResult, Totals, sweep};
 use carillon_simulator::report::{Run, describe_failure};
 use carillon_simulator::units::{parse_count, parse_seed, parse_span};
-use carillon_simulator::{Arm, How, run_arm};
+use carillon_simulator::{Arm, RunOptions, run_arm};
 
 const CORPUS: &str = include_str!("corpus.txt");
 
@@ -61,7 +61,7 @@ impl Entry {
     }
 
     fn replay(&self) -> SeedResult {
-        let result = run_arm(self.arm, &self.scenario, self.seed, How::default(), |_| ());
+        let result = run_arm(self.arm, &self.scenario, self.seed, RunOptions::default(), |_| ());
         result.map_err(|error| error.to_string())
     }
 

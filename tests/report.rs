@@ -5,7 +5,7 @@ use std::time::Duration;
 use carillon_simulator::Scenario;
 use carillon_simulator::report::page::{html, markdown};
 use carillon_simulator::report::{Document, Run, Summary};
-use carillon_simulator::{Arm, How, run_arm};
+use carillon_simulator::{Arm, RunOptions, run_arm};
 
 use crate::support::soak;
 
@@ -129,7 +129,7 @@ fn pages() -> Vec<(String, String)> {
 
 fn simulated() -> Summary {
     let scenario = Scenario::day(30, Duration::from_secs(7200), Duration::from_secs(300));
-    let outcome = run_arm(Arm::Core, &scenario, 1, How::default(), |_| ()).expect("limits that hold");
+    let outcome = run_arm(Arm::Core, &scenario, 1, RunOptions::default(), |_| ()).expect("limits that hold");
     Summary::new(
         &Run { arm: Arm::Core, scenario: &scenario, seed: 1, wall: Duration::from_secs(1) },
         &outcome,

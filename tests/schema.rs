@@ -9,7 +9,7 @@ use carillon_simulator::report::compare::CompareSummary;
 use carillon_simulator::report::{
     Document, Palette, Run, ScenarioList, ScriptSummary, Summary, SweepReport, SweepSummary,
 };
-use carillon_simulator::{Arm, How, run_arm};
+use carillon_simulator::{Arm, RunOptions, run_arm};
 use carillon_simulator::{Outcome, Scenario};
 use serde_json::Value;
 
@@ -45,8 +45,8 @@ fn every_field_of_a_comparison_is_documented_and_the_other_way_round() {
 #[test]
 fn every_field_of_a_script_is_documented_and_the_other_way_round() {
     let (scenario, _) = late();
-    let how = How { records: true, ..How::default() };
-    let outcome = run_arm(Arm::Core, &scenario, 1, how, |_| ()).unwrap();
+    let options = RunOptions { records: true, ..RunOptions::default() };
+    let outcome = run_arm(Arm::Core, &scenario, 1, options, |_| ()).unwrap();
     let script = outcome.script(&scenario, 1, Arm::Core).unwrap();
     let (first, repeat) = (&outcome.score.violations[0], "cargo sim replay late.script");
     let summary = ScriptSummary::broken("explain", &script, first, Some("it was late".into()), repeat.into());
@@ -77,7 +77,7 @@ fn what_is_written_reads_back() {
 fn late() -> (Scenario, Outcome) {
     let mut scenario = swarm(1);
     scenario.bounds.push = Duration::ZERO;
-    let outcome = run_arm(Arm::Core, &scenario, 1, How::default(), |_| ()).expect("limits that hold");
+    let outcome = run_arm(Arm::Core, &scenario, 1, RunOptions::default(), |_| ()).expect("limits that hold");
     assert!(outcome.score.violation_count() > 0);
     (scenario, outcome)
 }
@@ -88,7 +88,7 @@ fn swept() -> SweepSummary {
     let run = |seed| {
         let mut scenario = swarm(seed);
         scenario.bounds.push = Duration::ZERO;
-        run_arm(Arm::Core, &scenario, seed, How::default(), |_| ()).map_err(|error| error.to_string())
+        run_arm(Arm::Core, &scenario, seed, RunOptions::default(), |_| ()).map_err(|error| error.to_string())
     };
     sweep(1..3, one, run, |seed, result| {
         totals.add(seed, result);

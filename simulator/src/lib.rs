@@ -118,7 +118,7 @@ pub mod trial;
 pub use arms::core::CoreTarget;
 pub use arms::paused;
 #[doc(hidden)]
-pub use arms::{How, RunError, core_target, paused_target, run_arm};
+pub use arms::{RunError, RunOptions, core_target, paused_target, run_arm};
 pub use file::{LoadError, Mistake};
 pub use network::Network;
 pub use network::link::{LinkId, LinkPlan, LinkProfile, Reading};

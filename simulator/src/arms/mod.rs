@@ -60,7 +60,7 @@ impl From<ConfigError> for RunError {
 
 /// How to run, beyond what decides the run.
 #[derive(Debug, Default)]
-pub struct How {
+pub struct RunOptions {
     /// What to write down.
     pub trace: Trace,
     /// Whether to keep a script of what happened from outside the server.
@@ -78,18 +78,18 @@ pub fn run_arm(
     arm: Arm,
     scenario: &Scenario,
     seed: u64,
-    how: How,
+    options: RunOptions,
     progress: impl FnMut(Duration),
 ) -> Result<Outcome, RunError> {
     let rng = Rng::new(seed);
     match arm {
         Arm::Core => {
             let target = core_target(scenario, &rng)?;
-            Ok(run_target(scenario, target, &rng, how, progress))
+            Ok(run_target(scenario, target, &rng, options, progress))
         }
         Arm::Paused => {
             let target = paused_target(scenario, &rng)?;
-            Ok(run_target(scenario, target, &rng, how, progress))
+            Ok(run_target(scenario, target, &rng, options, progress))
         }
     }
 }
@@ -136,12 +136,12 @@ pub(crate) fn run_target<T: Target>(
     scenario: &Scenario,
     target: T,
     rng: &Rng,
-    how: How,
+    options: RunOptions,
     progress: impl FnMut(Duration),
 ) -> Outcome {
-    let world = World::new(scenario.clone(), target, rng, how.trace);
-    let world = if how.records { world.recording() } else { world };
-    match how.stops_at {
+    let world = World::new(scenario.clone(), target, rng, options.trace);
+    let world = if options.records { world.recording() } else { world };
+    match options.stops_at {
         Some(at) => world.stopping_at(at).run(progress),
         None => world.run(progress),
     }

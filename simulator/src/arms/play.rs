@@ -43,7 +43,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::arms::{How, run_arm};
+    use crate::arms::{RunOptions, run_arm};
     use crate::oracle::guarantee::Guarantee;
     use crate::oracle::score::Fault;
 
@@ -73,8 +73,8 @@ at 290s client 0 says unsubscribe, fence-1
         fn what_was_recorded_is_read_back_and_plays_alike(seed: u64, paused: bool) {
             let arm = if paused { Arm::Paused } else { Arm::Core };
             let scenario = Scenario::named("swarm", 8, 30 * MINUTE, 5 * MINUTE, seed).unwrap();
-            let how = How { records: true, ..How::default() };
-            let outcome = run_arm(arm, &scenario, seed, how, |_| ()).unwrap();
+            let options = RunOptions { records: true, ..RunOptions::default() };
+            let outcome = run_arm(arm, &scenario, seed, options, |_| ()).unwrap();
             let mut script = outcome.script(&scenario, seed, arm).unwrap();
             script.breaks = Some((Guarantee::G14, Fault::OutOfOrder));
             let read: Script = script.to_text().unwrap().parse().unwrap();

@@ -9,9 +9,9 @@ use carillon_simulator::report::ScriptSummary;
 use carillon_simulator::units::parse_seed;
 use clap::Args;
 
-use super::choice::{Choice, Defaults};
 use super::failure::Failure;
 use super::output::{JsonOutput, write_file};
+use super::scenario_options::{Defaults, ScenarioOptions};
 use super::{replay, shrink, terminal};
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) struct Options {
     file: Option<PathBuf>,
 
     #[command(flatten)]
-    choice: Choice,
+    scenario: ScenarioOptions,
 
     /// What decides the run
     #[arg(long, value_name = "SEED", value_parser = parse_seed, conflicts_with = "file")]
@@ -85,8 +85,8 @@ impl Options {
             return Ok(Some((replay::load(file)?, format!("cargo sim replay {}", file.display()))));
         }
         let seed = self.seed.unwrap_or_default();
-        let scenario = self.choice.scenario(&Defaults::RUN, seed)?;
-        let shrunk = shrink::shrink_seed(&self.choice, &scenario, seed)?;
+        let scenario = self.scenario.scenario(&Defaults::RUN, seed)?;
+        let shrunk = shrink::shrink_seed(&self.scenario, &scenario, seed)?;
         let repeat = self.repeat()?;
         Ok(shrunk.map(|shrunk| (shrunk.script, repeat)))
     }
@@ -94,8 +94,8 @@ impl Options {
     /// The line that makes the run small again: what is told is the small script, which that command writes.
     fn repeat(&self) -> Result<String, Failure> {
         let seed = self.seed.unwrap_or_default();
-        let scenario = self.choice.scenario(&Defaults::RUN, seed)?;
-        Ok(self.choice.run(&scenario, seed).repeat_line().replacen("sim run", "sim shrink", 1))
+        let scenario = self.scenario.scenario(&Defaults::RUN, seed)?;
+        Ok(self.scenario.run(&scenario, seed).repeat_line().replacen("sim run", "sim shrink", 1))
     }
 }
 

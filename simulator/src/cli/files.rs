@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use carillon_simulator::Scenario;
 use carillon_simulator::report::{Run, Summary};
-use carillon_simulator::{Arm, How, run_arm};
+use carillon_simulator::{Arm, RunOptions, run_arm};
 use serde_json::Value;
 
 /// A directory that goes away with the test.
@@ -30,7 +30,8 @@ impl Files {
     /// The report of a small run, after a change.
     pub(super) fn run(&self, seed: u64, change: impl Fn(&mut Value)) -> PathBuf {
         let scenario = Scenario::day(5, Duration::from_secs(3600), Duration::from_secs(300));
-        let outcome = run_arm(Arm::Core, &scenario, seed, How::default(), |_| ()).expect("sound limits");
+        let outcome =
+            run_arm(Arm::Core, &scenario, seed, RunOptions::default(), |_| ()).expect("sound limits");
         let run = Run { arm: Arm::Core, scenario: &scenario, seed, wall: Duration::from_secs(1) };
         let mut report = serde_json::to_value(Summary::new(&run, &outcome)).expect("a summary is an object");
         change(&mut report);

@@ -1,7 +1,6 @@
 //! The command line: one file, one subcommand.
 
 mod capacity;
-mod choice;
 mod compare;
 mod conform;
 mod connect;
@@ -18,6 +17,7 @@ mod progress;
 mod replay;
 mod report;
 mod run;
+mod scenario_options;
 mod serving;
 mod shrink;
 mod soak;

@@ -2,7 +2,7 @@
 
 use carillon_simulator::Outcome;
 use carillon_simulator::report::Run;
-use carillon_simulator::{How, run_arm};
+use carillon_simulator::{RunOptions, run_arm};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::failure::Failure;
@@ -10,9 +10,10 @@ use super::failure::Failure;
 const TEMPLATE: &str = "{msg} {wide_bar} {percent:>3} %, {elapsed} so far, {eta} to go";
 
 /// Runs, and shows on a terminal how far it is.
-pub(crate) fn simulate(run: &Run<'_>, how: How, message: String) -> Result<Outcome, Failure> {
+pub(crate) fn simulate(run: &Run<'_>, options: RunOptions, message: String) -> Result<Outcome, Failure> {
     let bar = bar(TEMPLATE, run.scenario.duration.as_secs()).with_message(message);
-    let result = run_arm(run.arm, run.scenario, run.seed, how, |so_far| bar.set_position(so_far.as_secs()));
+    let result =
+        run_arm(run.arm, run.scenario, run.seed, options, |so_far| bar.set_position(so_far.as_secs()));
     bar.finish_and_clear();
     result.map_err(Failure::impossible)
 }

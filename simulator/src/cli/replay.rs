@@ -39,7 +39,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     trace.map_or(Ok(()), TraceFile::finish)?;
     let run = Run { arm: script.arm, scenario: &script.scenario, seed: script.seed, wall };
     let repeat = format!("cargo sim replay {}", options.file.display());
-    let story = story::of_first(&run, &outcome, |how| play(&script, how.trace))?;
+    let story = story::of_first(&run, &outcome, |options| play(&script, options.trace))?;
     let text = report(&script, &run, &outcome, &repeat, story.as_deref());
     let summary = Summary::new(&run, &outcome).with_story(story);
     json.report(&text, &Summary { command: "replay".into(), repeat, ..summary })?;

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 
-use carillon_simulator::How;
+use carillon_simulator::RunOptions;
 use carillon_simulator::Verdict;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{Summary, TextReport};
@@ -12,10 +12,10 @@ use carillon_simulator::units::parse_seed;
 use carillon_simulator::{Scenario, scenario_file};
 use clap::Args;
 
-use super::choice::{Choice, DEFAULTS_OF_RUN, Defaults};
 use super::failure::Failure;
 use super::output::{JsonOutput, TraceFile};
 use super::progress::simulate;
+use super::scenario_options::{DEFAULTS_OF_RUN, Defaults, ScenarioOptions};
 use super::{story, terminal};
 
 /// Bits of a drawn seed: every reader of JSON takes such a number for what it is.
@@ -25,7 +25,7 @@ const SEED_BITS: u32 = 48;
 #[command(after_help = exit::help(DEFAULTS_OF_RUN))]
 pub(crate) struct Options {
     #[command(flatten)]
-    choice: Choice,
+    scenario: ScenarioOptions,
 
     /// What decides the run: a number, or a commit hash of 7 to 40 hexadecimal digits; digits alone are a decimal
     /// number [default: drawn, and printed]
@@ -52,8 +52,8 @@ pub(crate) struct Options {
 /// Runs and reports.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let seed = options.seed.unwrap_or_else(draw_seed);
-    let scenario = options.choice.scenario(&Defaults::RUN, seed)?;
-    let mut run = options.choice.run(&scenario, seed);
+    let scenario = options.scenario.scenario(&Defaults::RUN, seed)?;
+    let mut run = options.scenario.run(&scenario, seed);
     if options.check {
         terminal::print(&format!("{}: can be run\n", scenario.name))?;
         return Ok(Exit::Held);
@@ -67,16 +67,19 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     }
     let json = JsonOutput::open(options.json.as_deref())?;
     let trace = options.trace.as_deref().map(TraceFile::create).transpose()?;
-    let how = How { trace: trace.as_ref().map(TraceFile::trace).unwrap_or_default(), ..How::default() };
+    let options = RunOptions {
+        trace: trace.as_ref().map(TraceFile::trace).unwrap_or_default(),
+        ..RunOptions::default()
+    };
     let message = format!("{}, seed {seed}", scenario.name);
-    let (outcome, wall) = clocked(|| simulate(&run, how, message))?;
+    let (outcome, wall) = clocked(|| simulate(&run, options, message))?;
     run.wall = wall;
     trace.map_or(Ok(()), TraceFile::finish)?;
     if json.leaves_stdout() {
         let report = TextReport { run, outcome: &outcome, palette: terminal::palette() };
         terminal::print(&report.to_string())?;
     }
-    let again = |how| simulate(&run, how, "once more, for the story".to_owned());
+    let again = |options| simulate(&run, options, "once more, for the story".to_owned());
     let story = story::of_first(&run, &outcome, again)?;
     if json.leaves_stdout() {
         terminal::print(&story::tell(&run, &outcome, story.as_deref()))?;
@@ -115,7 +118,7 @@ mod tests {
     }
 
     fn scenario_of(options: &Options, seed: u64) -> Result<Scenario, Failure> {
-        options.choice.scenario(&Defaults::RUN, seed)
+        options.scenario.scenario(&Defaults::RUN, seed)
     }
 
     fn refusal(arguments: &[&str]) -> String {
@@ -135,19 +138,19 @@ mod tests {
 
     #[test]
     fn numbers_have_suffixes_and_times_have_units() {
-        let choice = parse(&["--clients", "2k", "--for", "1h30m", "--period", "1500ms"]).unwrap().choice;
-        assert_eq!(choice.clients, Some(2000));
-        assert_eq!(choice.duration, Some(Duration::from_secs(5400)));
-        assert_eq!(choice.period, Some(Duration::from_millis(1500)));
-        assert_eq!(parse(&["--clients", "10m"]).unwrap().choice.clients, Some(MOST_CLIENTS));
+        let scenario = parse(&["--clients", "2k", "--for", "1h30m", "--period", "1500ms"]).unwrap().scenario;
+        assert_eq!(scenario.clients, Some(2000));
+        assert_eq!(scenario.duration, Some(Duration::from_secs(5400)));
+        assert_eq!(scenario.period, Some(Duration::from_millis(1500)));
+        assert_eq!(parse(&["--clients", "10m"]).unwrap().scenario.clients, Some(MOST_CLIENTS));
         assert_eq!(parse(&["--seed", "3f2a9c1"]).unwrap().seed, Some(0x03f2_a9c1));
     }
 
     #[test]
     fn a_scenario_with_a_path_is_a_file() {
         for path in ["./slow", "mine.toml", "/tmp/a b/c.toml"] {
-            let choice = parse(&["--scenario", path]).unwrap().choice;
-            assert_eq!(choice.scenario, Some(Source::File(PathBuf::from(path))));
+            let scenario = parse(&["--scenario", path]).unwrap().scenario;
+            assert_eq!(scenario.scenario, Some(Source::File(PathBuf::from(path))));
         }
         assert!(refusal(&["--scenario", "no/such/file"]).starts_with("cannot read no/such/file"));
     }
@@ -233,7 +236,7 @@ mod tests {
             let line = Run { arm, scenario: &scenario, seed, wall: Duration::ZERO }.repeat_line();
             let arguments: Vec<_> = line.strip_prefix("cargo sim run ").unwrap().split(' ').collect();
             let options = parse(&arguments).unwrap();
-            prop_assert_eq!((options.choice.arm, options.seed), (arm, Some(seed)));
+            prop_assert_eq!((options.scenario.arm, options.seed), (arm, Some(seed)));
             let again = scenario_of(&options, seed).unwrap();
             prop_assert_eq!(format!("{again:?}"), format!("{scenario:?}"));
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use carillon_simulator::How;
+use carillon_simulator::RunOptions;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::hunt::shrink::{NextSteps, PATIENCE, Shrunk, shrink};
 use carillon_simulator::report::ScriptSummary;
@@ -12,17 +12,17 @@ use carillon_simulator::{Fault, Guarantee, Outcome, Scenario, Script, Trace};
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::choice::{Choice, DEFAULTS_OF_RUN, Defaults};
 use super::failure::Failure;
 use super::output::{JsonOutput, write_file};
 use super::progress::simulate;
+use super::scenario_options::{DEFAULTS_OF_RUN, Defaults, ScenarioOptions};
 use super::terminal;
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(DEFAULTS_OF_RUN))]
 pub(crate) struct Options {
     #[command(flatten)]
-    choice: Choice,
+    scenario: ScenarioOptions,
 
     /// What decides the run, as the line that repeats it says
     #[arg(long, value_name = "SEED", value_parser = parse_seed)]
@@ -39,10 +39,10 @@ pub(crate) struct Options {
 
 /// Runs, shrinks, and writes the script.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
-    let scenario = options.choice.scenario(&Defaults::RUN, options.seed)?;
+    let scenario = options.scenario.scenario(&Defaults::RUN, options.seed)?;
     let json = JsonOutput::open(options.json.as_deref())?;
-    let repeat = options.choice.run(&scenario, options.seed).repeat_line();
-    let Some(shrunk) = shrink_seed(&options.choice, &scenario, options.seed)? else {
+    let repeat = options.scenario.run(&scenario, options.seed).repeat_line();
+    let Some(shrunk) = shrink_seed(&options.scenario, &scenario, options.seed)? else {
         let sentence = "nothing to shrink: no guarantee was violated\n";
         json.report(&sentence, &ScriptSummary::held("shrink", repeat))?;
         return Ok(Exit::Held);
@@ -65,13 +65,13 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
 
 /// A small script in which the first guarantee breaks that breaks in this run; `None` if none does.
 pub(super) fn shrink_seed(
-    choice: &Choice,
+    chosen: &ScenarioOptions,
     scenario: &Scenario,
     seed: u64,
 ) -> Result<Option<Shrunk>, Failure> {
-    let how = How { records: true, ..How::default() };
-    let outcome = simulate(&choice.run(scenario, seed), how, format!("{}, seed {seed}", scenario.name))?;
-    let script = outcome.script(scenario, seed, choice.arm);
+    let options = RunOptions { records: true, ..RunOptions::default() };
+    let outcome = simulate(&chosen.run(scenario, seed), options, format!("{}, seed {seed}", scenario.name))?;
+    let script = outcome.script(scenario, seed, chosen.arm);
     let Some((script, wanted)) = script.and_then(|script| script.breaks.map(|wanted| (script, wanted)))
     else {
         return Ok(None);
@@ -146,7 +146,7 @@ mod tests {
         let line = run.repeat_line();
         let arguments: Vec<_> = line.strip_prefix("cargo sim run ").unwrap().split(' ').collect();
         let options = parse(&arguments).unwrap();
-        let parsed = options.choice.scenario(&Defaults::RUN, options.seed).unwrap();
+        let parsed = options.scenario.scenario(&Defaults::RUN, options.seed).unwrap();
         assert_eq!(format!("{parsed:?}"), format!("{scenario:?}"));
     }
 

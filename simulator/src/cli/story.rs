@@ -1,7 +1,7 @@
 //! Finds out what happened around a violation, by running the same seed again and looking at one client.
 
-use carillon_simulator::How;
 use carillon_simulator::Outcome;
+use carillon_simulator::RunOptions;
 use carillon_simulator::report::{Run, Story, ViolationReport};
 
 use super::failure::Failure;
@@ -32,7 +32,7 @@ pub(crate) fn what_broke(outcome: &Outcome, story: Option<&str>) -> String {
 pub(crate) fn of_first(
     run: &Run<'_>,
     outcome: &Outcome,
-    again: impl FnOnce(How) -> Result<Outcome, Failure>,
+    again: impl FnOnce(RunOptions) -> Result<Outcome, Failure>,
 ) -> Result<Option<String>, Failure> {
     let Some(first) = outcome.score.violations.first() else { return Ok(None) };
     Story::told(first, run.scenario, again).map(Some)

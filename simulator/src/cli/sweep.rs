@@ -12,13 +12,13 @@ use carillon_simulator::hunt::sweep::{FailedSeed, SeedResult, Totals, sweep};
 use carillon_simulator::recipe::Recipe;
 use carillon_simulator::report::{Run, SweepReport, SweepSummary, describe_failure};
 use carillon_simulator::units::{parse_count, parse_seed, parse_span};
-use carillon_simulator::{Arm, How, run_arm};
+use carillon_simulator::{Arm, RunOptions, run_arm};
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::choice::{Choice, Defaults};
 use super::failure::Failure;
 use super::output::JsonOutput;
+use super::scenario_options::{Defaults, ScenarioOptions};
 use super::{progress, terminal};
 
 const DEFAULTS: Defaults = Defaults {
@@ -39,7 +39,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 ))]
 pub(crate) struct Options {
     #[command(flatten)]
-    choice: Choice,
+    scenario: ScenarioOptions,
 
     /// How many seeds, one after the other in number [default: 1000; with --for-wall as many as there is time for]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
@@ -64,16 +64,21 @@ pub(crate) struct Options {
 
 /// Sweeps and reports.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
-    let recipe = options.choice.recipe(&DEFAULTS)?;
+    let recipe = options.scenario.recipe(&DEFAULTS)?;
     let scenario = recipe.scenario(options.from).map_err(Failure::Usage)?;
     let seeds = options.seeds().map_err(Failure::Usage)?;
     let jobs = options.jobs.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
     let json = JsonOutput::open(options.json.as_deref())?;
     let mut watch = Watch::new(options, &recipe, seeds.end - seeds.start, json.leaves_stdout());
-    sweep(seeds, jobs, |seed| run(options.choice.arm, &recipe, seed), |seed, result| watch.on(seed, result));
+    sweep(
+        seeds,
+        jobs,
+        |seed| run(options.scenario.arm, &recipe, seed),
+        |seed, result| watch.on(seed, result),
+    );
     watch.bar.finish_and_clear();
     let (totals, wall) = (&watch.totals, watch.elapsed());
-    let run = Run { wall, ..options.choice.run(&scenario, options.from) };
+    let run = Run { wall, ..options.scenario.run(&scenario, options.from) };
     let report = SweepReport { run, jobs: jobs.get(), totals, palette: terminal::palette() };
     json.report(&report, &SweepSummary::new(&report))?;
     Ok(verdict(&report))
@@ -94,7 +99,7 @@ fn verdict(report: &SweepReport<'_>) -> Exit {
 
 fn run(arm: Arm, recipe: &Recipe, seed: u64) -> SeedResult {
     let scenario = recipe.scenario(seed)?;
-    run_arm(arm, &scenario, seed, How::default(), |_| ()).map_err(|error| error.to_string())
+    run_arm(arm, &scenario, seed, RunOptions::default(), |_| ()).map_err(|error| error.to_string())
 }
 
 impl Options {
@@ -154,7 +159,7 @@ impl<'a> Watch<'a> {
         let Ok(scenario) = self.recipe.scenario(failed.seed) else {
             return terminal::complain(&format!("seed {}: {:?}", failed.seed, failed.cause));
         };
-        let text = describe_failure(&self.options.choice.run(&scenario, failed.seed), failed);
+        let text = describe_failure(&self.options.scenario.run(&scenario, failed.seed), failed);
         self.bar.suspend(|| match self.is_talkative {
             // What cannot be written now cannot be written at the end either, and is reported there.
             true => drop(terminal::print(&text)),
@@ -194,7 +199,7 @@ mod tests {
     fn a_sweep_is_a_thousand_small_swarms_unless_told_otherwise() {
         let options = parse(&[]).unwrap();
         assert_eq!(options.seeds(), Ok(1..1001));
-        let scenario = options.choice.recipe(&DEFAULTS).unwrap().scenario(1).unwrap();
+        let scenario = options.scenario.recipe(&DEFAULTS).unwrap().scenario(1).unwrap();
         assert_eq!((scenario.name.as_str(), scenario.clients), ("swarm", 200));
         assert_eq!(scenario.duration, Duration::from_secs(7200));
     }

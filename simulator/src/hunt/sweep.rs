@@ -55,7 +55,7 @@ impl Pool {
         while let Some(seed) = self.take() {
             // One seed that panics is a finding like any other, and must not cost the others.
             let result = catch_unwind(AssertUnwindSafe(|| run(seed)));
-            let result = result.unwrap_or_else(|panic| Err(format!("panicked: {}", words(&*panic))));
+            let result = result.unwrap_or_else(|panic| Err(format!("panicked: {}", panic_text(&*panic))));
             if results.send((seed, result)).is_err() {
                 return;
             }
@@ -69,7 +69,7 @@ impl Pool {
     }
 }
 
-fn words(panic: &(dyn Any + Send)) -> &str {
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
 }
@@ -167,7 +167,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::arms::{How, run_arm};
+    use crate::arms::{RunOptions, run_arm};
     use crate::scenario::Arm;
     use crate::scenario::Scenario;
 
@@ -177,7 +177,7 @@ mod tests {
 
     fn day(seed: u64) -> SeedResult {
         let scenario = Scenario::day(5, Duration::from_secs(3600), Duration::from_secs(300));
-        run_arm(Arm::Core, &scenario, seed, How::default(), |_| ()).map_err(|error| error.to_string())
+        run_arm(Arm::Core, &scenario, seed, RunOptions::default(), |_| ()).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl RunState {
 
     /// An answer came that was asked for then. What a stall has held up says nothing of the way.
     pub(crate) fn record_answer(&self, asked: Timestamp, at: Timestamp) {
-        if self.judge.borrow().rhythm.stalled_until(asked).is_some() {
+        if self.judge.borrow().grid.stalled_until(asked).is_some() {
             return;
         }
         let span = at.since(asked);
@@ -206,9 +206,9 @@ impl RunState {
             self.metrics.borrow_mut().counts.deliveries += 1;
             return;
         }
-        let due = judge.rhythm.due(cycle).min(arrival.at);
-        self.measure_push(judge.rhythm.period(), due, arrival.at);
-        if judge.rhythm.is_excused(cycle) || judge.is_known_text(connection, cycle, text) {
+        let due = judge.grid.due(cycle).min(arrival.at);
+        self.measure_push(judge.grid.period(), due, arrival.at);
+        if judge.grid.is_excused(cycle) || judge.is_known_text(connection, cycle, text) {
             return;
         }
         let text = String::from_utf8_lossy(text);

@@ -230,7 +230,7 @@ impl Connection {
         self.partial.is_none()
     }
 
-    /// Joins what was left over with what has arrived. Give the rest back with [`Connection::keep`].
+    /// Joins what was left over with what has arrived. Give the rest back with [`Connection::store_rest`].
     pub(crate) fn join<'a>(&mut self, arrived: &'a [u8]) -> Cow<'a, [u8]> {
         match &mut self.partial {
             Some(partial) if !partial.bytes.is_empty() => {
@@ -243,7 +243,7 @@ impl Connection {
     }
 
     /// Keeps the bytes of a frame that is not complete, behind the first `used` ones.
-    pub(crate) fn keep(&mut self, bytes: Cow<'_, [u8]>, used: usize) {
+    pub(crate) fn store_rest(&mut self, bytes: Cow<'_, [u8]>, used: usize) {
         if used < bytes.len() {
             let mut bytes = bytes.into_owned();
             bytes.drain(..used);

@@ -77,7 +77,7 @@ impl Guarantee {
             Self::G7 => "On the grid",
             Self::G8 => "Faithful echo",
             Self::G9 => "Quiet commands",
-            Self::G10 => "Nobody waits for anybody",
+            Self::G10 => "No client delays another",
             Self::G11 => "Nothing left behind",
             Self::G12 => "Malformed input named",
             Self::G13 => "Alive or found out",

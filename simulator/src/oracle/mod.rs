@@ -13,7 +13,7 @@
 //! | G7 On the grid | `pushes` |
 //! | G8 Faithful echo | `echoes`, `frames` |
 //! | G9 Quiet commands | `echoes`, `frames` |
-//! | G10 Nobody waits for anybody | `audit`, `closes`, `handshakes`, `held`, `pushes` |
+//! | G10 No client delays another | `audit`, `closes`, `handshakes`, `held`, `pushes` |
 //! | G11 Nothing left behind | `endings`, `shutdown` |
 //! | G12 Malformed input named | `closes`, `echoes`, `endings`, `frames`, `handshakes` |
 //! | G13 Alive or found out | `echoes`, `endings`, `frames`, `waiting` |

@@ -11,7 +11,7 @@ use carillon_server::log::escape;
 use carillon_server::{Timestamp, WallTime, Zone};
 
 use super::words::{moment, who};
-use crate::arms::How;
+use crate::arms::RunOptions;
 use crate::oracle::score::Violation;
 use crate::scenario::Scenario;
 use crate::trace::{Trace, Watch};
@@ -76,11 +76,12 @@ impl Story {
     pub fn told<E>(
         violation: &Violation,
         scenario: &Scenario,
-        again: impl FnOnce(How) -> Result<Outcome, E>,
+        again: impl FnOnce(RunOptions) -> Result<Outcome, E>,
     ) -> Result<String, E> {
         let story = Self::new(violation, scenario);
-        let how = How { trace: story.trace(), stops_at: Some(story.end()), ..How::default() };
-        if again(how)?.score.violations.first() == Some(violation) {
+        let options =
+            RunOptions { trace: story.trace(), stops_at: Some(story.end()), ..RunOptions::default() };
+        if again(options)?.score.violations.first() == Some(violation) {
             return Ok(story.to_string());
         }
         let cause =

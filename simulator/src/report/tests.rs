@@ -93,7 +93,7 @@ scenario day: 10,000 clients, 24h, a push every 5m; core arm, seed 1
   G7   On the grid                    held                 176,366            0
   G8   Faithful echo                  held                 154,320            0
   G9   Quiet commands                 held                 137,174            0
-  G10  Nobody waits for anybody       held                 123,456            0
+  G10  No client delays another       held                 123,456            0
   G11  Nothing left behind            held                 112,233            0
   G12  Malformed input named          not exercised              0            0
   G13  Alive or found out             held                  94,966            0

@@ -47,7 +47,7 @@ pub struct Scenario {
     pub bounds: Bounds,
     /// The bound of a push is meant, though it is the usual one: whoever leaves it out gives a server that is not ours
     /// the third of a period that the protocol grants it.
-    pub is_usual_push_meant: bool,
+    pub is_push_bound_explicit: bool,
     /// The file that it was read from, which the line that repeats a run names; `None` for a built-in scenario.
     pub file: Option<PathBuf>,
 }
@@ -131,7 +131,7 @@ impl Scenario {
     /// period is over, if the push can then arrive before the next is due.
     pub(crate) fn foreign_bounds(&self) -> Bounds {
         let push = self.bounds.push;
-        if self.is_usual_push_meant || push != USUAL_BOUNDS.push {
+        if self.is_push_bound_explicit || push != USUAL_BOUNDS.push {
             return self.bounds;
         }
         let period = self.server.period;
@@ -159,7 +159,7 @@ impl Scenario {
             },
             faults: FaultProfile::default(),
             bounds: USUAL_BOUNDS,
-            is_usual_push_meant: false,
+            is_push_bound_explicit: false,
             file: None,
         }
     }

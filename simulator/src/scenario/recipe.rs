@@ -63,7 +63,7 @@ impl Defaults {
 
 /// What somebody wants to be different.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wishes {
+pub struct Overrides {
     /// How many clients there are.
     pub clients: Option<u32>,
     /// Virtual time until the shutdown.
@@ -76,7 +76,7 @@ pub struct Wishes {
 #[derive(Clone, Debug)]
 pub struct Recipe {
     base: Base,
-    wishes: Wishes,
+    overrides: Overrides,
     defaults: Defaults,
 }
 
@@ -92,13 +92,13 @@ impl Recipe {
     /// # Errors
     ///
     /// A file that cannot be read or holds no scenario.
-    pub fn new(source: Option<&Source>, wishes: Wishes, defaults: Defaults) -> Result<Self, LoadError> {
+    pub fn new(source: Option<&Source>, overrides: Overrides, defaults: Defaults) -> Result<Self, LoadError> {
         let base = match source {
             Some(Source::File(path)) => Base::File(Box::new(scenario_file::load(path)?)),
             Some(Source::Named(name)) => Base::Named(name.clone()),
             None => Base::Named(defaults.scenario.to_owned()),
         };
-        Ok(Self { base, wishes, defaults })
+        Ok(Self { base, overrides, defaults })
     }
 
     /// The scenario of this seed.
@@ -107,19 +107,19 @@ impl Recipe {
     ///
     /// The sentence that says which option makes no sense.
     pub fn scenario(&self, seed: u64) -> Result<Scenario, String> {
-        let (wishes, defaults) = (&self.wishes, &self.defaults);
+        let (overrides, defaults) = (&self.overrides, &self.defaults);
         let scenario = match &self.base {
             Base::File(scenario) => {
                 let mut scenario = scenario.as_ref().clone();
-                scenario.clients = wishes.clients.unwrap_or(scenario.clients);
-                scenario.duration = wishes.duration.unwrap_or(scenario.duration);
-                scenario.server.period = wishes.period.unwrap_or(scenario.server.period);
+                scenario.clients = overrides.clients.unwrap_or(scenario.clients);
+                scenario.duration = overrides.duration.unwrap_or(scenario.duration);
+                scenario.server.period = overrides.period.unwrap_or(scenario.server.period);
                 scenario
             }
             Base::Named(name) => {
-                let clients = wishes.clients.unwrap_or(defaults.clients);
-                let duration = wishes.duration.unwrap_or(defaults.duration);
-                let period = wishes.period.unwrap_or(defaults.period);
+                let clients = overrides.clients.unwrap_or(defaults.clients);
+                let duration = overrides.duration.unwrap_or(defaults.duration);
+                let period = overrides.period.unwrap_or(defaults.period);
                 Scenario::named(name, clients, duration, period, seed)
                     .ok_or_else(|| format!("there is no scenario {name}"))?
             }

@@ -89,16 +89,16 @@ fn write_verb(f: &mut fmt::Formatter<'_>, verb: &Verb) -> fmt::Result {
         }
         Verb::Leave(departure) => write!(f, "leaves {}", departure.name()),
         Verb::Offend(offence) => write!(f, "offends {}", offence.name()),
-        Verb::Read(reading) => write!(f, "reads {}", reading_words(*reading)),
+        Verb::Read(reading) => write!(f, "reads {}", reading_text(*reading)),
         Verb::Say(utterances) => {
-            let words: Vec<String> = utterances.iter().map(|utterance| words(*utterance)).collect();
+            let words: Vec<String> = utterances.iter().map(|utterance| utterance_text(*utterance)).collect();
             write!(f, "says {}", words.join(", "))
         }
     }
 }
 
 /// How a script calls it.
-pub(crate) fn words(utterance: Utterance) -> String {
+pub(crate) fn utterance_text(utterance: Utterance) -> String {
     match utterance {
         Utterance::Binary => "binary".to_owned(),
         Utterance::Ping(number) => format!("ping-{number}"),
@@ -109,7 +109,7 @@ pub(crate) fn words(utterance: Utterance) -> String {
 }
 
 /// How a script calls it.
-pub(crate) fn reading_words(reading: Reading) -> String {
+pub(crate) fn reading_text(reading: Reading) -> String {
     match reading {
         Reading::AtOnce => "at-once".to_owned(),
         Reading::Never => "never".to_owned(),
@@ -122,7 +122,7 @@ impl FromStr for ScriptLine {
     type Err = String;
 
     fn from_str(line: &str) -> Result<Self, String> {
-        let mut words = Words { line, words: line.split_whitespace().collect(), next: 0 };
+        let mut words = LineReader { line, words: line.split_whitespace().collect(), next: 0 };
         words.expect("at")?;
         let at = Timestamp::ZERO + words.span()?;
         match words.word("client or server")? {
@@ -138,13 +138,13 @@ impl FromStr for ScriptLine {
 }
 
 /// The words of a line, taken one by one.
-struct Words<'a> {
+struct LineReader<'a> {
     line: &'a str,
     words: Vec<&'a str>,
     next: usize,
 }
 
-impl<'a> Words<'a> {
+impl<'a> LineReader<'a> {
     fn word(&mut self, wanted: &str) -> Result<&'a str, String> {
         let word = self.words.get(self.next).copied();
         self.next += 1;

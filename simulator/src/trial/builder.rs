@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::defaults::DEFAULTS;
 use super::failure::{Failure, Repeat};
 use super::suspect::{self, Start};
-use crate::arms::How;
+use crate::arms::RunOptions;
 use crate::arms::paused::{PausedTarget, Service, VirtualClock};
 use crate::file::LoadError;
 use crate::hunt::sweep::{Totals, sweep};
@@ -21,7 +21,7 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Tally;
 use crate::oracle::verdict::Verdict;
 use crate::scenario::Scenario;
-use crate::scenario::recipe::{Recipe, Wishes};
+use crate::scenario::recipe::{Overrides, Recipe};
 use crate::script::Script;
 use crate::units::parse_seed;
 
@@ -61,7 +61,7 @@ type SharedStart = dyn Fn(&Scenario) -> io::Result<PausedTarget> + Send + Sync;
 pub struct Trial {
     start: Arc<SharedStart>,
     scenario: String,
-    wishes: Wishes,
+    overrides: Overrides,
     seeds: RangeInclusive<u64>,
     scripts: Option<PathBuf>,
 }
@@ -70,7 +70,7 @@ impl fmt::Debug for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trial")
             .field("scenario", &self.scenario)
-            .field("wishes", &self.wishes)
+            .field("overrides", &self.overrides)
             .field("seeds", &self.seeds)
             .finish_non_exhaustive()
     }
@@ -156,7 +156,7 @@ impl Trial {
         Self {
             start: Arc::new(start),
             scenario: DEFAULTS.scenario.to_owned(),
-            wishes: Wishes::default(),
+            overrides: Overrides::default(),
             seeds: 1..=8,
             scripts: None,
         }
@@ -173,21 +173,21 @@ impl Trial {
     /// How many clients there are.
     #[must_use]
     pub fn clients(mut self, clients: u32) -> Self {
-        self.wishes.clients = Some(clients);
+        self.overrides.clients = Some(clients);
         self
     }
 
     /// Virtual time until the server is told to shut down.
     #[must_use]
     pub fn duration(mut self, duration: Duration) -> Self {
-        self.wishes.duration = Some(duration);
+        self.overrides.duration = Some(duration);
         self
     }
 
     /// Virtual time between two pushes.
     #[must_use]
     pub fn period(mut self, period: Duration) -> Self {
-        self.wishes.period = Some(period);
+        self.overrides.period = Some(period);
         self
     }
 
@@ -271,12 +271,12 @@ impl Trial {
     }
 
     fn one_run(&self, scenario: &Scenario, seed: u64) -> io::Result<crate::world::Outcome> {
-        suspect::run(self.start(), scenario, seed, How::default())
+        suspect::run(self.start(), scenario, seed, RunOptions::default())
     }
 
     fn recipe(&self) -> Result<Recipe, TrialError> {
         let source = self.scenario.parse().map_err(TrialError::Setting)?;
-        Recipe::new(Some(&source), self.wishes, DEFAULTS).map_err(TrialError::File)
+        Recipe::new(Some(&source), self.overrides, DEFAULTS).map_err(TrialError::File)
     }
 
     fn wanted_seeds(&self) -> Result<RangeInclusive<u64>, TrialError> {

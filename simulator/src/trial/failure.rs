@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::suspect::{self, NotSmall, Start};
-use crate::arms::How;
+use crate::arms::RunOptions;
 use crate::hunt::explain::Explanation;
 use crate::hunt::shrink::{NextSteps, Shrunk};
 use crate::hunt::sweep::{Cause, FailedSeed, Totals};
@@ -87,7 +87,7 @@ impl Failure<'_> {
     }
 
     fn tell_violations(&self, repeat: &Repeat) -> String {
-        let outcome = match suspect::run(self.start, self.scenario, self.first.seed, How::default()) {
+        let outcome = match suspect::run(self.start, self.scenario, self.first.seed, RunOptions::default()) {
             Ok(outcome) => outcome,
             Err(error) => return format!("\nthe run could not be repeated: {error}\n"),
         };

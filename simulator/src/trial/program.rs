@@ -12,13 +12,13 @@ use super::defaults::DEFAULTS;
 use super::refusal::{Refusal, print};
 use super::script::{self, Suspect};
 use super::suspect;
-use crate::arms::How;
+use crate::arms::RunOptions;
 use crate::arms::paused::{Service, VirtualClock};
 use crate::exit::{self, Exit};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
 use crate::report::{Palette, Run, Story, TextReport, ViolationReport};
-use crate::scenario::recipe::{Recipe, Source, Wishes, parse_clients};
+use crate::scenario::recipe::{Overrides, Recipe, Source, parse_clients};
 use crate::scenario::{Arm, Scenario};
 use crate::stopwatch::clocked;
 use crate::units::{parse_seed, parse_span};
@@ -102,15 +102,17 @@ impl Options {
 
     fn judge(&self, suspect: Suspect<'_>) -> Result<Verdict, Refusal> {
         let scenario = self.scenario()?;
-        let (outcome, wall) = clocked(|| suspect::run(suspect.start, &scenario, self.seed, How::default()))?;
+        let (outcome, wall) =
+            clocked(|| suspect::run(suspect.start, &scenario, self.seed, RunOptions::default()))?;
         let run = Run { arm: Arm::Paused, scenario: &scenario, seed: self.seed, wall };
         let repeat = run.repeat_as(suspect.command, &DEFAULTS, None);
         let mut report =
             TextReport { run, outcome: &outcome, palette: Palette::Plain }.repeated_by(&repeat).to_string();
         if let Some(first) = outcome.score.violations.first() {
             let violations = ViolationReport { outcome: &outcome, palette: Palette::Plain };
-            let story =
-                Story::told(first, &scenario, |how| suspect::run(suspect.start, &scenario, self.seed, how))?;
+            let story = Story::told(first, &scenario, |options| {
+                suspect::run(suspect.start, &scenario, self.seed, options)
+            })?;
             report.push_str(&format!("\n{violations}\n{story}\nTo see it again:  {repeat}\n"));
         }
         print(&report)?;
@@ -127,8 +129,8 @@ impl Options {
     }
 
     fn scenario(&self) -> Result<Scenario, Refusal> {
-        let wishes = Wishes { clients: self.clients, duration: self.duration, period: self.period };
-        let recipe = Recipe::new(self.scenario.as_ref(), wishes, DEFAULTS)?;
+        let overrides = Overrides { clients: self.clients, duration: self.duration, period: self.period };
+        let recipe = Recipe::new(self.scenario.as_ref(), overrides, DEFAULTS)?;
         recipe.scenario(self.seed).map_err(|sentence| Refusal { exit: Exit::Usage, sentence })
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::arms::paused::{PausedTarget, Service, VirtualClock};
-use crate::arms::{How, run_target};
+use crate::arms::{RunOptions, run_target};
 use crate::hunt::shrink::{PATIENCE, Shrunk, shrink};
 use crate::oracle::guarantee::Guarantee;
 use crate::rng::Rng;
@@ -26,8 +26,8 @@ pub(super) fn target<S: Service + 'static>(
 }
 
 /// One run, with a server that is started for it.
-pub(super) fn run(start: &Start, scenario: &Scenario, seed: u64, how: How) -> io::Result<Outcome> {
-    Ok(run_target(scenario, start(scenario)?, &Rng::new(seed), how, |_| ()))
+pub(super) fn run(start: &Start, scenario: &Scenario, seed: u64, options: RunOptions) -> io::Result<Outcome> {
+    Ok(run_target(scenario, start(scenario)?, &Rng::new(seed), options, |_| ()))
 }
 
 /// One run of a script, with a server that is started for it.
@@ -53,8 +53,8 @@ pub(super) fn make_small(
     seed: u64,
     guarantee: Option<Guarantee>,
 ) -> Result<Shrunk, NotSmall> {
-    let how = How { records: true, ..How::default() };
-    let outcome = run(start, scenario, seed, how).map_err(NotSmall::Io)?;
+    let options = RunOptions { records: true, ..RunOptions::default() };
+    let outcome = run(start, scenario, seed, options).map_err(NotSmall::Io)?;
     let script = outcome.script(scenario, seed, Arm::Paused);
     let script = match guarantee {
         Some(guarantee) => script.and_then(|script| script.about(guarantee, &outcome.score)),

@@ -111,7 +111,9 @@ impl<T: Target> World<T> {
             Utterance::Fragmented(text, pieces) => self.compose_text(link, text, u32::from(pieces)),
             Utterance::Text(text) => self.compose_text(link, text, 1),
         }
-        self.tell(link, |line| line.push_str(&format!("sends {}", crate::script::line::words(utterance))));
+        self.tell(link, |line| {
+            line.push_str(&format!("sends {}", crate::script::line::utterance_text(utterance)))
+        });
     }
 
     fn compose_text(&mut self, link: LinkId, text: Text, pieces: u32) {
@@ -180,7 +182,7 @@ impl<T: Target> World<T> {
             Reading::Slowly(_) => met.add(Hazard::Bandwidth),
         }
         self.tell(link, |line| {
-            line.push_str(&format!("reads {}", crate::script::line::reading_words(reading)))
+            line.push_str(&format!("reads {}", crate::script::line::reading_text(reading)))
         });
         self.read_held(link);
     }

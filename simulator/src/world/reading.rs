@@ -66,7 +66,7 @@ impl<T: Target> World<T> {
         if self.connections[link.index()].phase == Phase::Handshake {
             match self.read_response(link, &bytes) {
                 Ok(Some(length)) => used = length,
-                Ok(None) => return self.connections[link.index()].keep(bytes, 0),
+                Ok(None) => return self.connections[link.index()].store_rest(bytes, 0),
                 Err(garbled) => return self.on_garbled(link, garbled),
             }
         }
@@ -83,7 +83,7 @@ impl<T: Target> World<T> {
                 Err(garbled) => return self.on_garbled(link, garbled),
             }
         }
-        self.connections[link.index()].keep(bytes, used);
+        self.connections[link.index()].store_rest(bytes, used);
     }
 
     fn read_response(&mut self, link: LinkId, bytes: &[u8]) -> Result<Option<usize>, Garbled> {

@@ -61,7 +61,7 @@ fn reduce(search: &mut Search<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arms::{How, run_arm};
+    use crate::arms::{RunOptions, run_arm};
     use crate::scenario::Arm;
     use crate::scenario::Scenario;
     use crate::trace::Trace;
@@ -72,8 +72,8 @@ mod tests {
     fn accused() -> (Script, (Guarantee, Fault)) {
         let mut scenario = Scenario::day(40, 40 * MINUTE, 5 * MINUTE);
         scenario.bounds.push = Duration::ZERO;
-        let how = How { records: true, ..How::default() };
-        let outcome = run_arm(Arm::Core, &scenario, 1, how, |_| ()).unwrap();
+        let options = RunOptions { records: true, ..RunOptions::default() };
+        let outcome = run_arm(Arm::Core, &scenario, 1, options, |_| ()).unwrap();
         let script = outcome.script(&scenario, 1, Arm::Core).unwrap();
         let wanted = script.breaks.unwrap();
         (script, wanted)

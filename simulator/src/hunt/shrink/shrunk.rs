@@ -86,7 +86,7 @@ impl Shrunk {
 mod tests {
     use std::time::Duration;
 
-    use crate::arms::{How, run_arm};
+    use crate::arms::{RunOptions, run_arm};
     use crate::hunt::shrink::shrink;
     use crate::scenario::Arm;
     use crate::trace::Trace;
@@ -97,8 +97,8 @@ mod tests {
     fn the_head_of_a_script_is_a_comment() {
         let mut scenario = Scenario::day(4, Duration::from_secs(900), Duration::from_secs(300));
         scenario.bounds.push = Duration::ZERO;
-        let how = How { records: true, ..How::default() };
-        let outcome = run_arm(Arm::Core, &scenario, 1, how, |_| ()).unwrap();
+        let options = RunOptions { records: true, ..RunOptions::default() };
+        let outcome = run_arm(Arm::Core, &scenario, 1, options, |_| ()).unwrap();
         let script = outcome.script(&scenario, 1, Arm::Core).unwrap();
         let play = |script: &Script| script.play(Trace::default()).unwrap();
         let shrunk = shrink(script.clone(), script.breaks.unwrap(), || false, play).unwrap();

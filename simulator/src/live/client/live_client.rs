@@ -106,7 +106,7 @@ impl LiveClient {
             self.ponged_at = None;
             return true;
         }
-        let stalled_until = self.state.judge.borrow().rhythm.stalled_until(asked);
+        let stalled_until = self.state.judge.borrow().grid.stalled_until(asked);
         if let Some(until) = stalled_until
             && self.attend_until(until + patience, is_heard).await
         {

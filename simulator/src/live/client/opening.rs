@@ -125,7 +125,7 @@ impl LiveClient {
             windows = windows.unsubscribed();
         }
         let core = Connection::new(number, 1, windows, 0, now);
-        let audited = state.judge.borrow().rhythm.newest(now);
+        let audited = state.judge.borrow().grid.newest(now);
         let connection =
             LiveConnection { core, role, audited, last_stated: i64::MIN, pushes: 0, is_out: false };
         let mut client = Self {

@@ -52,7 +52,7 @@ impl LiveClient {
                 Err(garbled) => return self.on_garbled(garbled),
             }
         }
-        self.connection.core.keep(bytes, used);
+        self.connection.core.store_rest(bytes, used);
     }
 
     fn on_frame(&mut self, frame: Frame<'_>, offset: u64) -> Result<(), Garbled> {

@@ -20,7 +20,7 @@ impl LiveClient {
             Utterance::Fragmented(text, pieces) => self.compose_text(text, usize::from(pieces)),
             Utterance::Text(text) => self.compose_text(text, 1),
         }
-        self.tell(|| format!("sends {}", crate::script::line::words(utterance)));
+        self.tell(|| format!("sends {}", crate::script::line::utterance_text(utterance)));
     }
 
     pub(super) fn compose_text(&mut self, text: Text, pieces: usize) {

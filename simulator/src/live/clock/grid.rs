@@ -13,7 +13,7 @@ use super::pulse::Arrival;
 
 /// The cycles that were seen, numbered from the first.
 #[derive(Debug)]
-pub(crate) struct Rhythm {
+pub(crate) struct PushGrid {
     period: Duration,
     /// The best bound for the due instant of cycle 1.
     origin: Option<Timestamp>,
@@ -60,7 +60,7 @@ pub(crate) enum Fit {
     },
 }
 
-impl Rhythm {
+impl PushGrid {
     pub(crate) fn new(period: Duration) -> Self {
         Self {
             period,
@@ -231,63 +231,63 @@ mod tests {
         Arrival { earliest: at(millis), at: at(millis) }
     }
 
-    fn rhythm(arrivals: &[u64]) -> (Rhythm, Vec<u64>) {
-        let mut rhythm = Rhythm::new(PERIOD);
+    fn grid(arrivals: &[u64]) -> (PushGrid, Vec<u64>) {
+        let mut grid = PushGrid::new(PERIOD);
         let mut cycles = Vec::new();
         for millis in arrivals {
-            let cycle = rhythm.nearest(at(*millis));
-            rhythm.take(cycle, arrival(*millis));
+            let cycle = grid.nearest(at(*millis));
+            grid.take(cycle, arrival(*millis));
             cycles.push(cycle);
         }
-        (rhythm, cycles)
+        (grid, cycles)
     }
 
     #[test]
     fn a_late_first_push_is_found_out_by_the_next_ones() {
         // Due at 10, 12 and 14 s; late by 900, 0 and 300 ms, all less than half of two seconds.
-        let (rhythm, cycles) = rhythm(&[10_900, 12_000, 14_300]);
+        let (grid, cycles) = grid(&[10_900, 12_000, 14_300]);
         assert_eq!(cycles, [1, 2, 3]);
-        assert_eq!(rhythm.due(1), at(10_000));
-        assert_eq!((rhythm.newest(at(9_999)), rhythm.newest(at(14_000))), (0, 3));
+        assert_eq!(grid.due(1), at(10_000));
+        assert_eq!((grid.newest(at(9_999)), grid.newest(at(14_000))), (0, 3));
     }
 
     #[test]
     fn lateness_that_comes_and_goes_is_no_drift_and_a_drift_is() {
         let blur = Duration::from_millis(20);
-        let (calm, _) = rhythm(&[10_000, 12_300, 14_010, 16_250, 18_000, 20_100]);
+        let (calm, _) = grid(&[10_000, 12_300, 14_010, 16_250, 18_000, 20_100]);
         assert!(matches!(calm.fit(blur), Fit::OnGrid { latest, .. } if latest == Duration::from_millis(300)));
-        let (drifting, _) = rhythm(&[10_000, 12_050, 14_100, 16_150, 18_200, 20_250]);
+        let (drifting, _) = grid(&[10_000, 12_050, 14_100, 16_150, 18_200, 20_250]);
         assert_eq!(drifting.fit(blur), Fit::Moved { by: Duration::from_millis(50), is_later: true });
-        let (short, _) = rhythm(&[10_000, 12_050, 14_100]);
+        let (short, _) = grid(&[10_000, 12_050, 14_100]);
         assert_eq!(short.fit(blur), Fit::Short);
     }
 
     #[test]
     fn timers_of_their_own_fit_no_grid() {
         // Three clients, 0, 1400 and 600 ms into each period: one of them is late by more than half of it.
-        let (rhythm, _) = rhythm(&[10_000, 11_400, 12_600, 12_000, 13_400, 14_600]);
-        assert!(matches!(rhythm.fit(Duration::ZERO), Fit::Torn { .. }));
+        let (grid, _) = grid(&[10_000, 11_400, 12_600, 12_000, 13_400, 14_600]);
+        assert!(matches!(grid.fit(Duration::ZERO), Fit::Torn { .. }));
     }
 
     #[test]
     fn a_grid_that_a_stall_has_moved_is_seen() {
-        let mut rhythm = Rhythm::new(PERIOD);
-        let take = |rhythm: &mut Rhythm, millis| rhythm.take(rhythm.nearest(at(millis)), arrival(millis));
+        let mut grid = PushGrid::new(PERIOD);
+        let take = |grid: &mut PushGrid, millis| grid.take(grid.nearest(at(millis)), arrival(millis));
         for millis in [10_000, 12_000, 14_000] {
-            take(&mut rhythm, millis);
+            take(&mut grid, millis);
         }
-        rhythm.stall(at(14_500), at(18_840));
+        grid.stall(at(14_500), at(18_840));
         for millis in [20_840, 22_840, 24_840] {
-            take(&mut rhythm, millis);
+            take(&mut grid, millis);
         }
         // The third cycle's push may have been under way when the server was stopped.
-        let excused: Vec<u64> = (1..=8).filter(|cycle| rhythm.is_excused(*cycle)).collect();
+        let excused: Vec<u64> = (1..=8).filter(|cycle| grid.is_excused(*cycle)).collect();
         assert_eq!(excused, [3, 4, 5]);
         // 840 ms behind a stall that three of the eight cycles fell into.
         let moved = Fit::Moved { by: Duration::from_millis(840), is_later: true };
-        assert_eq!(rhythm.fit(Duration::from_millis(10)), moved);
+        assert_eq!(grid.fit(Duration::from_millis(10)), moved);
         // The same number of cycles on both sides, and pushes that are late as they please.
-        let (calm, _) = self::rhythm(&[10_000, 12_400, 14_100, 16_450, 18_010, 20_440, 22_450]);
+        let (calm, _) = self::grid(&[10_000, 12_400, 14_100, 16_450, 18_010, 20_440, 22_450]);
         assert!(matches!(calm.fit(Duration::from_millis(10)), Fit::OnGrid { .. }));
     }
 }

@@ -60,7 +60,7 @@ async fn be_mute(session: Rc<Session>) {
         client.attend(client.now() + session.period() / 20).await;
     }
     let served = session.state.judge.borrow().tally(Guarantee::G1).exercised;
-    let cycles = session.state.judge.borrow().rhythm.cycles().len() as u32;
+    let cycles = session.state.judge.borrow().grid.cycles().len() as u32;
     if session.state.dialect.is_subscribed && client.connection.pushes == 0 && cycles > MISSED && served > 0 {
         let sentence = format!(
             "a client that never said a word got none of {cycles} pushes; without an echo nothing proves that it was \

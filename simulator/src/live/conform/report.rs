@@ -56,8 +56,7 @@ impl Conformance {
         );
         judge.find(Guarantee::G10, measured);
         let guarantees = verdicts::entries(&judge, &session.options.guarantees);
-        let (cycles, deliveries, clients) =
-            (judge.rhythm.cycles().len(), judge.deliveries(), state.enrolled());
+        let (cycles, deliveries, clients) = (judge.grid.cycles().len(), judge.deliveries(), state.enrolled());
         drop(judge);
         let took = now.since(Timestamp::ZERO);
         state.close_metrics();

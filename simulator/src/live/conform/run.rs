@@ -110,13 +110,13 @@ async fn start_server(command: &str, socket: SocketAddr) -> Result<Spawned, Conf
 async fn learn(session: &Session, tell: &impl Fn(&str)) {
     let started = session.state.now();
     let bound = started + session.period() * PATIENT_PERIODS;
-    while !session.state.judge.borrow().rhythm.is_known() && session.state.now() < bound {
+    while !session.state.judge.borrow().grid.is_known() && session.state.now() < bound {
         session.state.pulse.sleep(session.period() / 200).await;
     }
     let mut judge = session.state.judge.borrow_mut();
-    if judge.rhythm.is_known() {
+    if judge.grid.is_known() {
         return tell("the first push has come");
     }
     tell("no push has come; the rest is tried all the same");
-    judge.rhythm.assume(started + session.period());
+    judge.grid.assume(started + session.period());
 }

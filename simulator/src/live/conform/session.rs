@@ -64,7 +64,7 @@ impl Session {
 
     /// When a cycle has come so far: 0 is its due instant, 1 the next one's.
     pub(super) fn instant(&self, cycle: u64, phase: f64) -> Timestamp {
-        self.state.judge.borrow().rhythm.due(cycle) + self.period().mul_f64(phase)
+        self.state.judge.borrow().grid.due(cycle) + self.period().mul_f64(phase)
     }
 
     /// Sleeps until then.
@@ -75,7 +75,7 @@ impl Session {
     /// Sleeps until the next time that a cycle has come so far.
     pub(super) async fn wait_for_phase(&self, phase: f64) {
         let now = self.state.now();
-        let newest = self.state.judge.borrow().rhythm.newest(now);
+        let newest = self.state.judge.borrow().grid.newest(now);
         let next = if self.instant(newest, phase) > now { newest } else { newest + 1 };
         self.wait(next, phase).await;
     }
@@ -101,7 +101,7 @@ impl Session {
         };
         let mut judge = self.state.judge.borrow_mut();
         // A server that was stopped, or told to shut down, does not answer.
-        if judge.rhythm.stalled_until(dialled).is_none() && judge.drained_at.is_none() {
+        if judge.grid.stalled_until(dialled).is_none() && judge.drained_at.is_none() {
             let detail = format!("{role}: {error}");
             judge.violate(Guarantee::G3, Fault::Dropped, self.state.now(), None, detail);
         }

@@ -102,11 +102,11 @@ async fn stall(session: &Session, server: Option<&Spawned>) {
     };
     // Noted before it happens: a client that reads a late push must find the excuse.
     let planned = session.instant(last, STALL.1);
-    session.state.judge.borrow_mut().rhythm.stall(started, planned);
+    session.state.judge.borrow_mut().grid.stall(started, planned);
     suspend(true);
     session.state.pulse.sleep_until(planned).await;
     suspend(false);
-    session.state.judge.borrow_mut().rhythm.stall(planned, session.state.now());
+    session.state.judge.borrow_mut().grid.stall(planned, session.state.now());
     let before = session.state.judge.borrow().tally(Guarantee::G7).violations;
     session.wait(last + 4, 0.6).await;
     let mut judge = session.state.judge.borrow_mut();

@@ -31,7 +31,7 @@ impl Judge {
             }
             return;
         }
-        let at = self.rhythm.due(cycle);
+        let at = self.grid.due(cycle);
         if audit.served == 0 && !audit.is_alive {
             let sentence = format!(
                 "the cycle due at {} was skipped by a server that answered nobody at the time",
@@ -68,7 +68,7 @@ impl Judge {
             return;
         }
         let sentence = format!("{count} pushes came more than half a period late, up to {longest:.1?}");
-        if own_delay > self.rhythm.period() / 50 {
+        if own_delay > self.grid.period() / 50 {
             let sentence = format!(
                 "{sentence}, and the harness itself had to wait for up to {own_delay:.1?} for its turn"
             );
@@ -83,7 +83,7 @@ impl Judge {
             let sentence = "clients got several pushes a cycle, so no grid can be told from them".to_owned();
             return self.doubt(Guarantee::G7, sentence);
         }
-        match self.rhythm.fit(blur) {
+        match self.grid.fit(blur) {
             Fit::Short => {}
             Fit::Torn { at } => {
                 let detail =
@@ -92,7 +92,7 @@ impl Judge {
                 self.violate(Guarantee::G7, Fault::Late, at, None, detail);
             }
             Fit::OnGrid { latest, blur } => {
-                let cycles = self.rhythm.cycles().len();
+                let cycles = self.grid.cycles().len();
                 (0..cycles).for_each(|_| self.exercise(Guarantee::G7));
                 self.find(
                     Guarantee::G7,

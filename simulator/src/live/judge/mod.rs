@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use super::clock::grid::Rhythm;
+use super::clock::grid::PushGrid;
 use super::clock::stamps::Stamps;
 use crate::oracle::checker::echoes;
 use crate::oracle::connection::Connection;
@@ -78,7 +78,7 @@ struct Lost {
 #[derive(Debug)]
 pub(crate) struct Judge {
     pub(super) keeper: ScoreKeeper,
-    pub(crate) rhythm: Rhythm,
+    pub(crate) grid: PushGrid,
     pub(crate) stamps: Stamps,
     /// Why a guarantee could not be decided.
     doubts: BTreeMap<Guarantee, Vec<String>>,
@@ -118,7 +118,7 @@ impl Judge {
     pub(crate) fn new(period: Duration, stamps: Stamps, is_strict: bool) -> Self {
         Self {
             keeper: ScoreKeeper::new(RETENTION),
-            rhythm: Rhythm::new(period),
+            grid: PushGrid::new(period),
             stamps,
             doubts: BTreeMap::new(),
             findings: BTreeMap::new(),
@@ -209,8 +209,8 @@ impl Judge {
 
     /// The server answered somebody.
     pub(crate) fn on_sign_of_life(&mut self, at: Timestamp) {
-        let cycle = self.rhythm.newest(at);
-        if cycle > 0 && at.since(self.rhythm.due(cycle)) < self.rhythm.period() / 3 {
+        let cycle = self.grid.newest(at);
+        if cycle > 0 && at.since(self.grid.due(cycle)) < self.grid.period() / 3 {
             self.audits.entry(cycle).or_default().is_alive = true;
         }
     }

@@ -21,7 +21,7 @@ impl Judge {
         }
         if self.drained_at.is_none() {
             // What a server still sends when it was told to end is no part of its grid.
-            self.rhythm.take(cycle, arrival);
+            self.grid.take(cycle, arrival);
         }
         self.audit_before(connection, cycle, arrival.at);
         let (client, role) = (Some(connection.core.client), connection.role);
@@ -47,21 +47,21 @@ impl Judge {
     /// The cycle next to it; or the one before, if that is the one that this client waits for. Such a push is late by more
     /// than half a period, unless it was the harness that was.
     fn cycle_of(&mut self, connection: &LiveConnection, arrival: Arrival) -> u64 {
-        let nearest = self.rhythm.nearest(arrival.at);
-        if arrival.width() > self.rhythm.period() / 4 {
+        let nearest = self.grid.nearest(arrival.at);
+        if arrival.width() > self.grid.period() / 4 {
             // The harness was held up, and everything of that time is read at once: then the order must do.
             let next = u64::from(connection.core.windows.last_cycle) + 1;
-            return next.max(self.rhythm.nearest(arrival.earliest)).min(nearest);
+            return next.max(self.grid.nearest(arrival.earliest)).min(nearest);
         }
         let before = nearest.saturating_sub(1);
         let waits = !connection.is_out
             && u64::from(connection.core.windows.last_cycle) < before
             && self.is_owed(connection, before);
-        if before == 0 || !waits || arrival.at >= self.rhythm.due(nearest) || self.rhythm.is_excused(before) {
+        if before == 0 || !waits || arrival.at >= self.grid.due(nearest) || self.grid.is_excused(before) {
             return nearest;
         }
-        let late = arrival.earliest.since(self.rhythm.due(before));
-        if late > self.rhythm.period() / 2 {
+        let late = arrival.earliest.since(self.grid.due(before));
+        if late > self.grid.period() / 2 {
             self.late.0 = self.late.0.max(late);
             self.late.1 += 1;
         }
@@ -70,14 +70,14 @@ impl Judge {
 
     fn is_second(&self, connection: &LiveConnection, cycle: u64, arrival: Arrival) -> bool {
         let gap = arrival.at.since(connection.core.last_push_at);
-        let is_close = connection.core.last_push_at > Timestamp::ZERO && gap < self.rhythm.period() / 2;
+        let is_close = connection.core.last_push_at > Timestamp::ZERO && gap < self.grid.period() / 2;
         connection.pushes > 0 && (is_close || u64::from(connection.core.windows.last_cycle) >= cycle)
     }
 
     fn on_second(&mut self, connection: &LiveConnection, cycle: u64, arrival: Arrival) {
         self.duplicates += 1;
         let gap = arrival.at.since(connection.core.last_push_at);
-        let was_stalled = self.rhythm.is_excused(cycle) && self.tally(Guarantee::G4).violations == 0;
+        let was_stalled = self.grid.is_excused(cycle) && self.tally(Guarantee::G4).violations == 0;
         let (guarantee, cause) = if was_stalled {
             (Guarantee::G7, ", right after a stall: missed cycles are skipped, not made up for")
         } else {
@@ -109,7 +109,7 @@ impl Judge {
     /// A cycle that falls due after the signal must not fire. The signal takes its time to arrive, too.
     fn check_drained(&mut self, connection: &LiveConnection, cycle: u64, arrival: Arrival) {
         let Some(drained_at) = self.drained_at else { return };
-        if self.rhythm.due(cycle) > drained_at + self.rhythm.period() / 8 {
+        if self.grid.due(cycle) > drained_at + self.grid.period() / 8 {
             let detail = format!(
                 "{}: a push of a cycle that was not due when the server was told to end",
                 connection.role
@@ -121,13 +121,13 @@ impl Judge {
     /// Whether this cycle's push must reach that connection: settled a third of a period before the bound of its due
     /// instant, as the true one may lie that much earlier.
     pub(super) fn is_owed(&self, connection: &LiveConnection, cycle: u64) -> bool {
-        let due = self.rhythm.due(cycle).as_nanos();
-        let snapshot = due.saturating_sub(self.rhythm.period().as_nanos() as u64 / 3);
+        let due = self.grid.due(cycle).as_nanos();
+        let snapshot = due.saturating_sub(self.grid.period().as_nanos() as u64 / 3);
         connection.core.windows.must(Timestamp::from_nanos(snapshot))
     }
 
     pub(super) fn is_burdened(&self, cycle: u64) -> bool {
-        self.burdened_since.is_some_and(|since| self.rhythm.due(cycle) > since)
+        self.burdened_since.is_some_and(|since| self.grid.due(cycle) > since)
     }
 
     /// A push of `cycle` is there: those before it come no more.
@@ -145,10 +145,10 @@ impl Judge {
         now: Timestamp,
         blur: Duration,
     ) {
-        let patience = self.rhythm.period() / 2 + blur;
-        let newest = self.rhythm.newest(now);
+        let patience = self.grid.period() / 2 + blur;
+        let newest = self.grid.newest(now);
         for cycle in connection.audited + 1..=newest {
-            if self.rhythm.due(cycle) + patience > now {
+            if self.grid.due(cycle) + patience > now {
                 break;
             }
             self.audit(connection, cycle, now);
@@ -160,12 +160,11 @@ impl Judge {
     fn audit(&mut self, connection: &LiveConnection, cycle: u64, now: Timestamp) {
         let is_there = !connection.is_out && connection.core.phase == Phase::Open;
         let is_ours = is_there && u64::from(connection.core.windows.last_cycle) < cycle;
-        let is_over =
-            self.drained_at.is_some_and(|at| self.rhythm.due(cycle) + self.rhythm.period() / 2 >= at);
-        if !is_ours || is_over || self.rhythm.is_excused(cycle) {
+        let is_over = self.drained_at.is_some_and(|at| self.grid.due(cycle) + self.grid.period() / 2 >= at);
+        if !is_ours || is_over || self.grid.is_excused(cycle) {
             return;
         }
-        if connection.core.windows.must_not(self.rhythm.due(cycle)) {
+        if connection.core.windows.must_not(self.grid.due(cycle)) {
             return self.exercise(Guarantee::G2);
         }
         if !self.is_owed(connection, cycle) {
@@ -174,7 +173,7 @@ impl Judge {
         let is_untouched = !connection.core.windows.has_commanded;
         let is_burdened = self.is_burdened(cycle);
         let without = now.since(connection.core.windows.since.max(connection.core.last_push_at));
-        let is_long = without > self.rhythm.period() * 3 / 2;
+        let is_long = without > self.grid.period() * 3 / 2;
         let audit = self.audits.entry(cycle).or_default();
         audit.is_burdened = is_burdened;
         audit.lost_for_long += u64::from(is_long);

@@ -46,7 +46,7 @@ impl Judge {
             self.violate(Guarantee::G5, Fault::OutOfOrder, at, client, detail);
         }
         connection.last_stated = time.and_utc().timestamp();
-        let slack = self.rhythm.period() / 3;
+        let slack = self.grid.period() / 3;
         match self.stamps.take(time, wall.0, wall.1, slack) {
             Ok(()) => {
                 if self.texts.1 == text {

@@ -45,7 +45,7 @@ pub(super) fn watch_drops(
         let from = drops.iter().map(|drop| drop.at).min().unwrap_or(now);
         let connections = drops.drain(..).count() as u64;
         *outage = Some(Outage { from, connections, until: Timestamp::MAX });
-        judge.rhythm.forget();
+        judge.grid.forget();
         return connections;
     }
     let old: Vec<Dropped> = drops.extract_if(.., |drop| now.since(drop.at) >= TOGETHER).collect();
@@ -86,7 +86,7 @@ fn report_outage(judge: &mut Judge, outage: &Outage) {
     };
     let missed = match until.since(*from) {
         _ if *until == Timestamp::MAX => "every push from then on".to_owned(),
-        span => format!("up to {} pushes", span.as_nanos() / judge.rhythm.period().as_nanos() + 1),
+        span => format!("up to {} pushes", span.as_nanos() / judge.grid.period().as_nanos() + 1),
     };
     let sentence = format!(
         "at {} the server was gone: {connections} connections were lost, {lasted}; each of these clients may have \

@@ -82,14 +82,14 @@ pub(super) async fn watch(soak: Rc<Soak>, mut show: impl FnMut(&Progress)) {
         if dropped > 0 && soak.outage.borrow().is_some() {
             is_grid_known = false;
         }
-        let origin = soak.state.judge.borrow().rhythm.origin();
+        let origin = soak.state.judge.borrow().grid.origin();
         if let Some(origin) = origin.filter(|_| !is_grid_known) {
             soak.grid.borrow_mut().restart(origin);
             is_grid_known = true;
         }
         if look.is_multiple_of(LOOKS_PER_SAMPLE) {
             let mut judge = soak.state.judge.borrow_mut();
-            let newest = judge.rhythm.newest(soak.state.now());
+            let newest = judge.grid.newest(soak.state.now());
             judge.conclude(newest.saturating_sub(OPEN_CYCLES));
             drop(judge);
             sample(&soak);

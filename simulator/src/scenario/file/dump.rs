@@ -109,7 +109,7 @@ fn faults(page: &mut Page, faults: &FaultProfile) {
 fn bounds(page: &mut Page, scenario: &Scenario) {
     let bounds = &scenario.bounds;
     page.table("bounds", "how long the server may take, beyond what the links take");
-    let is_usual = bounds.push == USUAL_BOUNDS.push && !scenario.is_usual_push_meant;
+    let is_usual = bounds.push == USUAL_BOUNDS.push && !scenario.is_push_bound_explicit;
     let key = if is_usual { "# push" } else { "push" };
     page.span(key, bounds.push, "until the push was sent; left out: period / 3 for other servers");
     page.span("reply", bounds.reply, "from a message's arrival until its answer was sent");

@@ -64,7 +64,7 @@ fn read(mut root: Section<'_>) -> Result<Scenario, Wrong> {
     root.section("bounds", |section| {
         if let Some(push) = section.get("push", values::span)? {
             scenario.bounds.push = push;
-            scenario.is_usual_push_meant = push == USUAL_BOUNDS.push;
+            scenario.is_push_bound_explicit = push == USUAL_BOUNDS.push;
         }
         section.set("reply", &mut scenario.bounds.reply, values::span)?;
         section.set("release", &mut scenario.bounds.release, values::span)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carillon_simulator::recipe::{Recipe, Source, Wishes, parse_clients};
+use carillon_simulator::recipe::{Overrides, Recipe, Source, parse_clients};
 use carillon_simulator::report::Run;
 use carillon_simulator::units::parse_span;
 use carillon_simulator::{Arm, Scenario};
@@ -18,7 +18,7 @@ pub(crate) const DEFAULTS_OF_RUN: &str =
     "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values";
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Choice {
+pub(crate) struct ScenarioOptions {
     /// What the clients do: a name of `carillon-sim list`, or a TOML file (with a / in its name, or .toml at its end)
     #[arg(long, value_name = "NAME|FILE")]
     pub(super) scenario: Option<Source>,
@@ -40,11 +40,11 @@ pub(crate) struct Choice {
     pub(super) arm: Arm,
 }
 
-impl Choice {
+impl ScenarioOptions {
     /// What is chosen, a file read; only the seed is left open.
     pub(crate) fn recipe(&self, defaults: &Defaults) -> Result<Recipe, Failure> {
-        let wishes = Wishes { clients: self.clients, duration: self.duration, period: self.period };
-        Ok(Recipe::new(self.scenario.as_ref(), wishes, *defaults)?)
+        let overrides = Overrides { clients: self.clients, duration: self.duration, period: self.period };
+        Ok(Recipe::new(self.scenario.as_ref(), overrides, *defaults)?)
     }
 
     /// The scenario that is chosen, with this seed.
