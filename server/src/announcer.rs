@@ -10,8 +10,8 @@ use crate::schedule::Schedule;
 use crate::time::{Now, Timestamp};
 use crate::zone::Zone;
 
-/// How many pushes are kept for shards that have not asked yet. A shard further behind would skip them for their age
-/// anyway (see [`Schedule`]).
+/// The number of pushes that are kept for shards that have not asked yet. A shard that is further behind would skip them
+/// anyway, because they are too old (see [`Schedule`]).
 const KEPT: usize = 4;
 
 /// The message of one cycle, rendered and framed.
@@ -29,26 +29,26 @@ impl Push {
         Self { cycle, due, frame: frame.into() }
     }
 
-    /// The cycle that it belongs to.
+    /// The number of the push's cycle, from 1.
     pub fn cycle(&self) -> u64 {
         self.cycle
     }
 
-    /// When it was due: who was subscribed then gets it.
+    /// The due instant: the clients that were subscribed at that instant get the push.
     pub fn due(&self) -> Timestamp {
         self.due
     }
 
-    /// The WebSocket frame, the same bytes for every client.
+    /// The complete WebSocket frame, header included; every client gets the same bytes.
     pub fn frame(&self) -> &Arc<[u8]> {
         &self.frame
     }
 }
 
-/// One value per server: the single source of its pushes.
+/// The single source of a server's pushes; a server has one announcer for all shards.
 ///
-/// Every shard asks it at the due instant; the first to ask has the cycle rendered, and all get the same [`Push`], so
-/// that they cannot disagree about a text, a number or a skipped cycle.
+/// Every shard asks the announcer at the due instant. The first request renders the cycle, and all shards get the same
+/// [`Push`], so that they cannot disagree about a text, a number or a skipped cycle.
 #[derive(Debug)]
 pub struct Announcer {
     schedule: Schedule,
@@ -74,14 +74,15 @@ impl Announcer {
         }
     }
 
-    /// When the next cycle is due; `None` once it was stopped.
+    /// The due instant of the next cycle; `None` after [`Announcer::stop`].
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         (!self.is_stopped).then(|| self.schedule.next_due())
     }
 
-    /// Announces the cycle that is due by `now`, if one is, and returns how many were skipped as too old.
+    /// Renders the push of the cycle that is due at `now`, if there is one, and returns the number of cycles that were
+    /// skipped because they are too old.
     ///
-    /// The text names the due instant, by the wall clock as it is now.
+    /// The text names the due instant: the current wall clock minus the delay.
     pub fn handle_timeout(&mut self, now: Now) -> u64 {
         if self.is_stopped {
             return 0;
@@ -98,22 +99,22 @@ impl Announcer {
         turn.skipped
     }
 
-    /// The pushes of the cycles after `cycle`, oldest first, as far back as they are kept.
+    /// The pushes of the cycles after `cycle`, oldest first. Only the newest four are kept.
     pub fn pushes_after(&self, cycle: u64) -> impl Iterator<Item = &Arc<Push>> {
         self.recent.iter().filter(move |push| push.cycle > cycle)
     }
 
-    /// No cycle fires any more: the drain has begun (G14).
+    /// Ends the schedule at the beginning of a drain (G14): no cycle fires from now on.
     pub fn stop(&mut self) {
         self.is_stopped = true;
     }
 
-    /// Cycles that came due and were too old to be delivered when somebody woke up.
+    /// The number of cycles since the start that were too old when a shard asked for them.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// The zone that the texts are in.
+    /// The time zone of the push texts.
     pub fn zone(&self) -> &Zone {
         &self.zone
     }
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_shard_to_ask_gets_the_very_same_push() {
+    fn the_second_shard_that_asks_gets_the_same_push() {
         let mut announcer = Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC);
         announcer.handle_timeout(now(300.0));
         let first = Arc::clone(announcer.pushes_after(0).next().unwrap());

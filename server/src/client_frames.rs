@@ -1,6 +1,6 @@
-//! For the tests: the frames of a client, written by hand.
+//! For tests: frames of a client, encoded without the code under test.
 
-/// A frame with this first byte, legal or not. Its payload has at most 65,535 bytes.
+/// A masked frame with this first byte, which may be illegal. The payload has at most 65,535 bytes.
 pub(crate) fn frame(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
@@ -15,7 +15,7 @@ pub(crate) fn frame(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
     bytes
 }
 
-/// A text in one frame.
+/// A masked text message in one frame.
 pub(crate) fn text(payload: &str) -> Vec<u8> {
     frame(0x81, payload.as_bytes(), [1, 2, 3, 4])
 }

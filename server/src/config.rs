@@ -8,22 +8,24 @@ use crate::protocol::ECHO_PREFIX;
 /// The longest header of a server's frame: two bytes and an eight-byte length.
 const MAX_HEADER: usize = 10;
 
-/// What a hub holds its clients to.
+/// The limits and times that a hub applies to its clients. [`Config::validate`] checks the ranges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The path that upgrades; a query behind it is ignored. Default `/ws`.
+    /// The path of the WebSocket endpoint; a query behind it is ignored. It begins with `/` and has no `?`, `#` or
+    /// space. Default `/ws`.
     pub path: String,
-    /// Time between two cycles. Default 5 min.
+    /// Time between two cycles, 10 ms to ten years. Default 5 min.
     pub period: Duration,
-    /// The longest message taken, in bytes of payload. Default 64 KiB.
+    /// The longest message accepted, in bytes of payload. Default 64 KiB.
     pub max_message: usize,
-    /// The most bytes that wait for one slow client. Default 256 KiB.
+    /// The most bytes that wait for one slow client, at least [`Config::smallest_outbox`]. Default 256 KiB.
     pub outbox_limit: usize,
-    /// Time for the request's head to arrive. Default 10 s.
+    /// Time for the request's head to arrive, 10 ms to ten years. Default 10 s.
     pub handshake_timeout: Duration,
-    /// Silence after which a peer is asked for a sign of life; after twice that it is cut off. Default 60 s.
+    /// Silence after which the server pings a client, 10 ms to ten years. After twice that the server cuts the client
+    /// off. Default 60 s.
     pub ping_interval: Duration,
-    /// Time for a closing connection to take its last bytes and to close its own side. Default 5 s.
+    /// Time for a closing client to read its last bytes and to close its own side, 10 ms to ten years. Default 5 s.
     pub close_timeout: Duration,
 }
 
@@ -42,11 +44,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Says whether a server can keep its promises with these values.
+    /// Checks whether a server can keep its promises with these values.
     ///
     /// # Errors
     ///
-    /// The first value that is out of its range, and the range.
+    /// The first value that is out of its range, with the range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let smallest_outbox = Self::smallest_outbox(self.max_message);
         if !self.path.starts_with('/') || self.path.contains(['?', '#', ' ']) {
@@ -68,39 +70,40 @@ impl Config {
         Ok(())
     }
 
-    /// The least [`Config::outbox_limit`] for messages of this size, in bytes: twice the largest reply with its header.
+    /// The smallest valid [`Config::outbox_limit`] for messages of up to `max_message` bytes, in bytes: twice the
+    /// largest reply with its header.
     pub fn smallest_outbox(max_message: usize) -> usize {
         let largest_reply = MAX_HEADER.saturating_add(ECHO_PREFIX.len()).saturating_add(max_message);
         largest_reply.saturating_mul(2)
     }
 }
 
-/// Below this, timers of an ordinary operating system are noise.
+/// Shorter times are within the timer noise of an ordinary operating system.
 const SHORTEST_SPAN: Duration = Duration::from_millis(10);
 
-/// Ten years: far beyond use, and far from the end of the clock.
+/// Ten years: longer than any use, and far from the end of the clock's range.
 const LONGEST_SPAN: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// A value that a server cannot run with.
+/// A value with which a server cannot keep its promises.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
-    /// A path that no request can name.
+    /// A path that no request can ask for.
     Path {
-        /// The path.
+        /// The invalid path, as given.
         path: String,
     },
-    /// An outbox that could not hold the reply to the largest message while the input of its client is stalled.
+    /// An outbox that cannot hold the reply to the largest message while the input of its client is stalled.
     OutboxLimit {
-        /// The limit, in bytes.
+        /// The invalid limit, in bytes.
         limit: usize,
-        /// The smallest limit that works with this largest message, in bytes.
+        /// The smallest valid limit for the configured largest message, in bytes.
         smallest: usize,
     },
-    /// A time that is too short or too long.
+    /// A time shorter than 10 ms or longer than ten years.
     Span {
-        /// The option's name.
+        /// The option's name without its dashes, such as `close-timeout`.
         name: &'static str,
-        /// Its value.
+        /// The invalid time.
         span: Duration,
     },
 }
@@ -111,7 +114,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path { path } => {
-                write!(f, "path {path:?} must begin with '/' and hold no '?', '#' or space")
+                write!(f, "path {path:?} must begin with '/' and contain no '?', '#' or space")
             }
             Self::OutboxLimit { limit, smallest } => write!(
                 f,

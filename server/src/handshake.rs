@@ -10,18 +10,18 @@ pub(crate) const MAX_HEAD: usize = 8 << 10;
 /// The most header fields of a request.
 const MAX_FIELDS: usize = 64;
 
-/// What the bytes so far amount to.
+/// The result of reading the bytes that have arrived so far.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// The head is not complete.
     Incomplete,
-    /// An error status, and the connection ends.
+    /// The server answers with an error status and ends the connection.
     Refuse(Refusal),
-    /// The connection speaks WebSocket from byte `consumed` on.
+    /// The server accepts the upgrade. The bytes from `consumed` on are frames.
     Upgrade { response: String, consumed: usize },
 }
 
-/// Why a handshake was refused.
+/// The reason for which a handshake was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     BadKey,
@@ -79,7 +79,7 @@ impl Refusal {
         let (status, phrase, sentence) = (self.status(), self.phrase(), self.sentence());
         let mut response = format!("HTTP/1.1 {status} {phrase}\r\n");
         if status == 426 {
-            // RFC 9110 section 15.5.22 and RFC 6455 section 4.2.2 want to be told what to upgrade to.
+            // RFC 9110 section 15.5.22 and RFC 6455 section 4.2.2 demand that a 426 names the protocol to upgrade to.
             response.push_str("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
         }
         let length = sentence.len() + 1;
@@ -139,14 +139,14 @@ fn path_of(target: &str) -> &str {
     }
 }
 
-/// The value of a field that occurs exactly once.
+/// The value of a field that occurs exactly once; `None` if it is absent or repeated.
 fn field<'a>(request: &httparse::Request<'_, 'a>, name: &str) -> Option<&'a [u8]> {
     let mut values = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
     let value = values.next()?.value;
     values.next().is_none().then_some(value)
 }
 
-/// Whether a list of tokens, which may be spread over several fields, has this one (RFC 9110 section 5.6.1).
+/// Whether a list of tokens contains `token`. The list may be spread over several fields (RFC 9110 section 5.6.1).
 fn has_token(request: &httparse::Request<'_, '_>, name: &str, token: &str) -> bool {
     request
         .headers
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_of_the_rfc_is_accepted_and_what_follows_is_left_alone() {
+    fn the_sample_of_the_rfc_is_accepted_and_the_bytes_behind_it_are_not_consumed() {
         let bytes = format!("{REQUEST}\x01\x02");
         let Answer::Upgrade { response, consumed } = answer(bytes.as_bytes(), "/ws") else { panic!() };
         assert!(response.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{response}");
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_has_its_status() {
+    fn each_invalid_request_has_its_status() {
         assert_eq!(status(&REQUEST.replace("/ws", "/other")), 404);
         assert_eq!(status(&REQUEST.replace("GET", "POST")), 400);
         assert_eq!(status(&REQUEST.replace("HTTP/1.1", "HTTP/1.0")), 400);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_ignored_and_a_longer_path_is_another() {
+    fn a_query_is_ignored_and_a_longer_path_is_refused() {
         let upgrades =
             |path| matches!(answer(REQUEST.replace("/ws", path).as_bytes(), "/ws"), Answer::Upgrade { .. });
         assert!(upgrades("/ws?token=1"));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_of_8_kib_is_the_limit_complete_or_not() {
+    fn a_head_over_8_kib_is_refused_complete_or_not() {
         let padded = |length: usize| {
             let filler = "x".repeat(length - REQUEST.len());
             REQUEST.replace("Host: x", &format!("Host: x{filler}"))
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_how_long_its_sentence_is() {
+    fn a_refusal_has_the_content_length_of_its_sentence() {
         let response = Refusal::NotFound.response();
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{response}");

@@ -1,4 +1,4 @@
-//! One shard's sessions, who of them is subscribed, and the fan-out of each push.
+//! The sessions of one shard, their subscriptions, and the fan-out of each push.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,37 +13,38 @@ use crate::time::{Now, Timestamp};
 use crate::timers::Timers;
 use crate::wire::{ConnectionId, Wire};
 
-/// How many subscribers one slice of a fan-out serves before commands and new connections get their turn.
+/// The number of subscribers that one slice of a fan-out serves before commands and new connections get their turn.
 ///
-/// At the 6 µs that a small write takes on loopback, 256 of them are a millisecond and a half.
+/// A small write takes 6 µs on loopback, so 256 of them take a millisecond and a half.
 pub const SLICE: usize = 256;
 
-/// How many slots one slice looks at, so that a hub full of unsubscribed clients is walked in slices as well.
+/// The number of slots that one slice visits at most, so that a hub full of unsubscribed clients is walked in slices, too.
 const SLICE_SLOTS: usize = 64 * SLICE;
 
-/// Session deadlines are rounded up to this part of the shortest of the configured times, and by no more than
-/// [`LARGEST_GRAIN`], so that a drain ends in time however long they are.
+/// Session deadlines are rounded up to a multiple of the grain. The grain is this part of the shortest configured timeout,
+/// and at most [`LARGEST_GRAIN`], so that a drain ends in time even if all timeouts are long.
 const GRAIN_DIVISOR: u32 = 64;
 
 const LARGEST_GRAIN: Duration = Duration::from_millis(250);
 
 /// The core of a server: bytes in, bytes out, time as an argument.
 ///
-/// A hub does no I/O, starts no task and reads no clock. Whoever drives it has these duties:
+/// A hub does no I/O, starts no task and reads no clock. Its driver has these duties:
 ///
-/// * Inputs are called `handle_*` and are given the current time, which never runs backwards, and the [`Wire`] to answer
+/// * Inputs are the methods `handle_*`. They take the current time, which never runs backwards, and the [`Wire`] to answer
 ///   on. Call [`Hub::handle_connect`] for each new connection, then [`Hub::handle_input`] with its bytes in order,
-///   [`Hub::handle_writable`] whenever the wire owes it, and [`Hub::handle_end`] or [`Hub::handle_reset`] at its end.
-/// * After every input, [`Hub::poll_timeout`] says when to call [`Hub::handle_timeout`]. An instant that has passed
-///   means: as soon as other inputs had their turn.
+///   [`Hub::handle_writable`] when a blocked connection can accept more, and [`Hub::handle_end`] or
+///   [`Hub::handle_reset`] at its end.
+/// * After every input, [`Hub::poll_timeout`] returns the instant at which to call [`Hub::handle_timeout`]. An instant in
+///   the past means: as soon as other inputs had their turn.
 /// * Pushes come from the server's [`Announcer`](crate::Announcer): hand each to [`Hub::handle_push`].
 ///
-/// Errors of clients are answered on the wire. A [`ConnectionId`] that is not open is a bug of the driver, and panics.
+/// The hub answers errors of clients on the wire. A [`ConnectionId`] that is not open is a bug of the driver, and panics.
 #[derive(Debug)]
 pub struct Hub {
     config: Config,
     sessions: Vec<Option<Session>>,
-    /// What the fan-out needs to know of each slot, kept apart from the sessions so that a walk reads 8 bytes a slot.
+    /// The data that the fan-out needs of each slot. It lies apart from the sessions, so that a walk reads 8 bytes a slot.
     subscriptions: Vec<Subscription>,
     free: Vec<u32>,
     timers: Timers,
@@ -55,7 +56,8 @@ pub struct Hub {
     batch: Batch,
 }
 
-/// When a slot's subscription took effect, in nanoseconds, doubled; the lowest bit says that its outbox is not empty.
+/// The instant at which a slot's subscription took effect, in nanoseconds, shifted left by one bit. The lowest bit is set
+/// if the session has an outbox.
 #[derive(Clone, Copy, Debug)]
 struct Subscription(u64);
 
@@ -88,7 +90,7 @@ struct Walk {
     subscribers: u64,
 }
 
-/// The connections of one slice; kept for its memory.
+/// The connections of one slice. The hub keeps the value to reuse its memory.
 #[derive(Debug, Default)]
 struct Batch {
     ready: Vec<ConnectionId>,
@@ -96,32 +98,32 @@ struct Batch {
     blocked: Vec<ConnectionId>,
 }
 
-/// What happened in a hub since it was built.
+/// The events of a hub since it was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Connections accepted, whatever became of their handshake.
+    /// Accepted connections, including those whose handshake failed.
     pub connections: u64,
-    /// Pushes given to a socket or an outbox.
+    /// Pushes given to a socket or an outbox, counted at the end of each fan-out.
     pub deliveries: u64,
-    /// Pushes that reached this hub too late to be started.
+    /// Pushes that this hub dropped because their fan-out would have started too late.
     pub late_pushes: u64,
-    /// Fan-outs completed.
+    /// Completed fan-outs.
     pub pushes: u64,
 }
 
-/// What a hub holds at the moment (G11).
+/// The connections and the memory that a hub holds at the moment (G11).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Connections whose id is in use.
     pub connections: usize,
-    /// Those that are subscribed.
+    /// Subscribed connections.
     pub subscribed: usize,
-    /// Bytes of partial messages and of outboxes.
+    /// Bytes of partial requests, partial messages and outboxes.
     pub held: usize,
 }
 
 impl Hub {
-    /// What an idle connection holds of a hub, by part, in bytes.
+    /// The memory of a hub per idle connection, by part, in bytes.
     pub const FOOTPRINT: [(&str, usize); 3] = [
         ("session", size_of::<Option<Session>>()),
         ("subscription", size_of::<Subscription>()),
@@ -132,7 +134,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// A configuration with which the promises cannot be kept; see [`Config::validate`].
+    /// The configuration does not pass [`Config::validate`].
     pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
@@ -150,12 +152,12 @@ impl Hub {
         })
     }
 
-    /// The limits and times that this hub holds its clients to.
+    /// The limits and times that this hub applies to its clients.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What happened so far.
+    /// The events since the hub was built.
     pub fn counters(&self) -> Counters {
         self.counters
     }
@@ -165,7 +167,7 @@ impl Hub {
         self.free.len() == self.sessions.len()
     }
 
-    /// Counts what the hub holds, in time proportional to its connections.
+    /// Counts the connections and the memory of the hub. Takes time proportional to the number of connections.
     pub fn census(&self) -> Census {
         let sessions = self.sessions.iter().flatten();
         sessions.fold(Census::default(), |census, session| Census {
@@ -175,7 +177,8 @@ impl Hub {
         })
     }
 
-    /// A connection was accepted. One that is not admitted is told that the server is full once it has asked.
+    /// Adds an accepted connection and returns its id. If it is not admitted, its request is answered with 503: the server
+    /// is full.
     pub fn handle_connect(&mut self, now: Now, is_admitted: bool) -> ConnectionId {
         let jitter = self.next_jitter();
         let session = Session::new(now, &self.config, is_admitted, jitter);
@@ -190,19 +193,19 @@ impl Hub {
         ConnectionId(slot)
     }
 
-    /// How many bytes to read from a connection next, at most, if what is refused then is to be little.
+    /// The most bytes that a driver should read from a connection next, so that the hub refuses few of them.
     ///
-    /// Replies are about as long as what they reply to: more than there is room for in half of the outbox would only have
-    /// to be kept.
+    /// A reply is about as long as its message. The driver would have to keep input whose replies do not fit into half of
+    /// the outbox.
     pub fn input_allowance(&self, from: ConnectionId) -> usize {
         let session = self.sessions[from.index()].as_ref();
         session.map_or(usize::MAX, |session| session.input_allowance(&self.config))
     }
 
-    /// Takes bytes from a connection and returns how many, from the front.
+    /// Handles input of a connection and returns the number of bytes consumed, counted from the front.
     ///
-    /// Less than all means that the connection has a backlog of answers: keep the rest, read no more, and offer it
-    /// again after [`Wire::resume`].
+    /// If that is less than all bytes, the connection has a backlog of replies: the driver keeps the rest, reads no more,
+    /// and offers the rest again after [`Wire::resume`].
     pub fn handle_input(
         &mut self,
         from: ConnectionId,
@@ -219,36 +222,40 @@ impl Hub {
         taken
     }
 
-    /// A connection that was blocked can take more.
+    /// A blocked connection can accept more bytes.
     pub fn handle_writable(&mut self, connection: ConnectionId, now: Now, wire: &mut impl Wire) {
         self.with_session(connection, now, wire, Session::handle_writable);
     }
 
-    /// A peer has ended its side of the stream in good order.
+    /// A client has ended its side of the stream in good order.
     pub fn handle_end(&mut self, connection: ConnectionId, now: Now, wire: &mut impl Wire) {
         self.with_session(connection, now, wire, Session::handle_end);
     }
 
-    /// A connection has failed: nothing can be sent or received any more.
+    /// A connection has failed: it can neither send nor receive.
     pub fn handle_reset(&mut self, connection: ConnectionId, now: Now, wire: &mut impl Wire) {
         self.with_session(connection, now, wire, |_, _| Fate::Over);
     }
 
-    /// Begins the fan-out of a push to those who were subscribed when it fell due; [`Hub::handle_timeout`] does the work.
+    /// Queues the fan-out of a push to the clients that were subscribed at its due instant; [`Hub::handle_timeout`] does
+    /// the work.
     ///
-    /// One whose walk begins later than [`schedule::lateness_limit`] is counted and dropped: this shard was stalled.
+    /// If its walk would begin later than [`schedule::lateness_limit`], the hub counts and drops the push: this shard was
+    /// stalled.
     pub fn handle_push(&mut self, push: Arc<Push>) {
         let slots = self.sessions.len();
         let next = starting_point(push.cycle(), slots);
         self.walks.push_back(Walk { push, slots, next, left: slots, subscribers: 0 });
     }
 
-    /// When to call [`Hub::handle_timeout`] next; [`Timestamp::ZERO`] while a fan-out is under way.
+    /// The instant at which to call [`Hub::handle_timeout`] next; [`Timestamp::ZERO`] while a fan-out is under way, `None`
+    /// if nothing is pending.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         if self.walks.is_empty() { self.timers.next() } else { Some(Timestamp::ZERO) }
     }
 
-    /// Does a slice of what is due: fan-out first, then pings, and the ends of those who let a timeout pass.
+    /// Does one slice of the work that is due: first the fan-out, then up to [`SLICE`] session deadlines, which ping
+    /// clients or end connections.
     pub fn handle_timeout(&mut self, now: Now, wire: &mut impl Wire) {
         self.walk_slice(now, wire);
         for _ in 0..SLICE {
@@ -259,8 +266,8 @@ impl Hub {
         }
     }
 
-    /// The server shuts down: fan-outs that have begun are finished, then every client gets its Close behind what is
-    /// queued for it (G14). Drive the hub on until [`Hub::is_empty`], which takes at most the close timeout.
+    /// The server shuts down: the hub finishes the queued fan-outs, then sends every client its Close behind the queued
+    /// output (G14). The driver continues until [`Hub::is_empty`], which takes at most the close timeout and a grain.
     pub fn handle_drain(&mut self, now: Now, wire: &mut impl Wire) {
         while !self.walks.is_empty() {
             self.walk_slice(now, wire);
@@ -332,7 +339,7 @@ impl Hub {
         }
     }
 
-    /// Lets a session act, then brings everything that the hub knows of it up to date.
+    /// Lets a session act, then updates the hub's data about it.
     fn with_session<W: Wire>(
         &mut self,
         id: ConnectionId,
@@ -343,7 +350,7 @@ impl Hub {
         let slot = id.index();
         let session = self.sessions[slot].as_mut().expect("the driver uses an id only until its close");
         let (config, scratch, is_draining) = (&self.config, &mut self.scratch, self.is_draining);
-        // Empty, unless another session panicked half-way: its bytes are nobody else's.
+        // Empty, unless another session panicked half-way. This session must not send that session's bytes.
         scratch.output.clear();
         let mut cx = Context { id, now, config, wire, scratch, is_draining };
         if act(session, &mut cx) == Fate::Over {
@@ -373,13 +380,13 @@ impl Hub {
     }
 }
 
-/// Where the walk of a cycle begins, so that nobody is always last: golden-ratio steps around the slots.
+/// The slot at which the walk of a cycle begins. It moves in golden-ratio steps, so that no client is always the last.
 fn starting_point(cycle: u64, slots: usize) -> usize {
     let fraction = cycle.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((u128::from(fraction) * slots as u128) >> 64) as usize
 }
 
-/// The time until a silent peer is certainly found dead and cut off.
+/// The longest time from a client's last sign of life until the hub cuts it off.
 pub fn dead_peer_bound(config: &Config) -> Duration {
     config.ping_interval * 2 + grain(config)
 }
@@ -409,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_peer_is_found_within_two_intervals_and_a_turn_of_the_wheel() {
+    fn a_dead_client_is_found_within_two_intervals_and_a_grain() {
         let config = Config { close_timeout: Duration::from_secs(8), ..Config::default() };
         let config = Config { handshake_timeout: Duration::from_secs(128), ..config };
         let config = Config { ping_interval: Duration::from_secs(100), ..config };
@@ -418,11 +425,11 @@ mod tests {
     }
 
     #[test]
-    fn the_wheel_turns_often_enough_for_a_drain_however_long_the_times_are() {
+    fn the_grain_is_at_most_250_ms_however_long_the_timeouts_are() {
         let long = Duration::from_secs(128);
         let config =
             Config { handshake_timeout: long, ping_interval: long, close_timeout: long, ..Config::default() };
-        // 128 s / 64 = 2 s would be more than a drain has.
+        // 128 s / 64 = 2 s would be longer than a drain may take beyond the close timeout.
         assert_eq!(dead_peer_bound(&config), long * 2 + Duration::from_millis(250));
     }
 }

@@ -1,26 +1,27 @@
 //! Carillon's server: a core that is a value, and a shell that gives it sockets and clocks.
 //!
-//! Read the modules from pure to real; each knows only those above it:
+//! The modules, from the pure core to the shell; each imports only those above it:
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`time`], [`zone`] | instants, always given from outside, and how a date is printed |
-//! | [`units`] | times, sizes and zones as people write them |
+//! | [`time`], [`zone`] | instants, which are always arguments, and how a date is printed |
+//! | [`units`] | times, sizes and zones as options and scenario files spell them |
 //! | [`protocol`] | commands, replies, push text, close reasons |
 //! | [`schedule`] | which cycle is due |
-//! | [`config`] | limits and times, and which combinations keep the promises |
+//! | [`config`] | limits and times, and which combinations are valid |
 //! | `framing`, `handshake` | RFC 6455 bytes, in pieces of any size |
-//! | `outbox` | what a socket did not take yet |
+//! | `outbox` | output that a socket has not accepted yet |
 //! | [`log`] | log lines as values |
-//! | [`wire`] | the seam through which all output goes |
+//! | [`wire`] | the interface for all output of the core |
 //! | `session` | one connection as a state machine |
-//! | `timers` | when each session wants to be woken |
+//! | `timers` | the next deadline of each session |
 //! | [`announcer`] | numbers the cycles and renders each push once |
 //! | [`hub`] | one shard's sessions and the fan-out |
 //! | `shell` | tokio: sockets, tasks, signals, the only clock reads (feature `shell`) |
 //! | `cli` | the command line of the binary `carillon` (feature `cli`) |
 //!
-//! The guarantees G1 to G15 that comments refer to stand in `PROTOCOL.md`. Errors are for callers, panics for bugs.
+//! `PROTOCOL.md` defines the guarantees G1 to G15 that comments refer to. A caller's mistake returns an error; a bug
+//! panics.
 
 pub mod announcer;
 #[cfg(feature = "cli")]

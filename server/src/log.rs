@@ -1,48 +1,48 @@
-//! Log lines as values. The core hands them out and the shell writes them, so that writing never blocks a shard.
+//! Log lines as values. The core creates them and the shell writes them, so that writing never blocks a shard.
 
 use crate::protocol::CloseReason;
 use crate::time::WallTime;
 use crate::zone::Zone;
 
-/// What [`LogLine::FellBack`] says.
+/// The text of [`LogLine::FellBack`].
 pub(crate) const FELL_BACK: &str = "Fan-out by plain sends from now on, as the io_uring has failed";
 
-/// One thing that happened (G15).
+/// One event for the log (G15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLine<'a> {
-    /// The server ends a connection of its own accord.
+    /// The server closes a connection unasked.
     Closing {
-        /// Why.
+        /// The reason, which the Close frame names.
         reason: CloseReason,
     },
     /// The upgrade was accepted.
     Connected,
-    /// A peer was silent for too long and is cut off.
+    /// The server cuts off a client that was silent for twice the ping interval.
     Dead,
     /// A connection whose upgrade had been accepted is gone.
     Disconnected,
-    /// The kernel has let a batch of sends down: the shard writes to one socket after the other from now on.
+    /// The kernel rejected a batch of sends: from now on the shard writes to one socket after the other.
     FellBack,
-    /// A cycle's push was offered to everybody it was due to.
+    /// The shard has offered a cycle's push to all its subscribers.
     Pushed {
-        /// The cycle.
+        /// The number of the cycle, from 1.
         cycle: u64,
-        /// To how many connections of this shard.
+        /// The number of connections of this shard that the push was offered to.
         subscribers: u64,
     },
     /// A text message arrived, commands included.
     Received {
-        /// The text, as it came.
+        /// The text as received; [`LogLine::render`] escapes it.
         text: &'a str,
     },
     /// A handshake was answered with an error status.
     Refused {
-        /// The HTTP status.
+        /// The HTTP status, 400 to 503.
         status: u16,
     },
-    /// Cycles came due that nobody was awake to deliver.
+    /// Cycles came due while the server stood still, and are too old to be delivered.
     Skipped {
-        /// How many.
+        /// The number of skipped cycles, at least 1.
         cycles: u64,
     },
     /// A client switched pushes on.
@@ -52,9 +52,9 @@ pub enum LogLine<'a> {
 }
 
 impl LogLine<'_> {
-    /// The line for people, in the words of the seed document where it has some.
+    /// The line as text. Where the original app logs the same event, the wording is the app's.
     ///
-    /// `total` is the number of connections that are open now, over all shards.
+    /// `wall` is the time of the event, and `total` the number of connections that are open now, over all shards.
     pub fn render(&self, wall: WallTime, zone: &Zone, total: u64) -> String {
         match self {
             Self::Closing { reason } => {
@@ -75,7 +75,7 @@ impl LogLine<'_> {
         }
     }
 
-    /// A short name of the event, for machines.
+    /// A short name of the event for the JSON log.
     pub fn event(&self) -> &'static str {
         match self {
             Self::Closing { .. } => "closing",
@@ -93,10 +93,12 @@ impl LogLine<'_> {
     }
 }
 
-/// `text` on one line: what would move a terminal's cursor is spelled out, so that no client can forge a log line.
+/// Puts `text` on one line: characters that move a terminal's cursor are spelled out, so that no client can forge a
+/// log line.
 pub fn escape(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
-    // A text that is nothing but control characters costs a shard hardly more than any other.
+    // Clean pieces are copied whole, and `spell_out` does not format: a text of control characters only costs a shard
+    // hardly more than any other text.
     let mut clean = 0;
     for (at, character) in text.char_indices().filter(|(_, character)| is_escaped(*character)) {
         line.push_str(&text[clean..at]);
@@ -112,7 +114,7 @@ pub fn escape(text: &str) -> String {
     line
 }
 
-/// Whether [`escape`] spells a character out, as a terminal would not simply show it: control characters, line and
+/// Whether [`escape`] spells a character out because a terminal does not simply show it: control characters, line and
 /// paragraph separators, and the marks that reorder text (`Bidi_Control`).
 #[doc(hidden)]
 pub fn is_escaped(character: char) -> bool {
@@ -123,7 +125,7 @@ pub fn is_escaped(character: char) -> bool {
     }
 }
 
-/// `\u{1b}`; formatting would take ten times as long.
+/// Appends a form such as `\u{1b}`. The formatting macros take ten times as long.
 fn spell_out(line: &mut String, character: char) {
     let code = u32::from(character);
     let digits = (code.max(1).ilog2() / 4) + 1;
@@ -141,7 +143,7 @@ mod tests {
     const NOON: WallTime = WallTime::from_unix_seconds(1_795_348_800);
 
     #[test]
-    fn the_lines_of_the_seed_are_kept() {
+    fn the_lines_of_the_original_app_are_kept() {
         let render = |line: LogLine<'_>| line.render(NOON, &Zone::UTC, 3);
         assert_eq!(render(LogLine::Connected), "Client connected. Total connections: 3");
         assert_eq!(render(LogLine::Received { text: "Heartbeat" }), "Received message: Heartbeat");
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_forges_a_line() {
+    fn no_client_can_forge_a_line() {
         let text = "a\nClient connected. Total connections: 9\u{1b}[2J\u{2028}é\r\tb";
         assert_eq!(escape(text), "a\\nClient connected. Total connections: 9\\u{1b}[2J\\u{2028}é\\r\\tb");
         assert_eq!(escape("\0\u{61c}\u{200e}\u{202e}x\u{7f}"), "\\u{0}\\u{61c}\\u{200e}\\u{202e}x\\u{7f}");

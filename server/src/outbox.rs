@@ -1,38 +1,38 @@
-//! What a socket did not take yet, under a limit.
+//! The output that a socket has not accepted yet. The session applies the limit.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::framing;
 
-/// For how many more pushes room is made at a time, or for a quarter more: a queue that doubles would hold more room than
-/// pushes, and thousands of slow clients have one each.
+/// The queue grows by this number of chunks, or by a quarter if that is more. A queue that doubles would reserve more
+/// memory than its pushes need, and thousands of slow clients have one queue each.
 const MORE_CHUNKS: usize = 8;
 
-/// How long a buffer of replies grows, in bytes. What was sent of it goes with the whole of it: in a single buffer everything
-/// would stay that was ever sent to a client who reads as fast as it asks and never quite catches up. With the allocator's
-/// own words these are four pages.
+/// The largest buffer of replies, in bytes. A buffer is freed as a whole: a single buffer would keep everything that was
+/// sent to a client that reads steadily but never catches up. Together with the allocator's header this is four pages.
 const LARGEST_BUFFER: usize = (16 << 10) - 64;
 
 /// The unsent rest of one connection's output, in order.
 ///
-/// A push that is shared with other connections stays shared: the entry is a pointer and an offset. What belongs to
-/// this connection alone is gathered in buffers, so that a flood of small replies costs its bytes and little more.
+/// A push that is shared with other connections stays shared: its entry is a pointer. The frames of this connection alone
+/// are gathered in buffers, so that many small replies need little more memory than their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     chunks: VecDeque<Chunk>,
-    /// How much of the first chunk was sent.
+    /// The number of bytes of the first chunk that were sent.
     sent: usize,
+    /// The number of bytes in all chunks that were not sent.
     unsent: usize,
 }
 
 #[derive(Debug)]
 enum Chunk {
-    /// Whole frames, one behind the other.
+    /// Whole frames of this connection, in order.
     Frames(Vec<u8>),
-    /// The response to a handshake: without it no frame means anything, so it is never dropped.
+    /// The response to a handshake. No frame is readable without the response, so it is never dropped.
     Response(Box<[u8]>),
-    /// One frame, sent to its end once it was begun.
+    /// One shared frame.
     Whole(Arc<[u8]>),
 }
 
@@ -56,7 +56,7 @@ impl Outbox {
         self.chunks.is_empty()
     }
 
-    /// Queues the rest of the response to a handshake, of which `sent` bytes are on their way.
+    /// Queues the rest of the response to a handshake, of which `sent` bytes were sent already.
     pub(crate) fn push_response(&mut self, response: &[u8], sent: usize) {
         debug_assert!(self.is_empty(), "nothing comes before the response");
         self.sent = sent;
@@ -64,10 +64,10 @@ impl Outbox {
         self.chunks.push_back(Chunk::Response(response.into()));
     }
 
-    /// Queues the rest of a shared frame, of which `sent` bytes are on their way.
+    /// Queues the rest of a shared frame, of which `sent` bytes were sent already.
     pub(crate) fn push_shared(&mut self, frame: Arc<[u8]>, sent: usize) {
         debug_assert!(sent == 0 || self.is_empty(), "only the first frame can have been begun");
-        debug_assert!(sent < frame.len(), "a frame that was sent is not queued");
+        debug_assert!(sent < frame.len(), "a frame that was sent completely is not queued");
         if self.is_empty() {
             self.sent = sent;
         }
@@ -75,14 +75,14 @@ impl Outbox {
         self.push(Chunk::Whole(frame));
     }
 
-    /// Queues the rest of whole frames of this connection's own, of which `sent` bytes are on their way.
+    /// Queues the rest of whole frames of this connection, of which `sent` bytes were sent already.
     pub(crate) fn push_own(&mut self, frames: &[u8], sent: usize) {
         debug_assert!(sent == 0 || self.is_empty(), "only the first frame can have been begun");
         self.unsent += frames.len() - sent;
         if let Some(Chunk::Frames(bytes)) = self.chunks.back_mut()
             && bytes.len() + frames.len() <= LARGEST_BUFFER
         {
-            // Who reads slowly is charged for bytes, not for room: a vector left to itself would hold up to twice as much.
+            // The outbox limit counts bytes, not capacity: a vector that doubles would hold up to twice as much.
             bytes.reserve_exact(frames.len());
             bytes.extend_from_slice(frames);
             return;
@@ -100,7 +100,7 @@ impl Outbox {
         self.chunks.push_back(chunk);
     }
 
-    /// Offers what waits to `send`, which says how much it took, until it takes less than it was offered.
+    /// Offers the waiting bytes to `send`, which returns the number of bytes accepted, until it accepts less than offered.
     pub(crate) fn flush(&mut self, mut send: impl FnMut(&[u8]) -> usize) {
         while let Some(chunk) = self.chunks.front() {
             let offered = &chunk.bytes()[self.sent..];
@@ -115,7 +115,8 @@ impl Outbox {
         }
     }
 
-    /// Drops every frame of which nothing was sent; a frame that was begun stays, else the stream would be torn.
+    /// Drops every frame of which nothing was sent. A frame that was begun stays, as the stream would break without its
+    /// rest.
     pub(crate) fn discard_unbegun(&mut self) {
         let is_response = matches!(self.chunks.front(), Some(Chunk::Response(_)));
         if self.sent == 0 && !is_response {
@@ -149,7 +150,7 @@ mod tests {
         frame
     }
 
-    /// Plain verbs, valid in every state.
+    /// Operations that are valid in every state.
     #[derive(Clone, Debug)]
     enum Op {
         Discard,
@@ -167,7 +168,7 @@ mod tests {
         ]
     }
 
-    /// The naive outbox: a list of frames and how much of the first was sent.
+    /// A simple outbox: a list of frames, and the number of bytes of the first that were sent.
     #[derive(Default)]
     struct Model {
         frames: VecDeque<Vec<u8>>,
@@ -227,7 +228,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_outbox_is_a_list_of_frames(ops in prop::collection::vec(any_op(), 0..60)) {
+        fn an_outbox_behaves_like_a_list_of_frames(ops in prop::collection::vec(any_op(), 0..60)) {
             let (mut outbox, mut model, mut wire) = (Outbox::default(), Model::default(), Vec::new());
             for op in &ops {
                 apply(op, &mut outbox, &mut model, &mut wire);
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_given_up_though_the_outbox_is_never_empty() {
+    fn sent_bytes_are_freed_even_if_the_outbox_is_never_empty() {
         let frame = text_frame(&"x".repeat(1000));
         let mut outbox = Outbox::default();
         outbox.push_own(&frame, 0);
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_was_begun_survives_and_the_ones_behind_it_do_not() {
+    fn a_discard_keeps_the_frame_that_was_begun_and_drops_the_later_ones() {
         let (first, second) = (text_frame("first"), text_frame("second"));
         let mut outbox = Outbox::default();
         outbox.push_own(&[first.clone(), second].concat(), 3);

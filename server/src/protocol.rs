@@ -1,12 +1,12 @@
-//! Commands, replies, push texts and close reasons: plain values, total on any input.
+//! Commands, replies, push texts and close reasons: plain values, defined for any input.
 
 use crate::time::WallTime;
 use crate::zone::Zone;
 
-/// What every reply starts with; the text that is answered follows, byte for byte (G8).
+/// The start of every reply. The answered text follows, byte for byte (G8).
 pub const ECHO_PREFIX: &str = "Server received: ";
 
-/// What every push starts with; the due instant follows as `yyyy-MM-dd HH:mm:ss` (G6).
+/// The start of every push. The due instant follows as `yyyy-MM-dd HH:mm:ss` (G6).
 pub const PUSH_PREFIX: &str = "Server push message at ";
 
 /// The text that switches pushes on.
@@ -15,7 +15,7 @@ pub const SUBSCRIBE: &str = "subscribe";
 /// The text that switches pushes off.
 pub const UNSUBSCRIBE: &str = "unsubscribe";
 
-/// A text that is obeyed and not answered (G9).
+/// A text that changes the subscription and gets no reply (G9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Switch pushes on.
@@ -25,7 +25,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The command that `text` is, to the letter; `None` means that it wants an echo.
+    /// The command that `text` equals, byte for byte; `None` for a text that gets an echo.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             SUBSCRIBE => Some(Self::Subscribe),
@@ -35,25 +35,25 @@ impl Command {
     }
 }
 
-/// The push of the cycle that was due at `due`.
+/// The text of the push of the cycle that was due at `due`, 42 bytes, with whole seconds in `zone`.
 pub fn push_text(due: WallTime, zone: &Zone) -> String {
     format!("{PUSH_PREFIX}{}", zone.format(due))
 }
 
-/// Why the server ends a connection with a Close of its own accord.
+/// The reason for a Close that the server sends unasked.
 ///
-/// The table in `PROTOCOL.md` says what a client should do about each.
+/// The table "Ends of a connection" in `PROTOCOL.md` says what a client should do after each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// The server shuts down.
     GoingAway,
-    /// The client broke a rule of RFC 6455; the sentence names it.
+    /// The client broke a rule of RFC 6455; the sentence names the rule, in at most 123 bytes.
     ProtocolError(&'static str),
     /// A text message, or the reason of a Close, was not UTF-8.
     InvalidText,
-    /// A message was longer than the server takes.
+    /// A message was longer than [`Config::max_message`](crate::Config::max_message).
     TooBig,
-    /// The client did not take what it had subscribed to, and its outbox overflowed.
+    /// The client did not read its pushes, and its outbox overflowed.
     TooSlow,
 }
 
@@ -69,7 +69,7 @@ impl CloseReason {
         }
     }
 
-    /// A sentence for the person who debugs the client; at most 123 bytes, as a control frame holds no more.
+    /// A sentence for the developer of the client. It has at most 123 bytes, as a control frame holds no more.
     pub fn sentence(self) -> &'static str {
         match self {
             Self::GoingAway => "the server is shutting down",
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_match_to_the_letter() {
+    fn commands_match_byte_for_byte() {
         assert_eq!(Command::parse("subscribe"), Some(Command::Subscribe));
         assert_eq!(Command::parse("unsubscribe"), Some(Command::Unsubscribe));
         for near_miss in ["Subscribe", " subscribe", "subscribe ", "subscribe\n", "unsubscribed", "", "sub"] {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_push_text_is_the_one_of_the_seed() {
+    fn the_push_text_is_that_of_the_original_app() {
         let due = WallTime::from_unix_seconds(1_795_348_800);
         assert_eq!(push_text(due, &Zone::UTC), "Server push message at 2026-11-22 12:00:00");
     }
@@ -117,7 +117,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_not_a_command_is_an_echo(text in ".*") {
+        fn every_text_but_the_two_commands_gets_an_echo(text in ".*") {
             let is_command = text == SUBSCRIBE || text == UNSUBSCRIBE;
             prop_assert_eq!(Command::parse(&text).is_some(), is_command);
         }

@@ -1,13 +1,13 @@
-//! Which cycle is due: without drift, and never bunched.
+//! Which cycle is due: without drift, and without bursts after a stall.
 
 use std::time::Duration;
 
 use crate::time::{Timestamp, nanos};
 
-/// How late a cycle may start, as a part of the period; later than that it is skipped.
+/// A cycle may start up to `period / LATENESS_DIVISOR` late. A later one is skipped.
 ///
-/// Two pushes are then never started less than two thirds of a period apart, which leaves the half-period rule of an
-/// observer (G4) a sixth of a period for the jitter of its network.
+/// So two pushes start at least two thirds of a period apart. An observer applies the half-period rule (G4), and has a
+/// sixth of a period left for the jitter of its network.
 const LATENESS_DIVISOR: u32 = 3;
 
 /// The cycles 1, 2, 3 … of one period each, counted from an origin.
@@ -20,21 +20,21 @@ pub struct Schedule {
     next: u64,
 }
 
-/// A cycle whose time has come.
+/// A cycle that has come due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cycle {
-    /// 1 for the first.
+    /// The number of the cycle, from 1.
     pub number: u64,
-    /// When it was due.
+    /// The instant at which the cycle was due.
     pub due: Timestamp,
 }
 
-/// What a look at the clock brought.
+/// The result of one [`Schedule::poll`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Turn {
-    /// The cycle to deliver now, if one is.
+    /// The cycle to deliver now, if there is one.
     pub cycle: Option<Cycle>,
-    /// How many cycles came due and are too old to be delivered.
+    /// The number of cycles that came due since the last poll and are too old to be delivered.
     pub skipped: u64,
 }
 
@@ -54,12 +54,12 @@ impl Schedule {
         self.due(self.next)
     }
 
-    /// How late a cycle may start and still be delivered.
+    /// The longest delay with which a cycle may start: a third of the period.
     pub fn lateness_limit(&self) -> Duration {
         lateness_limit(self.period)
     }
 
-    /// Consumes every cycle that is due by `at`: at most the newest is delivered, and only if it is not too late.
+    /// Consumes every cycle that is due by `at`. Only the newest can be delivered; it is skipped if it is too late.
     pub fn poll(&mut self, at: Timestamp) -> Turn {
         if at < self.next_due() {
             return Turn::default();
@@ -80,7 +80,7 @@ impl Schedule {
     }
 }
 
-/// How late a push of this `period` may start and still be delivered.
+/// The longest delay with which a push of this `period` may start: a third of the period.
 pub fn lateness_limit(period: Duration) -> Duration {
     period / LATENESS_DIVISOR
 }
@@ -133,7 +133,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_cycle_is_delivered_or_counted_once_and_starts_keep_their_distance(
+        fn every_cycle_is_delivered_or_skipped_once_and_starts_are_two_thirds_of_a_period_apart(
             steps in prop::collection::vec(1u64..2_000, 1..200)
         ) {
             let period = Duration::from_nanos(300);

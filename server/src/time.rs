@@ -1,4 +1,4 @@
-//! Time as the core sees it: always an argument, never read.
+//! Time in the core: every instant is an argument, and no code reads a clock.
 
 use std::fmt;
 use std::ops::Add;
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 /// A point on a monotonic clock, in nanoseconds since an origin that the driver of the core chooses.
 ///
-/// It prints, compares and can be zero, and it means the same in every run; `std::time::Instant` offers none of that.
-/// The range is 584 years, and sums saturate.
+/// Unlike `std::time::Instant` it has a zero, prints as seconds, and means the same in every run. The range is 584
+/// years; sums saturate.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
     /// The origin.
     pub const ZERO: Self = Self(0);
-    /// Later than anything that will happen.
+    /// The end of the range. As a deadline it means "never".
     pub const MAX: Self = Self(u64::MAX);
 
     /// The instant this many nanoseconds after the origin.
@@ -27,14 +27,14 @@ impl Timestamp {
         self.0
     }
 
-    /// The time that has passed since `earlier`, zero if it lies ahead.
+    /// The time that has passed since `earlier`; zero if `earlier` lies in the future.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
 impl Timestamp {
-    /// The instant so much earlier, but not before the beginning.
+    /// The instant `span` earlier, or [`Timestamp::ZERO`] if that lies before the origin.
     pub const fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(span)))
     }
@@ -60,17 +60,17 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A point on the wall clock: nanoseconds since 1970-01-01T00:00:00Z, good until the year 2262.
+/// A point on the wall clock: nanoseconds since 1970-01-01T00:00:00Z, from the year 1677 to 2262.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(i64);
 
 impl WallTime {
-    /// The instant this many nanoseconds after the epoch; negative before it.
+    /// The instant this many nanoseconds after the epoch; a negative number lies before it.
     pub const fn from_unix_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
 
-    /// The instant this many whole seconds after the epoch.
+    /// The instant this many whole seconds after the epoch; saturates at the ends of the range.
     pub const fn from_unix_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000_000_000))
     }
@@ -85,25 +85,25 @@ impl WallTime {
         self.0.div_euclid(1_000_000_000)
     }
 
-    /// The wall clock `span` ago.
+    /// The instant `span` earlier; saturates.
     #[must_use]
     pub const fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(span) as i64))
     }
 
-    /// The wall clock in `span`.
+    /// The instant `span` later; saturates.
     #[must_use]
     pub const fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(nanos(span) as i64))
     }
 }
 
-/// What both clocks show at one moment. Every input of the core carries one.
+/// The readings of both clocks at one moment. Every input of the core carries them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// The monotonic clock: decides when things happen.
+    /// The monotonic clock, which decides when things happen.
     pub at: Timestamp,
-    /// The wall clock: only ever printed, so that a step of it moves no timer.
+    /// The wall clock. The core only prints it, so that a step of the wall clock moves no timer.
     pub wall: WallTime,
 }
 

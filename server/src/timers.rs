@@ -1,4 +1,4 @@
-//! When each session wants to be woken: a wheel that forgives.
+//! The next wake-up of each session: a timer wheel that tolerates stale entries.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,31 +7,34 @@ use crate::time::{Timestamp, nanos};
 
 /// One pending wake-up per slot.
 ///
-/// Deadlines are rounded, so thousands of sessions share one turn of the wheel, and taking the next of them costs no search.
-/// They mostly move away (whoever talks is alive), so a later deadline leaves the old entry where it is: it fires early, the
-/// session finds that nothing is due and asks again. That makes the common case one comparison. Entries that an earlier
-/// deadline has overtaken stay until their turn comes or they outnumber the live ones.
+/// Deadlines are rounded, so thousands of sessions share one turn of the wheel, and taking the next of them costs no
+/// search. A deadline usually moves to a later instant, because a client that sends is alive. A later deadline leaves the
+/// old entry in place: the entry fires early, the session finds that nothing is due, and arms its timer again. So the
+/// common case is one comparison. An entry that an earlier deadline has replaced stays until its turn comes, or until such
+/// entries outnumber the live ones.
 #[derive(Debug)]
 pub(crate) struct Timers {
-    /// The turns of the wheel that somebody waits for.
+    /// The turns of the wheel, each with the slots to wake.
     turns: BTreeMap<Timestamp, Vec<u32>>,
-    /// The first of them, `MAX` if there is none: it is asked for after everything that happens in a hub.
+    /// The first of the turns, `MAX` if there is none. It is stored because a hub reads it after every input.
     first: Timestamp,
-    /// The turn that is under way, and who of it was not woken yet.
+    /// The turn that is under way, and its slots that were not woken yet.
     under_way: (Timestamp, Vec<u32>),
-    /// Entries in all turns.
+    /// The number of entries in all turns.
     entries: usize,
-    /// The entry of each slot that counts; `MAX` for none.
+    /// The turn of each slot's valid entry; `MAX` for none.
     live: Vec<Timestamp>,
+    /// The number of slots with a valid entry.
     armed: usize,
+    /// In nanoseconds, at least 1.
     granularity: u64,
 }
 
 impl Timers {
-    /// What one slot costs, in bytes: its entry, and which of them counts.
+    /// The memory per slot, in bytes: an entry, and the turn of the valid entry.
     pub(crate) const EACH: usize = size_of::<u32>() + size_of::<Timestamp>();
 
-    /// Deadlines are rounded up to multiples of `granularity`, so that sessions share their wake-ups.
+    /// A wheel without entries. It rounds deadlines up to multiples of `granularity`, so that sessions share wake-ups.
     pub(crate) fn new(granularity: Duration) -> Self {
         Self {
             turns: BTreeMap::new(),
@@ -65,7 +68,7 @@ impl Timers {
         self.drop_overtaken();
     }
 
-    /// Forgets the wake-up of `slot`.
+    /// Cancels the wake-up of `slot`.
     pub(crate) fn disarm(&mut self, slot: u32) {
         if let Some(live) = self.live.get_mut(slot as usize)
             && *live != Timestamp::MAX
@@ -76,14 +79,14 @@ impl Timers {
         }
     }
 
-    /// The next instant at which [`Timers::pop`] may have something.
+    /// The next instant at which [`Timers::pop`] may return a slot.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         let (at, rest) = &self.under_way;
         let next = if rest.is_empty() { self.first } else { *at };
         (next < Timestamp::MAX).then_some(next)
     }
 
-    /// A slot whose wake-up has come; it is disarmed.
+    /// Takes a slot whose wake-up is due at `at`, and disarms it.
     pub(crate) fn pop(&mut self, at: Timestamp) -> Option<u32> {
         while self.next().is_some_and(|next| next <= at) {
             if let Some(slot) = self.pop_entry() {
@@ -93,7 +96,7 @@ impl Timers {
         None
     }
 
-    /// The next entry's slot, if it still counts.
+    /// Takes the next entry, and returns its slot if the entry is still valid.
     fn pop_entry(&mut self) -> Option<u32> {
         if self.under_way.1.is_empty() {
             self.under_way = self.turns.pop_first()?;
@@ -111,7 +114,7 @@ impl Timers {
         Some(slot)
     }
 
-    /// Keeps the entries within twice what is armed, however often connections come and go.
+    /// Keeps the number of entries within twice the number of armed slots plus 64, however often connections come and go.
     fn drop_overtaken(&mut self) {
         if self.entries <= 2 * self.armed + 64 {
             return;
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_deadline_fires_early_and_is_asked_for_again() {
+    fn a_later_deadline_fires_early_and_is_armed_again() {
         let mut timers = Timers::new(Duration::from_nanos(10));
         timers.arm(0, at(15));
         timers.arm(0, at(95));
@@ -160,19 +163,19 @@ mod tests {
     }
 
     #[test]
-    fn churn_leaves_nothing_behind() {
+    fn arming_and_disarming_leaves_at_most_64_entries() {
         let mut timers = Timers::new(Duration::from_nanos(1));
         for round in 0..10_000 {
             timers.arm(0, at(1_000_000 - round));
             timers.disarm(0);
         }
-        assert!(timers.entries <= 64, "{} entries for nobody", timers.entries);
-        assert!(timers.turns.len() <= 64, "{} turns for nobody", timers.turns.len());
+        assert!(timers.entries <= 64, "{} entries without a slot", timers.entries);
+        assert!(timers.turns.len() <= 64, "{} turns without a slot", timers.turns.len());
     }
 
     #[test]
-    fn overtaken_entries_are_dropped_when_there_are_many_and_not_before() {
-        // Two for the one that is armed, and 64.
+    fn replaced_entries_are_dropped_beyond_66_and_not_before() {
+        // Two for the one armed slot, and 64.
         const MOST: u64 = 66;
         let mut timers = Timers::new(Duration::from_nanos(1));
         for earlier in 0..MOST {

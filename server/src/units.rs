@@ -1,4 +1,4 @@
-//! What people write on a command line and in a scenario file: `1h30m`, `64KiB`, `+08:00`.
+//! Times, sizes and zones as a command line and a scenario file spell them: `1h30m`, `64KiB`, `+08:00`.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ const SPANS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 /// Units of memory, in bytes. Bare numbers are bytes.
 const SIZES: [(&str, u64); 5] = [("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
-/// From here on days are easier to read than hours: `24h`, but `2d`.
+/// From this time on, days are easier to read than hours: `24h`, but `2d`.
 const DAYS_FROM: Duration = Duration::from_secs(48 * 3600);
 
-/// Seconds in a day: no zone is further from Greenwich.
+/// Seconds in a day. The offset of every zone is smaller.
 const DAY: i32 = 86_400;
 
-/// A time such as `1500ms`, `5m`, `24h` or `1h30m`: whole numbers with their units, the largest unit first.
+/// Parses a time such as `1500ms`, `5m`, `24h` or `1h30m`: whole numbers with their units, the largest unit first.
 ///
 /// # Errors
 ///
-/// A sentence that says what is allowed.
+/// A sentence that names the allowed forms.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
     sum_of_spans(text).map(Duration::from_millis).ok_or_else(|| {
         "write whole numbers and units (d, h, m, s, ms), the largest first, such as 1500ms, 5m or 1h30m"
@@ -28,7 +28,7 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
     })
 }
 
-/// A time as [`parse_span`] reads it. What is less than a millisecond is not written.
+/// Formats a time so that [`parse_span`] can read it, rounded down to whole milliseconds.
 pub fn format_span(span: Duration) -> String {
     let units = if span < DAYS_FROM { &SPANS[1..] } else { &SPANS };
     let mut rest = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
@@ -42,11 +42,11 @@ pub fn format_span(span: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// A size in bytes: a whole number, alone or with `B`, `KiB`, `MiB` or `GiB`.
+/// Parses a size in bytes: a whole number, alone or with `B`, `KiB`, `MiB` or `GiB`.
 ///
 /// # Errors
 ///
-/// A sentence that says what is allowed.
+/// A sentence that names the allowed forms.
 pub fn parse_size(text: &str) -> Result<usize, String> {
     let (number, unit) = text.split_at(count_digits(text));
     let scale = SIZES.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale);
@@ -58,12 +58,13 @@ pub fn parse_size(text: &str) -> Result<usize, String> {
         })
 }
 
-/// A zone that is the same on every machine: `utc`, or an offset such as `+08:00`. `None` for any other text.
+/// Parses a zone that is the same on every machine: `utc`, or an offset from `-23:59` to `+23:59`, such as `+08:00`.
+/// `None` for any other text.
 pub fn parse_fixed_zone(text: &str) -> Option<Zone> {
     if text == "utc" { Some(Zone::UTC) } else { parse_offset(text).map(Zone::Fixed) }
 }
 
-/// Milliseconds, if the text is a sum of spans in falling order.
+/// The sum of the spans in `text`, in milliseconds; `None` unless their units fall from large to small.
 fn sum_of_spans(text: &str) -> Option<u64> {
     let (mut rest, mut units) = (text, SPANS.as_slice());
     let mut sum = 0_u64;
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_as_people_write_them() {
+    fn times_are_written_in_their_largest_units_and_days_from_two_on() {
         let span = |seconds| format_span(Duration::from_secs(seconds));
         assert_eq!(span(0), "0s");
         assert_eq!(span(300), "5m");
@@ -185,7 +186,7 @@ mod tests {
         }
 
         #[test]
-        fn a_text_of_any_kind_is_no_panic(text: String) {
+        fn arbitrary_text_never_panics(text: String) {
             let _answers = (parse_span(&text), parse_size(&text), parse_fixed_zone(&text));
         }
     }

@@ -1,4 +1,4 @@
-//! The seam between the core and whatever moves its bytes.
+//! The interface between the core and the driver that moves its bytes.
 
 use crate::log::LogLine;
 
@@ -10,38 +10,38 @@ use crate::log::LogLine;
 pub struct ConnectionId(pub(crate) u32);
 
 impl ConnectionId {
-    /// The slot's index: small, dense and reused.
+    /// The slot's index. The indices are small and dense, and a later connection reuses the index of a closed one.
     pub const fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Where a hub's output goes: sockets, an io_uring, TLS streams, or the links of a simulator.
+/// The destination of a hub's output: sockets, an io_uring, TLS streams, or the links of a simulator.
 ///
-/// A wire never blocks and never calls back into the hub. One whose connection has failed takes everything and reports
-/// the failure later, through [`Hub::handle_reset`](crate::Hub::handle_reset).
+/// A wire never blocks and never calls back into the hub. A wire whose connection has failed accepts all bytes, and
+/// reports the failure later through [`Hub::handle_reset`](crate::Hub::handle_reset).
 pub trait Wire {
-    /// Offers bytes to one connection and returns how many were taken, from the front.
+    /// Offers bytes to one connection and returns the number of bytes accepted, counted from the front.
     ///
-    /// Less than all means that the connection is blocked: the wire then owes the hub a
-    /// [`Hub::handle_writable`](crate::Hub::handle_writable) as soon as it can take more.
+    /// If that is less than all bytes, the connection is blocked: the driver must call
+    /// [`Hub::handle_writable`](crate::Hub::handle_writable) as soon as the connection can accept more.
     fn send(&mut self, to: ConnectionId, bytes: &[u8]) -> usize;
 
     /// Offers the same frame to many connections: the fan-out.
     ///
-    /// `taken` has the length of `to`, and entry i is set to what connection i took. The duty of [`Wire::send`] towards
-    /// blocked connections holds for each of them.
+    /// `taken` has the length of `to`. The wire sets entry i to the number of bytes that connection i accepted. For each
+    /// blocked connection the driver has the same duty as after [`Wire::send`].
     fn send_all(&mut self, to: &[ConnectionId], frame: &[u8], taken: &mut [usize]);
 
-    /// Input that the hub refused may be offered again.
+    /// The driver may offer the input again that the hub refused before.
     fn resume(&mut self, connection: ConnectionId);
 
-    /// Nothing more will be sent: the peer is to see the end of the stream behind what was taken.
+    /// The hub sends nothing more: the wire ends the outgoing stream after the accepted bytes.
     fn shutdown(&mut self, connection: ConnectionId);
 
-    /// The connection is over. Its id, and whatever belongs to it, is given up at once.
+    /// The connection is over. The driver must release its resources and stop using its id at once.
     fn close(&mut self, connection: ConnectionId);
 
-    /// Something happened that the log wants to know.
+    /// An event for the log.
     fn log(&mut self, line: LogLine<'_>);
 }

@@ -1,4 +1,4 @@
-//! The server's time zone, and the one way in which a date is printed.
+//! The server's time zone, and the only format in which the server prints a date.
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime};
 
@@ -6,20 +6,20 @@ use crate::time::WallTime;
 
 /// Maps the wall clock to local civil time.
 ///
-/// The core never asks the system for its zone: whoever builds a server says what it is.
+/// The core never asks the system for its zone: the zone is an argument of the server's constructor.
 #[derive(Clone, Debug)]
 pub enum Zone {
-    /// The same number of seconds east of Greenwich all year.
+    /// The same offset all year, in seconds east of Greenwich.
     Fixed(i32),
-    /// Seconds east of Greenwich as a function of the Unix time, such as the system's zone database.
+    /// The offset in seconds east of Greenwich as a function of the Unix time, such as the system's zone database.
     Function(fn(unix_seconds: i64) -> i32),
-    /// One offset before an instant and another from it on: a change to or from daylight saving time.
+    /// A change of the offset, such as the change to or from daylight saving time.
     Switch {
-        /// Seconds east of Greenwich before the change.
+        /// The offset before the change, in seconds east of Greenwich.
         before: i32,
         /// The Unix time of the change, in seconds.
         at: i64,
-        /// Seconds east of Greenwich from the change on.
+        /// The offset from the change on, in seconds east of Greenwich.
         after: i32,
     },
 }
@@ -28,19 +28,19 @@ impl Zone {
     /// Coordinated universal time.
     pub const UTC: Self = Self::Fixed(0);
 
-    /// `yyyy-MM-dd HH:mm:ss` in this zone, whole seconds rounded towards the past.
+    /// The date as `yyyy-MM-dd HH:mm:ss` in this zone, whole seconds rounded towards the past.
     pub fn format(&self, wall: WallTime) -> String {
         self.civil(wall).format("%Y-%m-%d %H:%M:%S").to_string()
     }
 
-    /// The local civil time; offsets beyond a day and years beyond chrono's range fall back to the epoch.
+    /// The local civil time. An offset of a day or more counts as zero, and a year outside chrono's range as the epoch.
     pub fn civil(&self, wall: WallTime) -> NaiveDateTime {
         let unix = wall.as_unix_seconds();
         let offset = FixedOffset::east_opt(self.offset(unix)).unwrap_or_else(zero_offset);
         DateTime::from_timestamp(unix, 0).unwrap_or_default().with_timezone(&offset).naive_local()
     }
 
-    /// Seconds east of Greenwich at this Unix time.
+    /// The offset at this Unix time, in seconds east of Greenwich.
     pub fn offset(&self, unix_seconds: i64) -> i32 {
         match *self {
             Self::Fixed(offset) => offset,

@@ -1,8 +1,8 @@
-//! RFC 6455 frames: client frames in, in pieces of any size; server frames out.
+//! RFC 6455 frames: decodes client frames, in pieces of any size, and encodes server frames.
 //!
-//! tungstenite parses and writes the frame headers and names the opcodes. Messages are put together here and not by its
-//! `WebSocketContext`, because that copies every message into a buffer of its own, keeps the largest one for as long as
-//! the connection lives, and closes no connection on an error.
+//! tungstenite parses and writes the frame headers and names the opcodes. This module assembles the messages. The
+//! `WebSocketContext` of tungstenite does not fit: it copies every message into a buffer of its own, keeps the largest one
+//! for the life of the connection, and closes no connection on an error.
 
 use std::io::Cursor;
 
@@ -14,8 +14,8 @@ use crate::protocol::CloseReason;
 /// The longest header of a client's frame: two bytes, an eight-byte length, a four-byte mask.
 const MAX_HEADER: usize = 14;
 
-/// What is set aside at once for a message that arrives in pieces, at most: growing there from a few bytes would leave
-/// holes in the heap that nothing else fits (measured: 2 KiB a connection after everybody has sent 60 KB at a time).
+/// The most memory that is reserved at once for a message that arrives in pieces, in bytes. A buffer that grows from a few
+/// bytes would fragment the heap (measured: 2 KiB per connection after all clients have sent 60 KB at the same time).
 const FIRST_PIECE: u64 = 4 << 10;
 
 /// The largest payload of a control frame (RFC 6455 section 5.5).
@@ -31,20 +31,20 @@ pub(crate) enum Message<'a> {
     Text(&'a str),
 }
 
-/// Reads one connection's frames. Between frames it holds a null pointer and nothing else.
+/// Reads the frames of one connection. Between messages it holds only a null pointer.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     partial: Option<Box<Partial>>,
 }
 
-/// What is known of a message or a frame that is not complete yet.
+/// The state of a message or a frame that is not complete yet.
 #[derive(Debug, Default)]
 struct Partial {
     header: Vec<u8>,
     frame: Option<Frame>,
-    /// The payload of a control frame so far.
+    /// The payload of the present control frame as far as received.
     control: Vec<u8>,
-    /// The data message under way, if the last data frame was not final.
+    /// The data message under way, if it is not complete.
     message: Option<Assembly>,
 }
 
@@ -58,23 +58,23 @@ struct Frame {
     received: u64,
 }
 
-/// A data message so far.
+/// A data message as far as received.
 #[derive(Debug)]
 struct Assembly {
     is_text: bool,
-    /// Its length; binary payloads are counted and thrown away, as nobody reads them (G9).
+    /// The length in bytes. Binary payloads are counted and discarded, as the server does not use them (G9).
     length: u64,
     text: Vec<u8>,
 }
 
 impl Decoder {
-    /// Takes bytes off the front of `input` until a message is complete or `input` is empty.
+    /// Consumes bytes from the front of `input` until a message is complete or `input` is empty.
     ///
-    /// `scratch` lends the message its memory.
+    /// The message borrows the memory of `scratch`.
     ///
     /// # Errors
     ///
-    /// The reason to close the connection for. Nothing after it can be decoded.
+    /// The reason for which the connection must be closed. Nothing behind the error can be decoded.
     pub(crate) fn decode<'a>(
         &mut self,
         input: &mut &[u8],
@@ -104,7 +104,7 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Bytes held for a message that is not complete.
+    /// The bytes held for a message that is not complete.
     pub(crate) fn held(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| {
             partial.header.capacity()
@@ -114,11 +114,11 @@ impl Decoder {
     }
 }
 
-/// What the end of a frame brought.
+/// The result of a complete frame.
 enum Done {
-    /// One more piece of a message that goes on.
+    /// A fragment of a message that is not complete.
     Fragment,
-    /// A message or a control frame, its payload in the scratch buffer.
+    /// A complete message or control frame, with its payload in the scratch buffer.
     Message(OpCode),
 }
 
@@ -150,7 +150,7 @@ impl Partial {
         Ok(Some(self.end_frame(&frame, scratch)))
     }
 
-    /// Collects the header byte by byte, as its length shows only on the way.
+    /// Collects the header byte by byte, as its first bytes tell its length.
     fn read_header(&mut self, input: &mut &[u8], max_message: usize) -> Result<Option<Frame>, CloseReason> {
         while let Some((&byte, rest)) = input.split_first() {
             *input = rest;
@@ -200,7 +200,7 @@ impl Partial {
     }
 }
 
-/// The header of a final frame that lies complete in `input`, which then begins with its payload.
+/// The header of a final frame that lies complete in `input`. Removes the header, so that `input` begins with the payload.
 fn whole_frame(input: &mut &[u8], max_message: usize) -> Result<Option<Frame>, CloseReason> {
     let Some((frame, header)) = parse_header(input, None, max_message)? else {
         return Ok(None);
@@ -213,7 +213,7 @@ fn whole_frame(input: &mut &[u8], max_message: usize) -> Result<Option<Frame>, C
     Ok(Some(frame))
 }
 
-/// A legal header at the front of `bytes` and its length; `None` if more bytes are needed to tell.
+/// A legal header at the front of `bytes` and its length in bytes; `None` if the header is not complete.
 fn parse_header(
     bytes: &[u8],
     message: Option<&Assembly>,
@@ -248,7 +248,7 @@ fn parse_header(
     Ok(Some((frame, cursor.position() as usize)))
 }
 
-/// Whether a masked frame of this length needs so long a header (RFC 6455 section 5.2).
+/// Whether `header` bytes are the shortest header for a masked frame of this length (RFC 6455 section 5.2).
 fn is_shortest(header: u64, length: u64) -> bool {
     match header {
         6 => true,
@@ -296,7 +296,7 @@ fn close_code(payload: &[u8]) -> Result<Option<u16>, CloseReason> {
             let code = u16::from_be_bytes([*high, *low]);
             if !may_be_sent(code) {
                 return Err(CloseReason::ProtocolError(
-                    "close frame with a status code that nobody may send",
+                    "close frame with a status code that may not be sent",
                 ));
             }
             std::str::from_utf8(reason).map_err(|_| CloseReason::InvalidText)?;
@@ -336,12 +336,12 @@ pub(crate) fn encode_text(to: &mut Vec<u8>, parts: &[&str]) {
     }
 }
 
-/// Appends a ping without payload.
+/// Appends a ping with an empty payload.
 pub(crate) fn encode_ping(to: &mut Vec<u8>) {
     encode_header(to, OpCode::Control(Control::Ping), 0);
 }
 
-/// Appends the answer to a ping with this `payload`, at most 125 bytes.
+/// Appends a pong with this `payload`, at most 125 bytes.
 pub(crate) fn encode_pong(to: &mut Vec<u8>, payload: &[u8]) {
     encode_header(to, OpCode::Control(Control::Pong), payload.len());
     to.extend_from_slice(payload);
@@ -359,7 +359,7 @@ fn encode_header(to: &mut Vec<u8>, opcode: OpCode, length: usize) {
     header.format(length as u64, to).expect("writing to a vector does not fail");
 }
 
-/// The length, header included, of the server frame at the front of `bytes`.
+/// The length in bytes, header included, of the server frame at the front of `bytes`.
 ///
 /// # Panics
 ///

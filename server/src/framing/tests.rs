@@ -101,7 +101,7 @@ fn each_broken_rule_has_the_close_code_of_the_rfc() {
 }
 
 #[test]
-fn what_is_held_for_a_message_is_its_first_piece_and_a_control_frame_in_it() {
+fn an_incomplete_message_holds_its_bytes_and_those_of_a_control_frame_inside_it() {
     let (mut decoder, mut scratch) = (Decoder::default(), Vec::new());
     let mut hold = |bytes: &[u8]| {
         let mut input = bytes;
@@ -122,7 +122,7 @@ fn what_is_held_for_a_message_is_its_first_piece_and_a_control_frame_in_it() {
 }
 
 #[test]
-fn a_message_of_exactly_the_limit_is_taken_and_one_byte_more_is_not() {
+fn a_message_of_exactly_the_limit_is_accepted_and_one_byte_more_is_not() {
     let limit = "x".repeat(MAX);
     assert_eq!(decode_all(&text(&limit), &[]), (vec![Owned::Text(limit.clone())], None));
     assert_eq!(code_of(&text(&(limit.clone() + "x"))), Some(1009));
@@ -133,7 +133,7 @@ fn a_message_of_exactly_the_limit_is_taken_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn an_announced_length_costs_no_memory_before_it_arrives() {
+fn an_announced_length_costs_no_memory_before_the_payload_arrives() {
     let mut decoder = Decoder::default();
     let header = [0x82, 0xFE, 0x04, 0x00, 0, 0, 0, 0];
     assert_eq!(decoder.decode(&mut header.as_slice(), &mut Vec::new(), MAX), Ok(None));
@@ -164,7 +164,7 @@ fn replies_of_every_length_class_are_read_back_by_tungstenite() {
     }
 }
 
-/// What tungstenite's own reader makes of the same bytes, up to the first error or Close.
+/// The messages that tungstenite's reader finds in the same bytes, up to the first error or Close.
 fn tungstenite_reads(bytes: &[u8]) -> (Vec<Owned>, bool) {
     let config = WebSocketConfig::default().max_message_size(Some(MAX)).max_frame_size(Some(MAX));
     let mut context = WebSocketContext::new(Role::Server, Some(config));
@@ -172,7 +172,7 @@ fn tungstenite_reads(bytes: &[u8]) -> (Vec<Owned>, bool) {
     let end = stream.get_ref().len() as u64;
     let mut messages = Vec::new();
     loop {
-        // Its answers go into the void behind the input.
+        // The stream discards tungstenite's answers.
         match context.read(&mut Discarding { stream: &mut stream, end }) {
             Ok(PeerMessage::Text(text)) => messages.push(Owned::Text(text.to_string())),
             Ok(PeerMessage::Binary(_)) => messages.push(Owned::Binary),
@@ -229,7 +229,7 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn the_cuts_between_reads_change_nothing(
+    fn the_sizes_of_the_pieces_change_nothing(
         frames in prop::collection::vec(any_frame(), 0..12),
         cuts in prop::collection::vec(any::<usize>(), 0..20),
     ) {
@@ -243,12 +243,12 @@ proptest! {
     }
 
     #[test]
-    fn legal_or_not_tungstenite_agrees(frames in prop::collection::vec(any_frame(), 0..12)) {
-        // The last frame ends a message in fragments or continues none: whatever is wrong before it comes to light.
+    fn tungstenite_agrees_on_legal_and_illegal_frames(frames in prop::collection::vec(any_frame(), 0..12)) {
+        // The last frame ends a fragmented message or continues none, so that every earlier error is reported.
         let bytes = [frames.concat(), frame(0x80, b"", [0; 4])].concat();
         let (ours, error) = decode_all(&bytes, &[]);
         let (theirs, rejected) = tungstenite_reads(&bytes);
-        // It judges the UTF-8 of a fragment before the message is complete, hence: the shorter is a prefix.
+        // tungstenite checks the UTF-8 of a fragment before the message is complete, so the shorter list is a prefix.
         let common = ours.len().min(theirs.len());
         prop_assert_eq!(&ours[..common], &theirs[..common]);
         let is_closed = [&ours, &theirs].iter().any(|read| matches!(read.last(), Some(Owned::Close(_))));

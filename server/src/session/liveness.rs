@@ -1,4 +1,4 @@
-//! What time does to a connection: when its peer is pinged, and when it counts as dead.
+//! The timeouts of a connection: when its client is pinged, and when the client counts as dead.
 
 use std::time::Duration;
 
@@ -11,24 +11,23 @@ use crate::wire::Wire;
 
 use super::{Context, Fate, Phase, Session};
 
-/// The largest part of the ping interval by which a session's ping comes early, so that pings do not come in herds.
+/// A session's ping comes early by up to this part of the ping interval, so that sessions do not ping all at once.
 const JITTER_DIVISOR: u32 = 8;
 
-/// A peer whose time is up is looked at twice, at least this part of the timeout apart: what it sent in time may lie
-/// unread, as a driver that reads a thousand sockets at a time can come to the timer first.
+/// An expired connection is checked twice, at least this part of the timeout apart. Input that arrived in time may be
+/// unread at the first check, as a driver that reads a thousand sockets at a time can reach the timer first.
 const LOOK_DIVISOR: u32 = 32;
 
-/// A timeout that fires this late was held up, and what the first look should have found may have come meanwhile. Below
-/// it the timers of an ordinary operating system are noise.
+/// A timeout that fires later than this was delayed, and input may have arrived since the first check. A shorter delay is
+/// within the timer noise of an ordinary operating system.
 const HELD_UP: Duration = Duration::from_millis(20);
 
-/// One that fires later than this part of its span, and than [`SHORTEST_PAUSE`], did not fire late: the process stood
-/// still.
+/// If a timeout fires later than this part of its span, and later than [`SHORTEST_PAUSE`], the whole process stood still.
 const OVERSLEPT_DIVISOR: u32 = 8;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// A server that is always late ends with its dead peers after so many looks.
+/// The most times that a deadline is postponed, so that a server that is always late still cuts off dead clients.
 const MOST_LOOKS: u8 = 4;
 
 impl Session {
@@ -58,15 +57,15 @@ impl Session {
         self.flush(cx)
     }
 
-    /// Whether a peer whose time is up, or almost, lives until another look at it. After a long pause of the process it has
-    /// the whole time again, unless it is closing and has no say in it.
+    /// Whether the check of an expired, or almost expired, connection is postponed. After a long pause of the process the
+    /// timeout starts again, except for a closing connection, whose input does not matter.
     fn is_looked_at_again<W>(&mut self, cx: &Context<'_, W>) -> bool {
         if let Phase::Open { is_pinged: false, .. } = self.phase {
             return false;
         }
         let patience = self.patience(cx.config);
         let look = patience / LOOK_DIVISOR;
-        // Nothing, at the first look.
+        // Zero at the first check, which comes before the deadline.
         let late = cx.now.at.since(self.deadline);
         let was_paused = late > (patience / OVERSLEPT_DIVISOR).max(SHORTEST_PAUSE);
         let more = match self.looks {
@@ -87,13 +86,13 @@ impl Session {
         let answer_time = cx.config.ping_interval * 2 - self.ping_after(cx.config);
         self.deadline = cx.now.at + answer_time;
         self.looks = 0;
-        // A backlog asks for a sign of life as well as a ping does: the peer must take some of it.
+        // A backlog serves as well as a ping does: the client must read some of it.
         if self.outbox.is_none() {
             framing::encode_ping(&mut cx.scratch.output);
         }
     }
 
-    /// The whole time that the peer has in this phase; while open, to give a sign of life.
+    /// The timeout of the present phase; in the open phase, the time that a client has to give a sign of life.
     fn patience(&self, config: &Config) -> Duration {
         match self.phase {
             Phase::Handshake { .. } => config.handshake_timeout,

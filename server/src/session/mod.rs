@@ -1,4 +1,4 @@
-//! One connection as a state machine: handshake, open, closing. Its part `liveness` holds what time does to it.
+//! One connection as a state machine: handshake, open, closing. The module `liveness` holds its timeouts.
 
 mod liveness;
 
@@ -13,7 +13,7 @@ use crate::protocol::{CloseReason, Command, ECHO_PREFIX};
 use crate::time::{Now, Timestamp};
 use crate::wire::{ConnectionId, Wire};
 
-/// What is worth reading from a peer that is about to be stalled, in bytes.
+/// The least that is worth one read from a client that is about to be stalled, in bytes.
 const SMALLEST_READ: usize = 1 << 10;
 
 /// The answer to a Close without a status code (RFC 6455 section 7.4.1).
@@ -26,14 +26,14 @@ pub(crate) struct Session {
     decoder: Decoder,
     outbox: Option<Box<Outbox>>,
     last_heard: Timestamp,
-    /// When the phase ends by force; while open: when a peer that was pinged counts as dead.
+    /// The instant at which the phase ends by force; in the open phase, at which a client that was pinged counts as dead.
     deadline: Timestamp,
-    /// When the subscription took effect; `MAX` while there is none.
+    /// The instant at which the subscription took effect; `MAX` while there is none.
     subscribed_since: Timestamp,
-    /// How early this session's pings come, in 256ths of the largest jitter.
+    /// The lead of this session's pings, in 256ths of the largest jitter.
     jitter: u8,
     was_open: bool,
-    /// How often the end of the phase was looked at, and put off.
+    /// How often a check has postponed the deadline.
     looks: u8,
 }
 
@@ -41,23 +41,23 @@ pub(crate) struct Session {
 enum Phase {
     /// The request's head so far, and whether there is room for one more client.
     Handshake { head: Vec<u8>, is_admitted: bool },
-    /// Messages flow.
+    /// The client and the server exchange messages. A stalled session accepts no input.
     Open { is_pinged: bool, is_stalled: bool },
-    /// Our last bytes are queued; input is discarded, as closing a socket with unread input would reset the connection
-    /// and destroy them on their way.
+    /// The server's last bytes are queued. Input is discarded, as closing a socket with unread input would reset the
+    /// connection and destroy those bytes on their way.
     Closing { has_ended: bool, is_shut: bool },
 }
 
-/// Whether a session lives on.
+/// The state of a session after an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Fate {
     Lives,
-    /// Nothing is left to do: the connection can be closed and the session dropped.
+    /// The session has ended: the hub closes the connection and drops the session.
     Over,
 }
 
-/// What a session needs from its hub while it handles an input.
+/// The hub's data that a session uses while it handles an input.
 pub(crate) struct Context<'a, W> {
     pub(crate) id: ConnectionId,
     pub(crate) now: Now,
@@ -71,12 +71,12 @@ pub(crate) struct Context<'a, W> {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     message: Vec<u8>,
-    /// The cork: everything that one input is answered with goes out in one piece.
+    /// All replies to one input, which are sent in one piece.
     pub(crate) output: Vec<u8>,
 }
 
 impl Session {
-    /// A connection that has just been accepted; one too many (`!is_admitted`) is told so once it has asked.
+    /// The session of a connection that has just been accepted. If it is not admitted, its request is answered with 503.
     pub(crate) fn new(now: Now, config: &Config, is_admitted: bool, jitter: u8) -> Self {
         Self {
             phase: Phase::Handshake { head: Vec::new(), is_admitted },
@@ -91,7 +91,7 @@ impl Session {
         }
     }
 
-    /// When the subscription took effect; `MAX` if there is none.
+    /// The instant at which the subscription took effect; `MAX` if there is none.
     pub(crate) fn subscribed_since(&self) -> Timestamp {
         self.subscribed_since
     }
@@ -105,7 +105,7 @@ impl Session {
         self.was_open
     }
 
-    /// Bytes held on this connection's behalf.
+    /// The bytes that the server holds for this connection: partial request, partial message and outbox.
     pub(crate) fn held(&self) -> usize {
         let head = match &self.phase {
             Phase::Handshake { head, .. } => head.capacity(),
@@ -114,10 +114,10 @@ impl Session {
         head + self.decoder.held() + self.backlog()
     }
 
-    /// How many bytes are worth reading from the peer next, at most.
+    /// The most bytes that are worth reading from the client next.
     pub(crate) fn input_allowance(&self, config: &Config) -> usize {
         match self.phase {
-            // Nothing of it is kept, and nothing answered.
+            // Input of a closing connection is neither kept nor answered.
             Phase::Closing { .. } => usize::MAX,
             Phase::Handshake { .. } | Phase::Open { .. } => {
                 (config.outbox_limit / 2).saturating_sub(self.backlog()).max(SMALLEST_READ)
@@ -125,7 +125,7 @@ impl Session {
         }
     }
 
-    /// Takes bytes from the peer and returns how many; the rest is offered again after [`Wire::resume`].
+    /// Handles input and returns the number of bytes consumed; the driver offers the rest again after [`Wire::resume`].
     pub(crate) fn handle_input<W: Wire>(&mut self, bytes: &[u8], cx: &mut Context<'_, W>) -> (usize, Fate) {
         let mut input = bytes;
         if let Phase::Handshake { .. } = self.phase {
@@ -143,12 +143,12 @@ impl Session {
         (bytes.len() - input.len(), fate)
     }
 
-    /// The socket can take more.
+    /// The socket can accept more bytes.
     pub(crate) fn handle_writable<W: Wire>(&mut self, cx: &mut Context<'_, W>) -> Fate {
         self.flush(cx)
     }
 
-    /// The peer sends nothing more. One that never said goodbye gets what was queued, and no pushes.
+    /// The client has ended its side of the stream. If it has sent no Close, it still gets the queued output, but no push.
     pub(crate) fn handle_end<W: Wire>(&mut self, cx: &mut Context<'_, W>) -> Fate {
         match &mut self.phase {
             Phase::Handshake { .. } => return Fate::Over,
@@ -171,7 +171,7 @@ impl Session {
         self.flush(cx)
     }
 
-    /// Queues the part of a push that the socket did not take.
+    /// Queues the rest of a push, of which the socket accepted `sent` bytes.
     pub(crate) fn queue_push<W: Wire>(
         &mut self,
         frame: &Arc<[u8]>,
@@ -260,7 +260,7 @@ impl Session {
         cx.wire.log(LogLine::Received { text });
         match Command::parse(text) {
             Some(Command::Subscribe) => {
-                // A subscription that exists keeps its age, else a repeated command could cost a push that was due.
+                // An existing subscription keeps its age. Otherwise a repeated command could cost a push that was due.
                 if self.subscribed_since == Timestamp::MAX {
                     self.subscribed_since = cx.now.at;
                 }
@@ -280,7 +280,7 @@ impl Session {
         self.enter_closing(cx);
     }
 
-    /// From here on nothing is sent but what is queued, and nothing that arrives matters.
+    /// From here on the server sends only the queued output and ignores all input.
     fn enter_closing<W: Wire>(&mut self, cx: &mut Context<'_, W>) {
         if let Phase::Open { is_stalled: true, .. } = self.phase {
             cx.wire.resume(cx.id);
@@ -292,7 +292,7 @@ impl Session {
         self.decoder = Decoder::default();
     }
 
-    /// Sends what can be sent, and draws the conclusions.
+    /// Sends what the socket accepts, then resumes input, shuts down or ends the session if the output allows it.
     fn flush<W: Wire>(&mut self, cx: &mut Context<'_, W>) -> Fate {
         self.send_outbox(cx);
         self.send_output(cx);
