@@ -8,19 +8,19 @@ use tokio::time::Instant;
 use crate::time::{Now, Timestamp, WallTime};
 use crate::zone::Zone;
 
-/// Longer than any server runs: what a sleep is cut to, as the end of the clock is no instant to sleep until.
+/// The longest sleep, 100 years. Adding [`Timestamp::MAX`] to an instant could overflow.
 const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// Where a shell takes its time from.
+/// The source of a shell's time.
 pub trait Clock: Send + Sync + 'static {
-    /// What both clocks show. The monotonic one never runs backwards.
+    /// The readings of both clocks. The monotonic one never runs backwards.
     fn now(&self) -> Now;
 
-    /// The runtime's instant at which the monotonic clock shows `at`, to sleep until.
+    /// The runtime's instant at which the monotonic clock shows `at`; a shard sleeps until it.
     fn instant(&self, at: Timestamp) -> Instant;
 }
 
-/// The clocks of the machine; the monotonic one is the runtime's, so that it stands still where that is paused.
+/// The clocks of the machine. The monotonic one is the runtime's, so that it stands still on a paused runtime.
 #[derive(Clone, Debug)]
 pub struct SystemClock {
     origin: Instant,
@@ -58,7 +58,7 @@ fn wall_time(time: SystemTime) -> WallTime {
     }
 }
 
-/// The time zone of the machine, as its database has it for each instant.
+/// The time zone of the machine, with the offset that the machine's zone database has for each instant.
 pub fn system_zone() -> Zone {
     Zone::Function(|unix_seconds| {
         let at = Local.timestamp_opt(unix_seconds, 0).earliest();
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_timestamp_comes_back_from_the_instant_that_it_names() {
+    async fn a_sleep_until_the_instant_of_a_timestamp_ends_at_that_timestamp() {
         let clock = SystemClock::new();
         let at = Timestamp::ZERO + Duration::from_millis(1500);
         tokio::time::sleep_until(clock.instant(at)).await;
@@ -79,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_time_is_an_instant_all_the_same() {
+    fn the_largest_timestamp_has_an_instant() {
         let clock = SystemClock::new();
         assert!(clock.instant(Timestamp::MAX) > clock.instant(Timestamp::ZERO));
     }
 
     #[test]
-    fn the_wall_clock_has_a_past() {
+    fn the_wall_clock_may_show_a_time_before_the_epoch() {
         assert_eq!(wall_time(UNIX_EPOCH - Duration::from_secs(1)).as_unix_seconds(), -1);
     }
 }

@@ -3,15 +3,15 @@
 //! | module | subject |
 //! |---|---|
 //! | [`clock`] | the only clock reads |
-//! | [`log`] | the journal: log lines rendered, queued under a limit, and written by a thread of its own |
+//! | [`log`] | the journal, which renders log lines, queues them under a limit, and writes them on its own thread |
 //! | [`fanout`] | the ways in which one frame reaches many sockets; its file `uring` holds the unsafe code of the batches |
 //! | [`shard`] | one hub with its streams, the tasks of its connections, and its timer loop |
-//! | [`options`] | what a server is told at its start |
+//! | [`options`] | the options of a server |
 //! | [`serve`] | a whole server: shards on their threads, from the first socket to the drain |
-//! | [`process`] | what belongs to the process: signals, file limit, memory, standard output |
+//! | [`process`] | signals, the file limit, memory and standard output of the process |
 //!
 //! A shard runs on any single-threaded tokio runtime, a paused one included, over any stream that is a
-//! [`Socket`]: nothing in it draws a random number or reads a clock but its [`Clock`].
+//! [`Socket`]. It draws no random number and reads no clock but its [`Clock`].
 
 pub mod clock;
 pub mod fanout;

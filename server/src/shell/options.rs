@@ -1,4 +1,4 @@
-//! What a server is told at its start.
+//! The options of a server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -12,34 +12,34 @@ use crate::shell::log::LogFormat;
 use crate::shell::process::limits;
 use crate::zone::Zone;
 
-/// What a server is told at its start. The defaults are those of the command line.
+/// The options of a server. The defaults are those of the command line; [`Config`] states the ranges of the times.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Address and port to listen on; port 0 takes a free one.
+    /// The address and port to listen on; port 0 selects a free port. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
-    /// Path that upgrades to WebSocket.
+    /// The path of the WebSocket endpoint. Default `/ws`.
     pub path: String,
-    /// Time between two pushes.
+    /// Time between two pushes. Default 5 min.
     pub period: Duration,
-    /// Number of threads that serve connections; by default one for each core of the processor.
+    /// The number of threads that serve connections. By default one for each core of the processor.
     pub shards: Option<NonZeroUsize>,
-    /// How a push is written to its many subscribers.
+    /// The way in which a push is written to its subscribers. By default an io_uring if the system allows it.
     pub fanout: FanoutChoice,
-    /// Longest message that is taken, in bytes.
+    /// The longest message accepted, in bytes. Default 64 KiB.
     pub max_message: usize,
-    /// Most connections at a time; by default what the limit of open files holds.
+    /// The most connections at a time. By default the number that the limit of open files allows.
     pub max_connections: Option<usize>,
-    /// Time for a client to ask for its upgrade.
+    /// Time for a client to ask for its upgrade. Default 10 s.
     pub handshake_timeout: Duration,
-    /// Silence after which a client is pinged; after twice that it is cut off.
+    /// Silence after which the server pings a client; after twice that the server cuts the client off. Default 60 s.
     pub ping_interval: Duration,
-    /// Most bytes that wait for one slow client; by default 256 KiB, or twice the largest reply if that is more.
+    /// The most bytes that wait for one slow client. By default 256 KiB, or twice the largest reply if that is more.
     pub outbox_limit: Option<usize>,
-    /// Time for a closing client to take its last bytes and to leave.
+    /// Time for a closing client to read its last bytes and to close its own side. Default 5 s.
     pub close_timeout: Duration,
-    /// How log lines are written.
+    /// The format of the log lines. By default text.
     pub log_format: LogFormat,
-    /// Zone of all dates.
+    /// The time zone of all dates. By default the machine's.
     pub time_zone: Zone,
 }
 
@@ -65,11 +65,11 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What the core is held to.
+    /// The configuration of the core that these options describe.
     ///
     /// # Errors
     ///
-    /// Values with which the promises cannot be kept; see [`Config::validate`].
+    /// The values do not pass [`Config::validate`].
     pub fn config(&self) -> Result<Config, ConfigError> {
         let config = Config {
             path: self.path.clone(),
@@ -84,17 +84,17 @@ impl Options {
         Ok(config)
     }
 
-    /// The number of shards: as asked for, else the cores of the processor.
+    /// The number of shards: [`Options::shards`], or else the number of cores.
     pub fn shard_count(&self) -> NonZeroUsize {
         self.shards.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// The most connections: as asked for, else what the present limit of open files holds.
+    /// The most connections: [`Options::max_connections`], or else the number that the present limit of open files allows.
     pub fn connection_limit(&self) -> usize {
         self.max_connections.unwrap_or_else(|| limits::capacity(limits::open_files(), self.shard_count()))
     }
 
-    /// As usual, or the least that goes with the largest message.
+    /// The default of the core, or the smallest valid limit for the largest message if that is more.
     fn default_outbox_limit(&self) -> usize {
         Config::default().outbox_limit.max(Config::smallest_outbox(self.max_message))
     }

@@ -12,17 +12,17 @@ use crate::hub::SLICE;
 
 use uring::Ring;
 
-/// A send that finds no room is refused at once.
+/// A send that finds no room fails at once.
 const FLAGS: SendFlags = SendFlags::DONTWAIT.union(NO_SIGNAL);
 
-/// A peer that has left is an error and no signal.
+/// A send to a client that has left returns an error instead of raising a signal.
 #[cfg(not(target_vendor = "apple"))]
 const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
-/// Rust programs ignore that signal as it is.
+/// Rust programs ignore that signal anyway.
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: SendFlags = SendFlags::empty();
 
-/// What a server is told about its fan-out.
+/// The way in which a server writes a push to its subscribers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum FanoutChoice {
@@ -36,7 +36,7 @@ pub enum FanoutChoice {
     Uring,
 }
 
-/// How one shard writes one frame to many sockets.
+/// Writes one frame to many sockets of one shard.
 pub struct Fanout(pub(super) Way);
 
 pub(super) enum Way {
@@ -45,12 +45,12 @@ pub(super) enum Way {
 }
 
 impl Fanout {
-    /// One plain send after the other, which works on every system. Streams that are no sockets are written to.
+    /// One plain send after the other, which works on every system. A stream without a socket gets a plain write.
     pub fn portable() -> Self {
         Self(Way::Portable)
     }
 
-    /// Batches of non-blocking sends through an io_uring. Streams that are no sockets are written to.
+    /// Batches of non-blocking sends through an io_uring. A stream without a socket gets a plain write.
     ///
     /// # Errors
     ///
@@ -60,11 +60,11 @@ impl Fanout {
         Ring::open().map(|ring| Self(Way::Uring(Box::new(ring))))
     }
 
-    /// Offers `frame` once to each of the first [`SLICE`] sockets, past the streams that they belong to, and notes in
-    /// `sent`, in their order, how many bytes were taken.
+    /// Offers `frame` once to each of the first [`SLICE`] sockets, bypassing their streams, and stores in `sent`, in the
+    /// order of the sockets, the number of bytes accepted.
     ///
-    /// None were taken, and the stream will tell more, where the socket has no room or has failed, and where it was not
-    /// tried, as for `None`. Where nobody knows what was taken, `None` is noted.
+    /// The number is zero if the socket has no room or has failed, and if it was not tried, as for `None`. The stream then
+    /// tells more. The entry is `None` if the number is not known.
     pub(super) fn send_all<'a>(
         &mut self,
         frame: &[u8],
@@ -78,20 +78,20 @@ impl Fanout {
         }
     }
 
-    /// Whether it is to be replaced, as it tries nothing any more.
+    /// Whether the fan-out has failed: it sends nothing any more and must be replaced.
     pub(super) fn has_failed(&self) -> bool {
         matches!(&self.0, Way::Uring(ring) if ring.has_failed())
     }
 }
 
-/// Straight to the socket: a stream of tokio's would be asked whether it believes to be writable, and `write` would
-/// ask the file system, at a tenth more for each delivery (`cargo bench --bench fanout_tcp`).
+/// Sends directly to the sockets. A stream of tokio would first check its own readiness, and `write` would go through the
+/// file system: a delivery would cost a tenth more (`cargo bench --bench fanout_tcp`).
 fn send_each<'a>(
     frame: &[u8],
     sockets: impl Iterator<Item = Option<BorrowedFd<'a>>>,
     sent: &mut Vec<Option<usize>>,
 ) {
-    // Looked up beforehand, one right behind the other: each send throws what it meets out of the processor's caches.
+    // All sockets are looked up before the first send, because each send evicts data from the processor's caches.
     let mut batch = [None; SLICE];
     let count = batch.iter_mut().zip(sockets).map(|(place, socket)| *place = socket).count();
     let send = |socket| rustix::net::send(socket, frame, FLAGS).unwrap_or(0);
@@ -99,11 +99,11 @@ fn send_each<'a>(
 }
 
 impl FanoutChoice {
-    /// One fan-out for each shard, all of the same kind, and a sentence that says which.
+    /// One fan-out for each shard, all of the same kind, and a sentence for the log that names the kind.
     ///
     /// # Errors
     ///
-    /// The system refuses the io_uring that was asked for.
+    /// The choice demands an io_uring, and the system refuses it.
     pub(super) fn open(self, shards: usize) -> io::Result<(Vec<Fanout>, String)> {
         self.open_with(shards, Fanout::uring)
     }
@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    /// A system that has no ring for the shard of this index.
+    /// A system that refuses the ring for the shard of this index.
     fn refuses(errno: Errno, index: usize) -> impl FnMut() -> io::Result<Fanout> {
         let mut asked = 0;
         move || {
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_choice_that_cannot_be_had_is_an_error() {
+    fn an_io_uring_that_the_system_refuses_is_an_error() {
         for errno in [Errno::NOSYS, Errno::PERM, Errno::NOMEM] {
             let error = FanoutChoice::Uring.open_with(3, refuses(errno, 2)).err().unwrap();
             assert_eq!(error.raw_os_error(), Some(errno.raw_os_error()));
@@ -167,8 +167,8 @@ mod tests {
     }
 
     #[test]
-    fn portable_asks_the_system_for_nothing() {
-        let (fanouts, sentence) = FanoutChoice::Portable.open_with(2, || panic!("it was asked")).unwrap();
+    fn portable_asks_for_no_io_uring() {
+        let (fanouts, sentence) = FanoutChoice::Portable.open_with(2, || panic!("asked for a ring")).unwrap();
         assert_eq!((fanouts.len(), sentence.as_str()), (2, "Fan-out by plain sends"));
     }
 }

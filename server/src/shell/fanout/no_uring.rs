@@ -1,14 +1,14 @@
-//! Stands in for `uring` on systems that have none.
+//! Replaces `uring` on systems without io_uring.
 
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// There is none.
+/// A ring that cannot exist.
 pub(in crate::shell) struct Ring(Infallible);
 
 impl Ring {
-    /// Says so.
+    /// Always fails, as the system has no io_uring.
     pub(super) fn open() -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -1,8 +1,8 @@
-//! One frame to many sockets through an io_uring: a single system call for up to [`SLICE`] sends. What is unsafe about
-//! that is in this file.
+//! One frame to many sockets through an io_uring: a single system call for up to [`SLICE`] sends. All unsafe code of the
+//! batches is in this file.
 //!
-//! The kernel reads a buffer that belongs to the [`Ring`] and to nobody else. It is written only while nothing is in
-//! flight; a ring that cannot bring that about gives the buffer away for good and is never used again.
+//! The kernel reads a buffer that belongs to the [`Ring`] alone. The ring writes to the buffer only while no send is in
+//! flight. A ring that cannot finish its sends leaks the buffer and is never used again.
 
 use std::io;
 use std::iter::Map;
@@ -14,25 +14,25 @@ use io_uring::{IoUring, Probe, opcode, squeue, types};
 
 use crate::hub::SLICE;
 
-/// A send that finds no room is refused at once, and a peer that has left is an error and no signal.
+/// A send that finds no room fails at once. A send to a client that has left returns an error instead of raising a signal.
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
-/// The result of a send that the kernel never saw: like one that failed, nothing was taken.
+/// The result of a send that the kernel never saw: as after a failed send, no byte was accepted.
 const UNTRIED: i32 = -libc::EAGAIN;
 
-/// The result of a send that the kernel has and did not report; no error number is as low.
+/// The result of a send that the kernel took and did not report. No error number is as low.
 const UNKNOWN: i32 = i32::MIN;
 
-/// How many bytes of each send of a batch were taken, in order.
+/// The number of bytes accepted by each send of a batch, in order; `None` where it is not known.
 pub(super) type Results<'a> = Map<slice::Iter<'a, i32>, fn(&i32) -> Option<usize>>;
 
-/// An io_uring for fan-outs. It lies idle between two calls of [`Ring::send_all`].
+/// An io_uring for fan-outs. No send is in flight between two calls of [`Ring::send_all`].
 pub(in crate::shell) struct Ring {
-    /// None once a batch could not be brought to its end.
+    /// `None` after a batch that could not be finished.
     queues: Option<IoUring>,
-    /// What the kernel reads.
+    /// The buffer that the kernel reads.
     frame: Vec<u8>,
-    /// The sockets of the present batch, and what became of their sends: bytes, or an error number below zero.
+    /// The sockets of the present batch, and the results of their sends: bytes, or a negative error number.
     sockets: Vec<Option<RawFd>>,
     results: Vec<i32>,
 }
@@ -44,9 +44,9 @@ impl Ring {
     ///
     /// The kernel is too old (`ENOSYS`), a policy forbids it (`EPERM`), or memory or files are short.
     pub(in crate::shell) fn open() -> io::Result<Self> {
-        // The sends are complete once the kernel has taken them, so that flags about who completes them later change
-        // nothing. Measured without a difference: coop_taskrun, single_issuer with defer_taskrun, no_sqarray, registered
-        // sockets, and writes instead of sends.
+        // The sends are complete once the kernel has taken them, so flags about their later completion have no effect.
+        // Measured without a difference: coop_taskrun, single_issuer with defer_taskrun, no_sqarray, registered sockets,
+        // and writes instead of sends.
         let queues = IoUring::new(SLICE as u32)?;
         let mut probe = Probe::new();
         queues.submitter().register_probe(&mut probe)?;
@@ -58,17 +58,18 @@ impl Ring {
         Ok(Self { queues: Some(queues), frame: Vec::new(), sockets: Vec::new(), results: Vec::new() })
     }
 
-    /// Offers `frame` once to each of the first [`SLICE`] sockets and says, in their order, how many bytes were taken.
+    /// Offers `frame` once to each of the first [`SLICE`] sockets and returns, in their order, the number of bytes
+    /// accepted.
     ///
-    /// None were taken, and a plain send will tell more, where the socket has no room or has failed, and where it was not
-    /// tried: for `None`, beyond the batch, and once the kernel has let a batch down. Of what the kernel had in its hands
-    /// then nobody knows whether it was sent: that is the `None` among the results.
+    /// The number is zero if the socket has no room or has failed, and if it was not tried: for `None`, beyond the batch,
+    /// and after the kernel rejected a batch. A plain send then tells more. The result is `None` if the kernel took the
+    /// send of a rejected batch and did not report it.
     pub(super) fn send_all<'a>(
         &mut self,
         frame: &[u8],
         sockets: impl Iterator<Item = Option<BorrowedFd<'a>>>,
     ) -> Results<'_> {
-        // Before anything is queued, as the iterator is foreign code and may panic.
+        // Before any send is queued, as the iterator is the caller's code and may panic.
         self.sockets.clear();
         self.sockets.extend(sockets.map(|socket| socket.map(|socket| socket.as_raw_fd())));
         self.results.clear();
@@ -84,27 +85,27 @@ impl Ring {
         self.results.iter().map(|&result| taken(result))
     }
 
-    /// Whether the kernel has let a batch down; then nothing is tried any more.
+    /// Whether the kernel has rejected a batch; the ring then sends nothing any more.
     pub(super) fn has_failed(&self) -> bool {
         self.queues.is_none()
     }
 
-    /// Sends may still be queued or in flight.
+    /// Ends the use of the ring. Sends may still be queued or in flight.
     pub(in crate::shell) fn retire(&mut self) {
         self.queues = None;
-        // The kernel may read the buffer for as long as it likes, also after the ring was closed.
+        // The kernel may read the buffer at any later time, even after the ring was closed.
         std::mem::forget(std::mem::take(&mut self.frame));
     }
 }
 
-/// How many bytes a send took, if anybody knows. One that failed took none.
+/// The number of bytes that a send accepted, zero after an error; `None` if it is not known.
 fn taken(result: i32) -> Option<usize> {
     (result != UNKNOWN).then(|| usize::try_from(result).unwrap_or(0))
 }
 
-/// Queues one send for each socket, and marks it as [`UNKNOWN`] until it is reported. Returns their number.
+/// Queues one send for each socket, and marks it as [`UNKNOWN`] until the kernel reports it. Returns the number of sends.
 fn queue(queues: &mut IoUring, frame: &[u8], sockets: &[Option<RawFd>], results: &mut [i32]) -> usize {
-    // A frame that is longer is taken in part.
+    // A longer frame is accepted in part.
     let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
     let mut submissions = queues.submission();
     let mut queued = 0;
@@ -126,22 +127,22 @@ fn queue(queues: &mut IoUring, frame: &[u8], sockets: &[Option<RawFd>], results:
 )]
 fn push(submissions: &mut squeue::SubmissionQueue<'_>, send: &squeue::Entry) -> Result<(), PushError> {
     // SAFETY: The only caller passes sends of `Ring::frame`. That buffer outlives them: `Ring::send_all` returns when
-    // every one of them was reported, and where that is impossible the buffer is leaked; nothing between queuing and
-    // that point runs foreign code. The sockets are borrowed until `send_all` returns, so their numbers mean these files
-    // when the kernel looks them up, which it does when it takes a send from the queue; a queue that still holds sends
-    // is closed unsubmitted.
+    // the kernel has reported all of them, and where that is impossible the buffer is leaked. No code of a caller runs
+    // between queuing and that point. The sockets are borrowed until `send_all` returns, so their numbers denote these
+    // files when the kernel looks them up. The kernel does so when it takes a send from the queue; a queue that still
+    // holds sends is closed unsubmitted.
     unsafe { submissions.push(send) }
 }
 
-/// What the bookkeeping of a batch needs of the kernel.
+/// The operations of the kernel that the bookkeeping of a batch needs.
 trait Kernel {
-    /// Submits what is queued and waits until `wanted` sends were reported, or fewer.
+    /// Submits the queued sends and waits until `wanted` sends were reported, or fewer.
     fn submit_and_wait(&mut self, wanted: usize) -> io::Result<()>;
 
-    /// One report: the index of a send, and its result.
+    /// Takes one report: the index of a send, and its result.
     fn reap(&mut self) -> Option<(usize, i32)>;
 
-    /// How many of the queued sends the kernel has not taken.
+    /// The number of queued sends that the kernel has not taken.
     fn unsubmitted(&mut self) -> usize;
 }
 
@@ -159,8 +160,8 @@ impl Kernel for IoUring {
     }
 }
 
-/// Brings a batch of `queued` sends to its end. False means that the kernel does not play along: then sends may be in
-/// flight, which stay [`UNKNOWN`], and those that it never took are [`UNTRIED`] again.
+/// Finishes a batch of `queued` sends. Returns false if the kernel rejects the batch: sends that may be in flight then
+/// stay [`UNKNOWN`], and those that the kernel never took become [`UNTRIED`] again.
 fn finish(kernel: &mut impl Kernel, queued: usize, results: &mut [i32]) -> bool {
     let mut missing = queued;
     while missing > 0 {
@@ -173,7 +174,7 @@ fn finish(kernel: &mut impl Kernel, queued: usize, results: &mut [i32]) -> bool 
             missing = missing.saturating_sub(1);
         }
         let is_stuck = submitted.is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
-        // A shortage of memory or of room for reports is over where something was reported.
+        // A shortage of memory or of room for reports has ended if the kernel has reported a send.
         if is_stuck && missing == before {
             let unsubmitted = kernel.unsubmitted();
             forget_last(unsubmitted, results);
@@ -183,7 +184,7 @@ fn finish(kernel: &mut impl Kernel, queued: usize, results: &mut [i32]) -> bool 
     true
 }
 
-/// The kernel takes sends in their order, so that those it left behind are the last that were queued.
+/// Marks the last `unsubmitted` sends as [`UNTRIED`]: the kernel takes sends in order, so it left the last ones.
 fn forget_last(unsubmitted: usize, results: &mut [i32]) {
     let unknown = results.iter_mut().rev().filter(|result| **result == UNKNOWN);
     unknown.take(unsubmitted).for_each(|result| *result = UNTRIED);
@@ -198,10 +199,10 @@ mod tests {
 
     use super::*;
 
-    /// One call of [`Kernel::submit_and_wait`]: how many sends it takes, how many it reports, and how it fails.
+    /// One call of [`Kernel::submit_and_wait`]: the number of sends that it takes, of sends that it reports, and its error.
     struct Turn(usize, usize, Option<i32>);
 
-    /// A kernel that follows a script and reports the oldest sends first, as taken whole.
+    /// A kernel that follows a script. It reports the oldest sends first, as accepted completely.
     struct Scripted {
         turns: VecDeque<Turn>,
         queued: usize,
@@ -212,7 +213,7 @@ mod tests {
 
     impl Kernel for Scripted {
         fn submit_and_wait(&mut self, wanted: usize) -> io::Result<()> {
-            assert_eq!(wanted, self.queued - self.reported, "waits for what is missing");
+            assert_eq!(wanted, self.queued - self.reported, "waits for the missing reports");
             let Turn(takes, reports, error) = self.turns.pop_front().expect("the script has ended");
             self.submitted += takes;
             for _ in 0..reports {
@@ -240,7 +241,7 @@ mod tests {
         let mut kernel = Scripted { turns, queued: 4, submitted: 0, reported: 0, reports: VecDeque::new() };
         let mut results = [UNKNOWN; 4];
         let is_whole = finish(&mut kernel, 4, &mut results);
-        assert!(kernel.turns.is_empty(), "it has ended too early");
+        assert!(kernel.turns.is_empty(), "the batch has ended too early");
         (is_whole, results)
     }
 
@@ -251,32 +252,32 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_is_no_reason_to_stop() {
+    fn a_batch_continues_after_a_signal() {
         let interrupted = || Turn(0, 0, Some(libc::EINTR));
         assert_eq!(four([interrupted(), interrupted(), Turn(4, 4, None)]), (true, [WHOLE; 4]));
         assert_eq!(four([Turn(4, 1, Some(libc::EINTR)), Turn(0, 3, None)]), (true, [WHOLE; 4]));
     }
 
     #[test]
-    fn a_shortage_that_reports_relieve_is_none() {
+    fn a_batch_continues_after_a_shortage_if_the_kernel_reports_sends() {
         let busy = Turn(2, 2, Some(libc::EBUSY));
         assert_eq!(four([busy, Turn(2, 2, None)]), (true, [WHOLE; 4]));
     }
 
     #[test]
-    fn when_the_kernel_fails_what_it_never_took_is_untried_and_what_it_kept_is_unknown() {
+    fn after_a_failure_sends_that_the_kernel_took_are_unknown_and_the_others_untried() {
         assert_eq!(four([Turn(0, 0, Some(libc::EAGAIN))]), (false, [UNTRIED; 4]));
         let [one, more] = [Turn(1, 1, None), Turn(2, 0, Some(libc::EBADR))];
         assert_eq!(four([one, more]), (false, [WHOLE, UNKNOWN, UNKNOWN, UNTRIED]));
     }
 
     #[test]
-    fn only_what_is_unknown_is_not_known() {
+    fn only_an_unreported_send_has_no_number_of_bytes() {
         let results = [44, 0, -libc::EPIPE, UNTRIED, UNKNOWN];
         assert_eq!(results.map(taken), [Some(44), Some(0), Some(0), Some(0), None]);
     }
 
-    /// A ring, if this system has any.
+    /// A ring, if this system allows one.
     fn ring() -> Option<Ring> {
         Ring::open().inspect_err(|error| println!("skipped: there is no io_uring: {error}")).ok()
     }
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn each_socket_has_a_result_of_its_own() {
+    fn each_socket_has_its_own_result() {
         let Some(mut ring) = ring() else { return };
         let ((open, mut reader), (mut full, _idle), (left, gone)) = (pair(), pair(), pair());
         full.set_nonblocking(true).unwrap();
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_a_batch_is_not_tried_and_the_next_batch_is_as_good() {
+    fn sockets_beyond_a_batch_are_not_tried_and_the_next_batch_works() {
         let Some(mut ring) = ring() else { return };
         let (near, mut far) = pair();
         for _ in 0..10 {
@@ -320,11 +321,11 @@ mod tests {
             assert!(bytes.chunks(4).all(|frame| frame == b"push"));
         }
         drop(near);
-        assert_eq!(far.read(&mut [0]).unwrap(), 0, "nothing was sent but that");
+        assert_eq!(far.read(&mut [0]).unwrap(), 0, "nothing else was sent");
     }
 
     #[test]
-    fn a_ring_that_has_failed_tries_nothing_any_more() {
+    fn a_ring_that_has_failed_sends_nothing_any_more() {
         let Some(mut ring) = ring() else { return };
         let (near, _far) = pair();
         ring.retire();

@@ -8,7 +8,7 @@ use crate::log::{FELL_BACK, LogLine, is_escaped};
 use crate::time::WallTime;
 use crate::zone::Zone;
 
-/// A line of the core.
+/// The JSON form of a line of the core. `total` is the number of open connections.
 pub(super) fn line(line: &LogLine<'_>, wall: WallTime, zone: &Zone, total: u64) -> String {
     let mut object = Object::new(line.event(), wall, zone);
     match *line {
@@ -30,7 +30,7 @@ pub(super) fn line(line: &LogLine<'_>, wall: WallTime, zone: &Zone, total: u64) 
     object.end()
 }
 
-/// A sentence of the shell's own.
+/// The JSON form of a sentence of the shell.
 pub(super) fn note(event: &str, sentence: &str, wall: WallTime, zone: &Zone) -> String {
     let mut object = Object::new(event, wall, zone);
     object.text("text", sentence);
@@ -71,7 +71,7 @@ impl Object {
 
     fn push_string(&mut self, value: &str) {
         let json = serde_json::to_string(value).expect("a string is always JSON");
-        // JSON allows all characters as they are but those below U+0020.
+        // serde_json escapes only the characters below U+0020, as JSON demands.
         if !json.contains(is_escaped) {
             return self.0.push_str(&json);
         }
@@ -85,7 +85,7 @@ impl Object {
     }
 }
 
-/// `2026-11-22T12:00:00.000+08:00`.
+/// A date such as `2026-11-22T12:00:00.000+08:00`.
 fn rfc3339(wall: WallTime, zone: &Zone) -> String {
     let offset = FixedOffset::east_opt(zone.offset(wall.as_unix_seconds()));
     let utc = DateTime::from_timestamp_nanos(wall.as_unix_nanos());

@@ -1,4 +1,4 @@
-//! The journal: log lines rendered, queued under a limit, and written by a thread of its own.
+//! The journal renders log lines, queues them under a limit, and writes them on its own thread.
 
 mod json;
 mod queue;
@@ -14,27 +14,27 @@ use crate::zone::Zone;
 
 use queue::Queue;
 
-/// Where a shell's log lines go. It must not block: a shard waits for it.
+/// The destination of a shell's log lines. It must not block, because a shard waits for it.
 pub trait Log: Send + Sync + 'static {
-    /// Takes one line, which belongs to the moment `now`.
+    /// Logs one event, which happened at `now`.
     fn log(&self, line: &LogLine<'_>, now: Now);
 }
 
-/// How the journal renders a line.
+/// The format of the journal's lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum LogFormat {
-    /// One JSON object per line: `time` (RFC 3339), `event`, and what belongs to the event.
+    /// One JSON object per line: `time` (RFC 3339), `event`, and the data of the event.
     Json,
-    /// For people.
+    /// One line of text per event.
     #[default]
     Text,
 }
 
-/// The log of a server, over all of its shards.
+/// The log of a server, shared by all of its shards.
 ///
-/// Lines are queued in memory and written in large pieces by a thread of their own. When more than 4 MiB wait, lines
-/// are dropped and counted, and a line says how many. An output that fails loses its lines and does no other harm.
+/// The journal queues lines in memory and writes them in large pieces on its own thread. When more than 4 MiB wait, it
+/// drops and counts lines, and logs their number. If the output fails, its lines are lost, with no other effect.
 #[derive(Debug)]
 pub struct Journal {
     format: LogFormat,
@@ -43,16 +43,16 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// A journal that writes to `output`.
+    /// A journal that writes to `output`. `zone` is the time zone of all dates.
     ///
     /// # Errors
     ///
-    /// The system refuses the thread.
+    /// The system refuses to start the thread.
     pub fn new(format: LogFormat, zone: Zone, output: impl Write + Send + 'static) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let (read_end, lost_zone) = (Arc::clone(&queue), zone.clone());
         let describe = move |lost: u64, wall| {
-            let text = format!("Lost {lost} log lines that nobody took in time");
+            let text = format!("Lost {lost} log lines that were not read in time");
             render_note(format, &lost_zone, "lost", &text, wall)
         };
         thread::Builder::new()
@@ -61,18 +61,18 @@ impl Journal {
         Ok(Self { format, zone, queue })
     }
 
-    /// How many connections are open now: those whose upgrade was accepted and that are not gone yet.
+    /// The number of open connections: those whose upgrade was accepted and that are not gone yet.
     pub fn total(&self) -> u64 {
         self.queue.lock().connections
     }
 
-    /// Writes a sentence of the shell's own. `event` is its short name, for machines.
+    /// Logs a sentence of the shell. `event` is its short name in the JSON format.
     pub fn note(&self, event: &str, sentence: &str, now: Now) {
         let line = render_note(self.format, &self.zone, event, sentence, now.wall);
         self.queue.push(line, now.wall);
     }
 
-    /// Waits until everything so far is written, at most for `patience`; blocks the thread. Says whether it was.
+    /// Blocks the thread until all lines so far are written, at most for `patience`. Returns whether they were.
     pub fn flush(&self, patience: Duration) -> bool {
         self.queue.flush(patience)
     }
@@ -92,7 +92,7 @@ impl Log for Journal {
             LogLine::Disconnected => -1,
             _ => return self.queue.push(self.render(line, now, 0), now.wall),
         };
-        // Counted and queued in one go, else the lines of two shards pass each other and count from one another's past.
+        // Counted and queued under one lock. Otherwise lines of two shards could be queued in another order than counted.
         let mut pending = self.queue.lock();
         pending.connections = pending.connections.saturating_add_signed(change);
         let rendered = self.render(line, now, pending.connections);
@@ -123,7 +123,7 @@ mod tests {
     const NOON: Now =
         Now { at: crate::time::Timestamp::ZERO, wall: WallTime::from_unix_seconds(1_795_348_800) };
 
-    /// An output whose every write waits for leave.
+    /// An output whose every write waits for a permission.
     struct Gate {
         leave: mpsc::Receiver<()>,
         written: Arc<Mutex<Vec<u8>>>,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn each_line_counts_from_the_one_before_whichever_shards_they_come_from() {
+    fn the_total_of_each_line_follows_from_the_line_before_across_shards() {
         let (journal, leave, written) = gated(LogFormat::Text);
         (0..40_000).for_each(|_| leave.send(()).unwrap());
         thread::scope(|scope| {
@@ -210,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_counted_and_the_count_is_written() {
+    fn lines_beyond_the_limit_are_dropped_and_their_number_is_logged() {
         let (journal, leave, written) = gated(LogFormat::Text);
         let text = "x".repeat(1 << 20);
         // A mebibyte and a few bytes each: at most three fit under 4 MiB, and the writer holds at most four more.
         for _ in 0..20 {
             journal.log(&LogLine::Received { text: &text }, NOON);
         }
-        assert!(!journal.flush(Duration::ZERO), "nobody has taken anything yet");
+        assert!(!journal.flush(Duration::ZERO), "the output has accepted nothing yet");
         (0..4).for_each(|_| leave.send(()).unwrap());
         assert!(journal.flush(PATIENCE));
         journal.log(&LogLine::Dead, NOON);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_nobody_reads_any_more_holds_nobody_up() {
+    fn a_log_whose_reader_has_gone_blocks_no_shard() {
         let (journal, leave, _written) = gated(LogFormat::Text);
         drop(leave);
         for _ in 0..10 {

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use crate::time::WallTime;
 
-/// How much rendered text may wait for the writer, in bytes.
+/// The most rendered text that may wait for the writer, in bytes.
 const QUEUE_LIMIT: usize = 4 << 20;
 
-/// How much memory the writer keeps for its next batch, in bytes.
+/// The memory that the writer keeps for its next batch, in bytes.
 const BATCH_KEPT: usize = 64 << 10;
 
-/// How long the writer rests between two batches. A shard wakes it only if nothing waits yet, so that a busy shard saves a
-/// system call per line: in a storm of 8,000 handshakes, a sixth of its processor time.
+/// The pause of the writer between two batches. A shard wakes the writer only if the queue was empty, so the pause saves a
+/// busy shard one system call per line: in a storm of 8,000 handshakes, a sixth of its processor time.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What the shards put in and the writing thread takes out.
+/// The queue that the shards fill and the writing thread empties.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pending: Mutex<Pending>,
@@ -28,9 +28,9 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     lines: Vec<u8>,
-    /// How many are open after the last of all lines.
+    /// The number of open connections after the last line.
     pub(super) connections: u64,
-    /// Lines that found no room, and when the last of them was written.
+    /// The number of dropped lines, and the time of the last of them.
     lost: u64,
     lost_at: WallTime,
     is_writing: bool,
@@ -47,10 +47,10 @@ impl Queue {
         self.append(self.lock(), line, wall);
     }
 
-    /// The same under a lock that is held already.
+    /// The same as [`Queue::push`], under a lock that is held already.
     pub(super) fn append(&self, mut pending: MutexGuard<'_, Pending>, mut line: String, wall: WallTime) {
         line.push('\n');
-        // One that is longer than the queue has it to itself.
+        // An empty queue accepts any line, even one longer than the limit.
         if !pending.lines.is_empty() && pending.lines.len() + line.len() > QUEUE_LIMIT {
             pending.lost += 1;
             pending.lost_at = wall;
@@ -64,14 +64,14 @@ impl Queue {
         }
     }
 
-    /// The life of the writing thread.
+    /// Runs the writing thread until [`Queue::close`].
     pub(super) fn write_to(&self, mut output: impl Write, describe_lost: impl Fn(u64, WallTime) -> String) {
         let mut batch = Vec::new();
         while self.take(&mut batch, &describe_lost) {
-            // An output that has failed may work again, as a disk that was full does; what was meant for it is lost.
+            // An output that has failed may work again later, such as a disk that was full. The lines of this batch are lost.
             output.write_all(&batch).and_then(|()| output.flush()).ok();
             batch.clear();
-            // Quiet hours should not keep the memory of a burst.
+            // A burst of lines should not occupy memory for ever.
             batch.shrink_to(BATCH_KEPT);
             self.lock().is_writing = false;
             self.was_written.notify_all();
@@ -79,20 +79,20 @@ impl Queue {
         }
     }
 
-    /// Waits until everything so far is written, at most for `patience`; blocks the thread. Says whether it was.
+    /// Blocks the thread until all lines so far are written, at most for `patience`. Returns whether they were.
     pub(super) fn flush(&self, patience: Duration) -> bool {
         let is_unwritten = |pending: &mut Pending| !pending.lines.is_empty() || pending.is_writing;
         let waited = self.was_written.wait_timeout_while(self.lock(), patience, is_unwritten);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Lets the writer end once it has written everything.
+    /// Ends the writer after it has written all lines.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.has_work.notify_one();
     }
 
-    /// Waits for lines and moves them to `batch`; false when there will be none.
+    /// Waits for lines and moves them to `batch`; false once the queue is closed and empty.
     fn take(&self, batch: &mut Vec<u8>, describe_lost: &impl Fn(u64, WallTime) -> String) -> bool {
         let idle = |pending: &mut Pending| pending.lines.is_empty() && !pending.is_closed;
         let pending = self.has_work.wait_while(self.lock(), idle);

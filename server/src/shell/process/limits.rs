@@ -1,18 +1,18 @@
-//! How many files the process may open, and how many connections that makes.
+//! The limit of open files, and the number of connections that it allows.
 
 use std::io;
 use std::num::NonZeroUsize;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Files that are no connections of clients: standard streams, listener, signals, and the runtime that accepts; 10 were
+/// Files that are not connections of clients: standard streams, listener, signals, and the runtime that accepts. 10 were
 /// counted.
 const OWN_FILES: u64 = 16;
 
-/// The same for each shard: epoll twice, wake-ups, signals, io_uring; 5 were counted.
+/// Such files for each shard: epoll twice, wake-ups, signals, io_uring. 5 were counted.
 const FILES_OF_A_SHARD: u64 = 6;
 
-/// How many clients beyond the largest number are told that the server is full; others are dropped unheard.
+/// The number of clients beyond the limit that get the answer 503 at the same time; further ones are dropped unanswered.
 pub(in crate::shell) const MOST_REFUSED: usize = 256;
 
 /// The most files that the process may have open; `u64::MAX` where there is no limit.
@@ -24,7 +24,7 @@ pub fn open_files() -> u64 {
 ///
 /// # Errors
 ///
-/// The system refuses; the limit is then what it was.
+/// The system refuses; the limit is then unchanged.
 pub fn raise_open_files() -> io::Result<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -32,7 +32,8 @@ pub fn raise_open_files() -> io::Result<u64> {
     Ok(open_files())
 }
 
-/// How many connections a process that may open this many files can hold beside what else it needs. At least 1.
+/// The number of connections that a process with this limit of open files can hold, besides the files that it needs
+/// itself. At least 1.
 pub fn capacity(open_files: u64, shards: NonZeroUsize) -> usize {
     let own = OWN_FILES + FILES_OF_A_SHARD * shards.get() as u64;
     let refused = (MOST_REFUSED as u64).min(open_files / 4);
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reserve_is_kept_for_refusals_and_the_process_itself() {
+    fn files_are_reserved_for_refusals_and_for_the_process_itself() {
         let [one, eight] = [1, 8].map(|shards| NonZeroUsize::new(shards).unwrap());
         assert_eq!(capacity(20_000, one), 20_000 - 22 - 256);
         assert_eq!(capacity(20_000, eight), 20_000 - 64 - 256);

@@ -1,4 +1,4 @@
-//! What belongs to the process: signals, the file limit, standard output.
+//! Signals, the file limit, memory and standard output of the process.
 
 pub mod limits;
 pub(super) mod memory;
@@ -17,13 +17,13 @@ use crate::shell::log::Journal;
 use crate::shell::options::Options;
 use crate::shell::serve::{ServeError, Server};
 
-/// How long the end of the process waits for whoever reads its log.
+/// The time that the process waits at its end for the reader of its log.
 const FLUSH_PATIENCE: Duration = Duration::from_millis(200);
 
-/// Serves until SIGTERM or SIGINT and drains; a second signal ends it at once.
+/// Serves until SIGTERM or SIGINT, then drains; a second signal ends the server at once.
 ///
-/// The log goes to standard output, and why the server could not run to standard error. The code is 0 after a drain, 2
-/// for options that contradict each other, 1 for everything else.
+/// The log goes to standard output, an error that stops the server to standard error. The exit code is 0 after a drain, 2
+/// for options that contradict each other, and 1 for any other error.
 pub fn serve(options: &Options) -> ExitCode {
     memory::return_large_blocks();
     let result = Journal::new(options.log_format, options.time_zone.clone(), io::stdout())
@@ -31,7 +31,7 @@ pub fn serve(options: &Options) -> ExitCode {
         .map_err(ServeError::System)
         .and_then(|journal| {
             let result = serve_with(options, &journal);
-            // A reader that does not read has had its chance.
+            // A reader that does not read in time loses the rest of the log.
             let _is_written = journal.flush(FLUSH_PATIENCE);
             result
         });
@@ -52,7 +52,7 @@ fn exit_code(error: &ServeError) -> u8 {
 }
 
 fn serve_with(options: &Options, journal: &Arc<Journal>) -> Result<(), ServeError> {
-    // Before anything else, as the runtime asks for files and the server for the limit.
+    // First of all, as the runtime opens files and the server reads the limit.
     let open_files = limits::raise_open_files().unwrap_or_else(|_| limits::open_files());
     let runtime = Builder::new_current_thread().enable_all().build().map_err(ServeError::System)?;
     runtime.block_on(async {
@@ -62,7 +62,7 @@ fn serve_with(options: &Options, journal: &Arc<Journal>) -> Result<(), ServeErro
         let (tell, told) = oneshot::channel();
         let interrupted = async {
             signals.next().await;
-            // It fails if the server has ended meanwhile, and then nobody needs to be told.
+            // The send fails if the server has ended meanwhile.
             tell.send(()).ok();
             signals.next().await;
         };
@@ -87,7 +87,7 @@ fn note_limit(options: &Options, journal: &Journal, open_files: u64) {
     journal.note("limit", &sentence, SystemClock::new().now());
 }
 
-/// The two ways in which a process is asked to end.
+/// The two signals that ask the process to end.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,

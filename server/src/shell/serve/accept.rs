@@ -1,4 +1,4 @@
-//! Sockets from the listener to the shards, under the limits of the server and of the process.
+//! Accepts sockets and hands them to the shards, within the limits of the server and of the process.
 
 use std::io;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use crate::shell::clock::Clock;
 use crate::shell::log::Journal;
 use crate::shell::process::limits::MOST_REFUSED;
 
-/// How long accepting pauses when the process has run out of something.
+/// The pause of the accept loop when the process has run out of files or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A new connection on its way to its shard.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    /// Belongs to no runtime yet: the shard's will poll it.
+    /// Not registered with a runtime yet: the shard's runtime will poll the stream.
     pub(super) stream: std::net::TcpStream,
     pub(super) place: Place,
 }
 
-/// How many connections are open, over all shards.
+/// Counts the open connections of all shards, and applies the limit.
 #[derive(Debug)]
 pub(super) struct Gate {
     limit: usize,
@@ -32,7 +32,7 @@ pub(super) struct Gate {
     refused: Arc<AtomicUsize>,
 }
 
-/// One connection's place among the admitted or the refused; given up when dropped.
+/// One connection's place among the admitted or the refused. Dropping the value frees the place.
 #[derive(Debug)]
 pub(super) struct Place {
     counter: Arc<AtomicUsize>,
@@ -50,9 +50,9 @@ impl Gate {
         Self { limit, admitted: Arc::default(), refused: Arc::default() }
     }
 
-    /// A place for one more, or none even among those who are only told that the server is full.
+    /// A place for one more connection, among the admitted or else among the refused; `None` if both are full.
     ///
-    /// Only the accept loop takes places, so that a count can fall but not rise between the look and the step.
+    /// Only the accept loop takes places, so a count can fall but not rise between the check and the increment.
     fn enter(&self) -> Option<Place> {
         let is_admitted = self.admitted.load(Ordering::Relaxed) < self.limit;
         let counter = if is_admitted { &self.admitted } else { &self.refused };
@@ -64,10 +64,10 @@ impl Gate {
     }
 }
 
-/// Accepts for ever and spreads the sockets over the shards in turn.
+/// Accepts sockets for ever and gives them to the shards in turn.
 ///
-/// It runs on a thread that serves nobody, so that a storm of clients is taken as fast as the kernel hands them over, and
-/// costs a shard its arrivals only.
+/// It runs on a thread that serves no client. So a storm of clients is accepted as fast as the kernel delivers them, and a
+/// shard only does the work for its own arrivals.
 pub(super) async fn accept_all(
     listener: &TcpListener,
     gate: &Gate,
@@ -78,9 +78,9 @@ pub(super) async fn accept_all(
     for shard in shards.iter().cycle() {
         let stream = accept_one(listener, &mut is_paused, log).await;
         let Some(place) = gate.enter() else { continue };
-        // A socket that fails here is gone already: its client has left.
+        // A socket that fails here is closed already: its client has left.
         if let Ok(stream) = prepare(stream) {
-            // A shard that takes no more has failed, and `Server::run` is about to say so.
+            // If the send fails, the shard has failed, and `Server::run` is about to return that error.
             shard.send(Arrival { stream, place }).ok();
         }
     }
@@ -91,7 +91,7 @@ fn prepare(stream: TcpStream) -> io::Result<std::net::TcpStream> {
     stream.into_std()
 }
 
-/// The next socket, however long the process has no room for one. A pause is told once.
+/// The next socket. Waits as long as the process has no room for one, and logs each pause once.
 async fn accept_one(
     listener: &TcpListener,
     is_paused: &mut bool,
@@ -114,7 +114,8 @@ async fn accept_one(
     }
 }
 
-/// Linux hands pending errors of the new socket to `accept`; the next one may be fine.
+/// Whether the error concerns the new socket only: Linux reports a pending error of that socket from `accept`, and the
+/// next socket may be fine.
 fn concerns_one_client(error: &io::Error) -> bool {
     let is_shortage = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
         .iter()
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beyond_the_limit_some_are_told_and_the_rest_is_dropped() {
+    fn beyond_the_limit_some_clients_are_refused_and_the_rest_is_dropped() {
         let gate = Gate::new(2);
         let mut places: Vec<_> = (0..2 + MOST_REFUSED).map(|_| gate.enter().unwrap()).collect();
         let admitted = places.iter().filter(|place| place.is_admitted).count();

@@ -1,4 +1,4 @@
-//! Why a server could not run.
+//! The errors of a server.
 
 use std::fmt;
 use std::io;
@@ -6,27 +6,27 @@ use std::net::SocketAddr;
 
 use crate::config::ConfigError;
 
-/// Why a server could not run, or not to its end.
+/// The error for which a server could not start, or ended without a complete drain.
 #[derive(Debug)]
 pub enum ServeError {
     /// The options contradict each other.
     Config(ConfigError),
-    /// Some clients or a shard did not end in time.
+    /// Some connections or a shard did not end in time.
     DrainTimedOut,
-    /// The system refuses the io_uring that was asked for.
+    /// The options demand an io_uring, and the system refuses it.
     Fanout(io::Error),
     /// A second signal came before the drain was over.
     Interrupted,
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     Listen {
-        /// The address.
+        /// The address of the options.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
-    /// The thread of a shard has ended, which is a bug.
+    /// The thread of a shard has ended unexpectedly, which is a bug.
     ShardFailed,
-    /// The system refuses something else that every server needs.
+    /// The system refuses another resource that every server needs, such as a thread.
     System(io::Error),
 }
 
@@ -40,9 +40,9 @@ impl fmt::Display for ServeError {
             Self::Fanout(error) => {
                 write!(f, "fanout is uring, but there is no io_uring: {error}; choose auto or portable")
             }
-            Self::Interrupted => f.write_str("interrupted before every client was seen off"),
+            Self::Interrupted => f.write_str("interrupted before all connections were closed"),
             Self::Listen { address, error } if error.kind() == io::ErrorKind::AddrInUse => {
-                write!(f, "cannot listen on {address}: another process does so already")
+                write!(f, "cannot listen on {address}: another process already uses it")
             }
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
             Self::ShardFailed => f.write_str("a shard has failed"),

@@ -28,21 +28,22 @@ use shard_thread::{Farewell, ShardThread};
 
 pub use error::ServeError;
 
-/// Connections that the kernel holds until they are accepted, for when all clients come back at once. Linux cuts this to
-/// `net.core.somaxconn`, 4,096 unless it was raised; a client that finds no room tries again a second later.
+/// The number of connections that the kernel holds until they are accepted, for the case that all clients reconnect at
+/// once. Linux limits it to `net.core.somaxconn`, by default 4,096. A client that finds no room tries again a second
+/// later.
 const BACKLOG: u32 = 16_384;
 
-/// What a drain may take beyond the close timeout before the server ends without those who are left. Together with what
-/// the log then has to be written, it is the second that G14 allows.
+/// The time that a drain may take beyond the close timeout, before the server ends without the remaining clients. Together
+/// with the time to write the rest of the log it is the second that G14 allows.
 const DRAIN_GRACE: Duration = Duration::from_millis(700);
 
-/// How much of what the kernel took for a client may wait to be sent, in bytes. Beyond it the rest waits in the outbox, where
-/// it is counted; and a slow reader is seen to read, as the kernel asks for more at half of it. Left alone it
-/// holds megabytes, and asks when a third of that is gone.
+/// The most unsent bytes that the kernel accepts for one client. The rest waits in the outbox, where it is counted. A slow
+/// reader is also noticed earlier, as the kernel asks for more when half of the bytes are sent. By default the kernel
+/// holds megabytes, and asks for more when a third of them is sent.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 32 << 10;
 
-/// A server that listens and has not begun to serve.
+/// A server that listens. It serves once [`Server::run`] is called.
 pub struct Server {
     listener: TcpListener,
     config: Config,
@@ -55,12 +56,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the address, and says so in the journal. Must be called within a tokio runtime.
+    /// Listens on the address of the options, and logs it. Must be called within a tokio runtime.
     ///
     /// # Errors
     ///
-    /// Options with which the promises cannot be kept, an address that cannot be listened on, or an io_uring that was
-    /// asked for and is refused.
+    /// The options are invalid, the address is not available, or the options demand an io_uring that the system refuses.
     pub fn bind(options: &Options, journal: Arc<Journal>) -> Result<Self, ServeError> {
         let config = options.config().map_err(ServeError::Config)?;
         let listener =
@@ -83,20 +83,20 @@ impl Server {
         Ok(server)
     }
 
-    /// The address that the server listens on, with the port that it really got.
+    /// The address on which the server listens, with the actual port if the options ask for port 0.
     ///
     /// # Errors
     ///
-    /// The system has lost the socket.
+    /// The system cannot report the address of the socket.
     pub fn local_addr(&self) -> Result<SocketAddr, ServeError> {
         self.listener.local_addr().map_err(ServeError::System)
     }
 
-    /// Serves until `shutdown` is ready, then sees every client off, which takes at most the close timeout and a second.
+    /// Serves until `shutdown` is ready, then drains, which takes at most the close timeout and a second.
     ///
     /// # Errors
     ///
-    /// The system refuses a thread, a shard has failed, or the drain did not end in time.
+    /// The system refuses to start a thread, a shard fails, or the drain does not end in time.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let announcer = Announcer::new(self.clock.now().at, self.config.period, self.zone.clone());
         let announcer = Arc::new(Mutex::new(announcer));
@@ -128,7 +128,7 @@ impl Server {
         Ok(())
     }
 
-    /// Starts the threads. A shard drains once its sender is dropped, and tells the receiver when it is over, and whether
+    /// Starts the threads. A shard drains once its sender is dropped. At its end it sends to the receiver whether it ended
     /// in good order.
     fn start_shards(&mut self, announcer: &Arc<Mutex<Announcer>>) -> Result<Shards, ServeError> {
         let (tell, over) = unbounded_channel();
@@ -159,15 +159,15 @@ impl Server {
     }
 }
 
-/// The senders to the shards, and what tells when a shard is over.
+/// The senders to the shards, and the receiver that reports the end of a shard.
 type Shards = (Vec<UnboundedSender<Arrival>>, UnboundedReceiver<bool>);
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A server that is started again should not wait for the connections of its former life to be forgotten.
+    // A restarted server should not wait until the kernel has forgotten the old server's connections.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    // The sockets that are accepted inherit it.
+    // The accepted sockets inherit this setting.
     #[cfg(target_os = "linux")]
     socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
     socket.listen(BACKLOG)

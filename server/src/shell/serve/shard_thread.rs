@@ -1,4 +1,4 @@
-//! The thread of one shard: its runtime, the tasks of its connections, and how its end is told.
+//! The thread of one shard: its runtime, the tasks of its connections, and the report of its end.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -19,11 +19,11 @@ use crate::shell::shard::Shard;
 
 use super::accept::Arrival;
 
-/// How many tasks a shard polls before it asks the system what has come. Each does a buffer's worth of work at most, so
-/// that with tokio's 61 a few clients who ask for more than others could keep all the rest waiting.
+/// The number of tasks that a shard polls before it asks the system for new events. A task does up to one buffer's worth
+/// of work. With tokio's default of 61, a few clients that ask for more than others could delay all other clients.
 const POLLS: u32 = 8;
 
-/// What one thread needs to run its shard.
+/// The data with which one thread runs its shard.
 pub(super) struct ShardThread {
     pub(super) config: Config,
     pub(super) announcer: Arc<Mutex<Announcer>>,
@@ -35,7 +35,7 @@ pub(super) struct ShardThread {
     pub(super) over: Farewell,
 }
 
-/// Says that a shard's thread is over, a panic included.
+/// Reports the end of a shard's thread, also after a panic.
 pub(super) struct Farewell {
     pub(super) tell: UnboundedSender<bool>,
     pub(super) is_in_order: bool,
@@ -43,13 +43,13 @@ pub(super) struct Farewell {
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        // The receiver is gone once the server has given up on this shard.
+        // The send fails if the server no longer waits for this shard.
         self.tell.send(self.is_in_order).ok();
     }
 }
 
 impl ShardThread {
-    /// The life of the thread.
+    /// Runs the shard to its end.
     pub(super) fn run(self) {
         let mut over = self.over;
         let runtime = Builder::new_current_thread()
@@ -77,7 +77,8 @@ impl ShardThread {
     }
 }
 
-/// Of a task whose panic is the end of its shard: what it left half done is nothing to go on with, and tokio would.
+/// Belongs to a task. A panic of the task ends the shard, because the shard's state may be incomplete; tokio alone would
+/// continue.
 struct FailOnPanic(Rc<Notify>);
 
 impl Drop for FailOnPanic {
@@ -88,7 +89,7 @@ impl Drop for FailOnPanic {
     }
 }
 
-/// Spawns a task that tells if it panics.
+/// Spawns a task that notifies `failed` if it panics.
 fn spawn(task: impl Future<Output = ()> + 'static, failed: &Rc<Notify>) {
     let guard = FailOnPanic(Rc::clone(failed));
     tokio::task::spawn_local(async move {
@@ -99,7 +100,7 @@ fn spawn(task: impl Future<Output = ()> + 'static, failed: &Rc<Notify>) {
 
 /// Serves until no more connections can arrive, then drains.
 ///
-/// Arrivals are taken 128 at a time, which is what tokio grants a task before others have their turn.
+/// At most 128 arrivals are taken at a time: that is tokio's budget for a task before other tasks get their turn.
 async fn serve_arrivals(
     shard: Shard<TcpStream>,
     mut arrivals: UnboundedReceiver<Arrival>,
@@ -107,7 +108,7 @@ async fn serve_arrivals(
 ) {
     spawn(shard.run(), failed);
     while let Some(Arrival { stream, place }) = arrivals.recv().await {
-        // It fails on a socket that is gone already: its client has left.
+        // It fails on a socket that is closed already: its client has left.
         let Ok(stream) = TcpStream::from_std(stream) else {
             continue;
         };
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_task_that_panics_is_the_end_of_its_shard_and_one_that_ends_is_not() {
+    async fn a_task_that_panics_ends_its_shard_and_a_task_that_returns_does_not() {
         let local = tokio::task::LocalSet::new();
         let failed = Rc::<Notify>::default();
         local.run_until(async { spawn(async {}, &failed) }).await;

@@ -12,14 +12,14 @@ use super::socket::{Socket, poll_read};
 use super::state::{Shared, State};
 use super::streams::{Streams, Ticket};
 
-/// How many reads one poll makes before other tasks get their turn, unless they have filled the shard's buffer: what is to
-/// be done for each byte takes longer than to read it.
+/// The most reads of one poll, before other tasks get their turn. A poll also ends when its reads have filled the shard's
+/// buffer, as handling a byte takes longer than reading it.
 const READS: usize = 4;
 
-/// The task of one connection: a future that ends with it. Dropped earlier, it cuts the client off.
+/// The task of one connection: a future that ends with the connection. Dropping it earlier cuts the client off.
 ///
-/// It holds no state of its own, so that an idle connection is small: what wakes it (the socket, the hub, a fan-out
-/// whose write was refused) has left in its slot what there is to do.
+/// The task holds no state, so that an idle connection is small. The socket, the hub or a fan-out whose write was refused
+/// leaves the work in the connection's slot and wakes the task.
 #[must_use = "a connection is served by polling it"]
 pub struct Connection<S: Socket> {
     shard: Rc<Shared<S>>,
@@ -53,7 +53,7 @@ impl<S: Socket> Drop for Connection<S> {
 }
 
 impl<S: Socket> State<S> {
-    /// Does for a connection whatever can be done now. Ready when it is over.
+    /// Does all work that is possible now for a connection. Ready when the connection is over.
     fn drive(&mut self, ticket: Ticket, now: Now, cx: &mut Context<'_>) -> Poll<()> {
         self.streams.register(ticket, cx.waker());
         self.write(ticket, now, cx);
@@ -71,7 +71,7 @@ impl<S: Socket> State<S> {
         Poll::Ready(())
     }
 
-    /// Lets the hub send what a blocked stream refused. Where nothing has changed the stream refuses again.
+    /// Lets the hub send the output that a blocked stream refused. A stream that is still blocked refuses again.
     fn write(&mut self, ticket: Ticket, now: Now, cx: &mut Context<'_>) {
         let Some(slot) = self.streams.get(ticket) else {
             return;
@@ -82,7 +82,7 @@ impl<S: Socket> State<S> {
         self.flush(ticket, cx);
     }
 
-    /// Streams that buffer, such as TLS, need to be asked again for what they took; a socket has nothing to do here.
+    /// Flushes streams that buffer, such as TLS. A socket has nothing to flush.
     fn flush(&mut self, ticket: Ticket, cx: &mut Context<'_>) {
         let Some(slot) = self.streams.get(ticket) else {
             return;
@@ -92,7 +92,7 @@ impl<S: Socket> State<S> {
         }
     }
 
-    /// Brings the hub input until there is no more, or until others should have their turn: then it returns true.
+    /// Gives the hub input until there is no more, or until other tasks should have their turn: then it returns true.
     fn read(&mut self, ticket: Ticket, now: Now, cx: &mut Context<'_>) -> bool {
         let mut rest = self.buffer.len();
         for _ in 0..READS {
@@ -140,10 +140,10 @@ impl<S: Socket> State<S> {
     }
 }
 
-/// Hands input to the hub and keeps what it refuses.
+/// Gives input to the hub and keeps the rest that the hub refuses.
 fn take_input<S: Socket>(hub: &mut Hub, streams: &mut Streams<S>, ticket: Ticket, bytes: &[u8], now: Now) {
     if let Some(slot) = streams.get(ticket) {
-        // Set before, as the hub may refuse and resume within one call.
+        // Set before the call, as the hub may refuse and resume within one call.
         slot.is_stalled = true;
     }
     let taken = hub.handle_input(ticket.id, bytes, now, streams);

@@ -1,10 +1,10 @@
-//! One shard: a hub, its streams, and the loop that wakes the hub in time.
+//! One shard: a hub, its streams, and the loop that calls the hub at its timeouts.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `socket` | what a stream must offer so that a fan-out can write to it without a task switch |
+//! | `socket` | the trait of a stream to which a fan-out can write without a task switch |
 //! | `streams` | the slab of streams, which is the hub's wire |
-//! | `state` | what a shard holds, and one turn of it |
+//! | `state` | the state of a shard, and one turn of its work |
 //! | `connection` | the task of one connection |
 
 pub(super) mod connection;
@@ -41,8 +41,8 @@ impl<S: Socket> Clone for Shard<S> {
 }
 
 impl<S: Socket> Shard<S> {
-    /// What an idle connection holds of a shard beside its hub's [`FOOTPRINT`](crate::Hub::FOOTPRINT), by part, in
-    /// bytes; what tokio needs for a task and a socket comes on top.
+    /// The memory of a shard per idle connection, by part, in bytes. The hub's [`FOOTPRINT`](crate::Hub::FOOTPRINT) and
+    /// tokio's memory for a task and a socket come on top.
     pub const FOOTPRINT: [(&str, usize); 2] =
         [("slot with the stream", size_of::<Slot<S>>()), ("future of the task", size_of::<Connection<S>>())];
 
@@ -50,7 +50,7 @@ impl<S: Socket> Shard<S> {
     ///
     /// # Errors
     ///
-    /// A configuration with which the promises cannot be kept; see [`Config::validate`].
+    /// The configuration does not pass [`Config::validate`].
     pub fn new(
         config: Config,
         announcer: Arc<Mutex<Announcer>>,
@@ -61,14 +61,14 @@ impl<S: Socket> Shard<S> {
         Shared::new(config, announcer, clock, log, seed).map(|shared| Self(Rc::new(shared)))
     }
 
-    /// How fan-outs are written from now on; until this is called, [`Fanout::portable`].
+    /// Sets the way in which pushes are written from now on. The default is [`Fanout::portable`].
     pub fn set_fanout(&self, fanout: Fanout) {
         self.0.with(|state, _| state.streams.set_fanout(fanout));
     }
 
-    /// Takes a new connection and returns its task, which ends with it. Dropping the task earlier cuts the client off.
+    /// Adds a new connection and returns its task, which ends with it. Dropping the task earlier cuts the client off.
     ///
-    /// One that is not admitted is told that the server is full once it has asked.
+    /// If the connection is not admitted, its request is answered with 503: the server is full.
     pub fn serve(&self, stream: S, is_admitted: bool) -> Connection<S> {
         let ticket = self.0.with(|state, now| {
             let id = state.hub.handle_connect(now, is_admitted);
@@ -77,7 +77,7 @@ impl<S: Socket> Shard<S> {
         Connection::new(Rc::clone(&self.0), ticket)
     }
 
-    /// Wakes the hub whenever something is due, and never ends.
+    /// The timer loop of the shard: calls the hub whenever work is due. The future never ends.
     ///
     /// Between two slices of a fan-out all tasks of the thread get their turn.
     pub fn run(&self) -> impl Future<Output = ()> + use<S> {
@@ -98,18 +98,18 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Every client gets its Close behind what is queued for it. Stop the announcer first; a push that it has announced
-    /// by then is still delivered, as other shards may have done so already. See [`Shard::emptied`] for the end.
+    /// Sends every client its Close behind the queued output. Stop the announcer first. The shard still delivers a push
+    /// that was announced before, as other shards may have delivered it already. [`Shard::emptied`] waits for the end.
     pub fn drain(&self) {
         self.0.drain();
     }
 
-    /// Waits until no connection is left.
+    /// Waits until the shard has no connection.
     pub fn emptied(&self) -> impl Future<Output = ()> + use<S> {
         let shard = self.clone();
         async move {
             loop {
-                // Created before the look, so that no notification falls in between.
+                // Created before the check, so that no notification is lost between the two.
                 let notified = shard.0.is_empty.notified();
                 if shard.0.look(|state| state.streams.is_empty()) {
                     return;
@@ -119,12 +119,12 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// What the hub holds at the moment.
+    /// The connections and the memory of the hub at the moment.
     pub fn census(&self) -> Census {
         self.0.look(|state| state.hub.census())
     }
 
-    /// What happened in the hub so far.
+    /// The events of the hub since the start.
     pub fn counters(&self) -> Counters {
         self.0.look(|state| state.hub.counters())
     }

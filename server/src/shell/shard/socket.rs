@@ -1,4 +1,4 @@
-//! What a stream must offer so that a fan-out can write to it there and then.
+//! The trait of a stream to which a fan-out can write at once.
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
@@ -11,48 +11,48 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop;
 
-/// A byte stream to a peer: a TCP socket, a TLS stream, one end of a pipe in memory.
+/// A byte stream to a client: a TCP socket, a TLS stream, one end of a pipe in memory.
 ///
-/// It passes on what it takes as soon as its peer can take it: nobody flushes one that gathers small writes, as a
-/// `BufWriter` does.
+/// The stream must pass on accepted bytes as soon as the client can accept them. A stream that gathers small writes, such
+/// as a `BufWriter`, does not fit, as a fan-out does not flush.
 ///
-/// The methods have bodies that suit every stream, so that most implementations are empty.
+/// The default methods fit every stream, so that most implementations are empty.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
-    /// Offers bytes and returns how many were taken, from the front.
+    /// Offers bytes and returns the number of bytes accepted, counted from the front.
     ///
-    /// Less than all, or `Pending` for none, means that the stream is blocked: the waker is then registered and woken
-    /// as soon as it can take more. The caller is often another task than the one that `cx` wakes: a fan-out offers the
-    /// same bytes to thousands of streams from one poll.
+    /// If that is less than all bytes, or `Pending` for none, the stream is blocked: it must register the waker and wake
+    /// it as soon as it can accept more. The caller is often another task than the one that `cx` wakes: a fan-out offers
+    /// the same bytes to thousands of streams from one poll.
     ///
     /// # Errors
     ///
-    /// The stream has failed; what it took before does not matter any more.
+    /// The stream has failed. The bytes that it accepted before may be lost.
     fn poll_offer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         offer(bytes, |rest| poll_write_unconstrained(self, cx, rest))
     }
 
-    /// The socket to which the stream passes on what it is offered, unchanged and at once. A fan-out may send to it
-    /// without asking the stream, and then offers the stream what the socket refused.
+    /// The socket to which the stream passes its bytes, unchanged and at once; `None` if there is none. A fan-out may send
+    /// to the socket directly, and then offers the stream the bytes that the socket refused.
     fn socket(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 
-    /// The stream is about to be dropped before its peer ended it: what is on its way may be thrown away.
+    /// The stream is about to be dropped before the client ended it: unsent bytes may be discarded.
     fn abort(&mut self) {}
 
-    /// The stream is about to be dropped after its peer ended it: what is on its way has so much time to arrive.
+    /// The stream is about to be dropped after the client ended it: unsent bytes have the time `within` to arrive.
     fn finish(&mut self, _within: Duration) {}
 }
 
 impl Socket for TcpStream {
-    /// A plain write; the waker is registered only if the socket refused.
+    /// A plain write. It registers the waker only if the socket refuses bytes.
     fn poll_offer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         offer(bytes, |rest| {
             loop {
                 match self.try_write(rest) {
-                    // `try_write` has cleared the readiness, or never had it: until the driver has seen a new socket
-                    // writable it refuses without asking the kernel. Where the readiness came back in between, the next
-                    // turn tries again; where the task's budget is spent, its waker is woken at once.
+                    // `try_write` has cleared the readiness, or the readiness was never set: tokio refuses without asking
+                    // the kernel until its driver has seen that a new socket is writable. If the readiness has come back
+                    // meanwhile, the next turn tries again. If the task's budget is spent, its waker is woken at once.
                     Err(error) if error.kind() == ErrorKind::WouldBlock => ready!(self.poll_write_ready(cx))?,
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     result => return Poll::Ready(result),
@@ -65,25 +65,25 @@ impl Socket for TcpStream {
         Some(self.as_fd())
     }
 
-    /// A peer that reads nothing would else hold what the kernel has for it, for minutes.
+    /// Makes the kernel discard unsent bytes. Otherwise it would keep them for minutes for a client that does not read.
     fn abort(&mut self) {
-        // It fails on a socket that is gone already, and then there is nothing to throw away.
+        // It fails on a socket that is closed already, which has no unsent bytes.
         self.set_zero_linger().ok();
     }
 
-    /// A peer that reads nothing would else have megabytes of the kernel's for a quarter of an hour, with nobody left who
-    /// counts them.
+    /// Limits the time of the kernel for unsent bytes. Otherwise a client that does not read could occupy megabytes of the
+    /// kernel's memory for a quarter of an hour, and the server would not count them.
     #[cfg(target_os = "linux")]
     fn finish(&mut self, within: Duration) {
         let millis = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-        // It fails on a socket that is gone already.
+        // It fails on a socket that is closed already.
         rustix::net::sockopt::set_tcp_user_timeout(&*self, millis).ok();
     }
 }
 
 impl Socket for DuplexStream {}
 
-/// Writes until everything is taken or the stream blocks. A short write alone promises no wake-up.
+/// Writes until all bytes are accepted or the stream blocks. After a short write alone the stream would not wake the task.
 fn offer(
     bytes: &[u8],
     mut poll_write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
@@ -101,7 +101,7 @@ fn offer(
     Poll::Ready(Ok(taken))
 }
 
-/// Writes without asking tokio's budget, which is meant for one stream per task: one fan-out polls hundreds.
+/// Writes without tokio's task budget. The budget is meant for one stream per task, but one fan-out polls hundreds.
 fn poll_write_unconstrained<S: AsyncWrite + Unpin + ?Sized>(
     stream: &mut S,
     cx: &mut Context<'_>,
@@ -111,7 +111,7 @@ fn poll_write_unconstrained<S: AsyncWrite + Unpin + ?Sized>(
     pin!(coop::unconstrained(write)).poll(cx)
 }
 
-/// Reads what is there into `buffer`; zero is the end of the stream.
+/// Reads the available bytes into `buffer` and returns their number; zero means the end of the stream.
 pub(super) fn poll_read<S: AsyncRead + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,
@@ -131,13 +131,13 @@ mod tests {
 
     use super::*;
 
-    /// More than the kernel holds for a socket that nobody reads.
+    /// More bytes than the kernel holds for a socket whose client does not read.
     const FLOOD: usize = 64 << 20;
 
     async fn offer_all(stream: &mut impl Socket, bytes: &[u8]) {
         let mut taken = 0;
         poll_fn(|cx| {
-            // Offered once per poll: whoever is told less than all relies on being woken.
+            // Offered once per poll: after a partial write the task depends on its wake-up.
             taken += match stream.poll_offer(cx, &bytes[taken..]) {
                 Poll::Ready(count) => count.unwrap(),
                 Poll::Pending => 0,
@@ -148,11 +148,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_that_took_less_than_all_wakes_when_it_can_take_more() {
+    async fn a_socket_that_accepted_a_part_wakes_the_task_when_it_can_accept_more() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (far, _) = listener.accept().await.unwrap();
-        // A task of its own, so that what wakes the reader does not wake the writer.
+        // A separate task, so that the wake-ups of the reader do not wake the writer.
         let reader = tokio::spawn(async move {
             let mut bytes = Vec::new();
             far.take(FLOOD as u64).read_to_end(&mut bytes).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a shard holds, and one turn of it: input for the hub, a slice of what is due, new pushes.
+//! The state of a shard, and one turn of its work: input for the hub, a slice of the due work, new pushes.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,22 +17,22 @@ use crate::time::{Now, Timestamp};
 use super::socket::Socket;
 use super::streams::Streams;
 
-/// What one read takes at most, in bytes. All connections of a shard share the one buffer; a client whose answers are
-/// refused holds at most this much of its input, and no more than half of its outbox limit (or 1 KiB).
+/// The size of the read buffer, in bytes, which all connections of a shard share. For a client that does not read its
+/// replies, the shard keeps at most this much refused input, and at most half of the outbox limit (or 1 KiB).
 const READ_BUFFER: usize = 16 << 10;
 
-/// How long something due waits at most while other tasks of the thread are served: the next task does a slice of it
-/// first. In a storm of handshakes thousands of tasks may stand in line before the shard's timer loop.
+/// The longest time that due work waits while other tasks of the thread are served. After it the next task does a slice
+/// first. In a storm of handshakes thousands of tasks may be queued before the shard's timer loop.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// What all handles to a shard share.
+/// The data that all handles to a shard share.
 pub(super) struct Shared<S> {
     state: RefCell<State<S>>,
     announcer: Arc<Mutex<Announcer>>,
     pub(super) clock: Arc<dyn Clock>,
-    /// The next timeout became an earlier one than the timer loop sleeps until.
+    /// Notified when the next timeout is earlier than the instant until which the timer loop sleeps.
     pub(super) is_due_earlier: Notify,
-    /// The last connection has gone.
+    /// Notified when the last connection has gone.
     pub(super) is_empty: Notify,
 }
 
@@ -40,13 +40,13 @@ pub(super) struct State<S> {
     pub(super) hub: Hub,
     pub(super) streams: Streams<S>,
     pub(super) buffer: Box<[u8]>,
-    /// The last cycle that this shard was told of.
+    /// The last cycle that the announcer has reported to this shard.
     cycle: u64,
-    /// When the announcer is to be asked again.
+    /// The instant at which to ask the announcer again.
     next_cycle: Timestamp,
-    /// What the timer loop sleeps until.
+    /// The instant until which the timer loop sleeps.
     alarm: Timestamp,
-    /// When a connection's task first saw that something is due; `None` if a slice of it was done since.
+    /// The instant at which a connection's task first saw due work; `None` if a slice was done since.
     overdue_since: Option<Timestamp>,
 }
 
@@ -71,12 +71,12 @@ impl<S: Socket> Shared<S> {
         Ok(Self { state: RefCell::new(state), announcer, clock, is_due_earlier, is_empty })
     }
 
-    /// Lets `look` see the state.
+    /// Calls `look` with the state.
     pub(super) fn look<R>(&self, look: impl FnOnce(&State<S>) -> R) -> R {
         look(&self.state.borrow())
     }
 
-    /// Lets `act` use the state, with what must follow an input. Nothing that can be awaited happens in between.
+    /// Calls `act` with the state, then does the work that must follow an input. Nothing is awaited in between.
     pub(super) fn with<R>(&self, act: impl FnOnce(&mut State<S>, Now) -> R) -> R {
         let now = self.clock.now();
         let state = &mut *self.state.borrow_mut();
@@ -92,7 +92,7 @@ impl<S: Socket> Shared<S> {
         result
     }
 
-    /// Does one slice of what is due, and says when to come again.
+    /// Does one slice of the due work, and returns the instant of the next call and the present time.
     pub(super) fn tick(&self) -> (Timestamp, Now) {
         self.with(|state, now| {
             self.slice(state, now);
@@ -100,7 +100,7 @@ impl<S: Socket> Shared<S> {
         })
     }
 
-    /// Lets the hub see every client off, behind the pushes that were announced by now.
+    /// Starts the hub's drain, after the pushes that were announced so far.
     pub(super) fn drain(&self) {
         self.with(|state, now| {
             self.collect_pushes(state, now);
@@ -128,7 +128,7 @@ impl<S: Socket> Shared<S> {
         state.overdue_since = None;
     }
 
-    /// Hands new pushes to the hub. The announcer is held for the question alone.
+    /// Gives new pushes to the hub. The announcer is locked only while it is asked.
     fn collect_pushes(&self, state: &mut State<S>, now: Now) {
         let mut announcer = self.announcer.lock().unwrap_or_else(PoisonError::into_inner);
         let skipped = announcer.handle_timeout(now);
@@ -145,8 +145,8 @@ impl<S: Socket> Shared<S> {
 }
 
 impl<S: Socket> State<S> {
-    /// Whether something due has waited long enough. That counts from when a task saw it, not from when it fell due:
-    /// after a pause of the whole process no task has been served in the meantime.
+    /// Whether due work has waited too long. The time counts from when a task first saw the work, not from its due
+    /// instant: after a pause of the whole process the other tasks have not been served either.
     fn is_overdue(&mut self, now: Now) -> bool {
         let due = self.hub.poll_timeout().unwrap_or(Timestamp::MAX).min(self.next_cycle);
         due <= now.at && now.at.since(*self.overdue_since.get_or_insert(now.at)) > PATIENCE

@@ -1,4 +1,4 @@
-//! The streams of one shard in a slab, which is the wire of its hub.
+//! The streams of one shard in a slab. The slab is the wire of the shard's hub.
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -18,41 +18,41 @@ use super::socket::Socket;
 pub(in crate::shell) struct Streams<S> {
     slots: Vec<Slot<S>>,
     open: usize,
-    /// How long the last bytes of a connection may take once it is over.
+    /// The time that the last bytes of a connection have to arrive once it is over.
     last_bytes: Duration,
     fanout: Fanout,
-    /// Of the present batch of a fan-out: how much of the frame each socket took, if anybody knows.
+    /// The number of bytes of the frame that each socket of the present batch accepted; `None` where it is not known.
     sent: Vec<Option<usize>>,
     log: Arc<dyn Log>,
     /// The time of the input that the hub is handling, for its log lines.
     now: Now,
 }
 
-/// Which connection of a slot is meant: an id is given to the next one as soon as the hub has closed it.
+/// Identifies one connection of a slot, as the hub reuses an id as soon as it has closed the connection.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::shell) struct Ticket {
     pub(in crate::shell) id: ConnectionId,
     generation: u32,
 }
 
-/// One connection's stream, and what its task must know.
+/// One connection's stream, and the work for its task.
 #[derive(Debug)]
 pub(in crate::shell) struct Slot<S> {
     stream: Option<S>,
-    /// Of the connection's task. None until it was polled once; it does everything then that it was not woken for.
+    /// The waker of the connection's task; `None` until its first poll, which does all pending work unasked.
     waker: Option<Waker>,
-    /// Input that the hub refused. Only a stalled connection has some, or one that was resumed a moment ago.
+    /// Input that the hub refused. Only a connection that is stalled or was just resumed has some.
     pub(in crate::shell) refused: Option<Box<[u8]>>,
     generation: u32,
-    /// The hub is owed a `handle_writable`.
+    /// The task must call `handle_writable`.
     pub(in crate::shell) is_blocked: bool,
-    /// The hub takes no input until it resumes.
+    /// The hub accepts no input until it resumes the connection.
     pub(in crate::shell) is_stalled: bool,
-    /// The peer has ended its side.
+    /// The client has ended its side of the stream.
     pub(in crate::shell) is_ended: bool,
-    /// The hub wants the peer to see the end of the stream.
+    /// The task must end the outgoing side of the stream.
     pub(in crate::shell) is_shutting_down: bool,
-    /// The hub is owed a `handle_reset`.
+    /// The task must call `handle_reset`.
     pub(in crate::shell) has_failed: bool,
 }
 
@@ -71,7 +71,7 @@ impl<S> Slot<S> {
         }
     }
 
-    /// The stream, as long as there is something to expect from it.
+    /// The stream, unless it has failed.
     pub(in crate::shell) fn stream(&mut self) -> Option<&mut S> {
         self.stream.as_mut().filter(|_| !self.has_failed)
     }
@@ -102,22 +102,22 @@ impl<S: Socket> Slot<S> {
         }
     }
 
-    /// The socket of the stream, if the bytes of a fan-out may go past the stream.
+    /// The socket of the stream, if a fan-out may bypass the stream.
     fn socket(&self) -> Option<BorrowedFd<'_>> {
         self.stream.as_ref().filter(|_| !self.has_failed)?.socket()
     }
 
-    /// Finishes what began with a send past the stream, of which so much was taken if anybody knows. The rest is offered
-    /// to the stream as ever: that is one system call more, and the stream finds out itself that it is blocked or broken.
+    /// Finishes a send that bypassed the stream. `sent` is the number of bytes accepted, if it is known. The rest is offered
+    /// to the stream: that costs one more system call, and the stream itself finds that it is blocked or broken.
     fn settle(&mut self, bytes: &[u8], sent: Option<usize>) -> usize {
         match sent {
             Some(sent) => sent + self.offer(&bytes[sent..]),
-            // Whatever followed might tear the stream.
+            // If the number is not known, any further byte could corrupt the stream.
             None => self.fail(bytes),
         }
     }
 
-    /// Nothing is to be expected of the stream any more: it takes everything, and the task sees to the rest.
+    /// Marks the stream as failed. It counts all bytes as accepted, and the task ends the connection.
     fn fail(&mut self, bytes: &[u8]) -> usize {
         self.has_failed = true;
         self.wake();
@@ -138,7 +138,7 @@ impl<S: Socket> Streams<S> {
         }
     }
 
-    /// How fan-outs are written from now on.
+    /// Sets the way in which pushes are written from now on.
     pub(in crate::shell) fn set_fanout(&mut self, fanout: Fanout) {
         self.fanout = fanout;
     }
@@ -147,7 +147,7 @@ impl<S: Socket> Streams<S> {
         self.open == 0
     }
 
-    /// What the log lines of the next input say about the time.
+    /// Sets the time of the log lines of the next input.
     pub(in crate::shell) fn set_now(&mut self, now: Now) {
         self.now = now;
     }
@@ -169,7 +169,7 @@ impl<S: Socket> Streams<S> {
         (slot.generation == ticket.generation && slot.stream.is_some()).then_some(slot)
     }
 
-    /// From now on the connection's streams and the hub wake this task.
+    /// Sets the waker of the connection's task; the stream and the hub wake it from now on.
     pub(in crate::shell) fn register(&mut self, ticket: Ticket, waker: &Waker) {
         if let Some(slot) = self.get(ticket)
             && !slot.waker.as_ref().is_some_and(|known| known.will_wake(waker))

@@ -29,7 +29,7 @@ async fn on_stage<S: Socket, F: Future<Output = ()>>(config: Config, test: impl 
         .await;
 }
 
-/// Lets time pass, and so everybody do what there is to do: a paused clock moves only when all tasks wait.
+/// Lets all tasks do their work: a paused clock moves only when all tasks wait.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
@@ -43,13 +43,13 @@ async fn connect(stage: &Stage<Scripted>) -> (Peer, JoinHandle<()>) {
     (peer, task)
 }
 
-/// Settings in which nobody is pinged during a test of a few cycles.
+/// A configuration in which no client is pinged during a test of a few cycles.
 fn quiet() -> Config {
     Config { ping_interval: 100 * PERIOD, ..Config::default() }
 }
 
 #[test]
-fn an_idle_connection_is_two_words_of_task() {
+fn the_task_of_a_connection_is_16_bytes() {
     assert_eq!(size_of::<Connection<tokio::net::TcpStream>>(), 16);
 }
 
@@ -65,7 +65,7 @@ async fn input_may_come_byte_by_byte() {
             script.read(&[byte]);
         }
         script.write(&server_text("Server received: Hello, Server!"));
-        // The mock ends the stream behind its script, and panics when dropped before the end of it.
+        // The mock ends the stream after its script, and panics if it is dropped before the script's end.
         stage.shard.serve(script.build(), true).await;
         assert_eq!(stage.events.take(), ["connected", "received", "disconnected"]);
     })
@@ -73,7 +73,7 @@ async fn input_may_come_byte_by_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn commands_behind_the_request_in_one_piece_are_obeyed() {
+async fn commands_in_one_piece_with_the_request_are_served() {
     on_stage(quiet(), async |stage| {
         let input = [REQUEST, &client_text("unsubscribe"), &client_text("a"), &client_text("b")].concat();
         let answers = [server_text("Server received: a"), server_text("Server received: b")].concat();
@@ -86,11 +86,11 @@ async fn commands_behind_the_request_in_one_piece_are_obeyed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_resets_is_gone() {
+async fn a_reset_ends_the_connection() {
     on_stage(quiet(), async |stage| {
         let reset = std::io::ErrorKind::ConnectionReset.into();
         let wait = Duration::from_secs(1);
-        // The builder must go, as the mock wants the error for itself.
+        // The builder must be dropped, as the mock needs the only handle to the error.
         let stream = Builder::new().read(REQUEST).write(RESPONSE).wait(wait).read_error(reset).build();
         stage.shard.serve(stream, true).await;
         assert_eq!(stage.events.take(), ["connected", "disconnected"]);
@@ -100,7 +100,7 @@ async fn a_peer_that_resets_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn writes_that_are_taken_in_part_arrive_whole_and_in_order() {
+async fn writes_that_are_accepted_in_part_arrive_whole_and_in_order() {
     on_stage(quiet(), async |stage| {
         let (peer, _task) = connect(&stage).await;
         peer.plan([Write::Take(3), Write::Take(1), Write::Block, Write::Take(7)]);
@@ -110,7 +110,7 @@ async fn writes_that_are_taken_in_part_arrive_whole_and_in_order() {
         assert_eq!(peer.received(), whole[..4]);
         peer.send_text("two");
         settle().await;
-        assert_eq!(peer.received(), b"", "blocked is blocked");
+        assert_eq!(peer.received(), b"", "the stream is blocked");
         peer.unblock();
         settle().await;
         let rest = [&whole[4..], &server_text("Server received: two")].concat();
@@ -137,7 +137,7 @@ async fn a_push_that_was_cut_is_finished_before_anything_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_blocked_and_one_that_fails_delay_nobody() {
+async fn a_blocked_and_a_failed_connection_delay_no_other() {
     on_stage(quiet(), async |stage| {
         let (blocked, _blocked_task) = connect(&stage).await;
         let (failing, failing_task) = connect(&stage).await;
@@ -158,7 +158,7 @@ async fn one_that_is_blocked_and_one_that_fails_delay_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_leaves_in_the_middle_of_a_frame_leaves_nothing_behind() {
+async fn after_a_client_leaves_in_the_middle_of_a_frame_the_shard_holds_nothing_of_it() {
     on_stage(quiet(), async |stage| {
         let (peer, task) = connect(&stage).await;
         peer.send(Read::Bytes(client_text("Hello, Server!")[..9].to_vec()));
@@ -168,7 +168,7 @@ async fn a_peer_that_leaves_in_the_middle_of_a_frame_leaves_nothing_behind() {
         task.await.unwrap();
         assert_eq!(peer.received(), b"");
         assert!(peer.is_dropped());
-        assert!(!peer.is_aborted(), "what was on its way may arrive");
+        assert!(!peer.is_aborted(), "unsent bytes may still arrive");
         assert_eq!(stage.shard.census(), Default::default());
         assert_eq!(stage.events.take(), ["disconnected"]);
     })
@@ -192,7 +192,7 @@ async fn a_reset_is_noticed_while_a_push_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_reads_no_echoes_is_not_read_either_and_loses_none_of_them() {
+async fn input_of_a_client_that_reads_no_echoes_stalls_and_no_echo_is_lost() {
     let config = Config { max_message: 100, outbox_limit: 254, ..quiet() };
     on_stage(config, async |stage| {
         let (peer, _task) = connect(&stage).await;
@@ -204,7 +204,7 @@ async fn who_reads_no_echoes_is_not_read_either_and_loses_none_of_them() {
             peer.send(Read::Bytes(piece.concat()));
         }
         settle().await;
-        assert_eq!(peer.unread(), 8, "nothing is read behind what was refused");
+        assert_eq!(peer.unread(), 8, "nothing is read after the refused piece");
         peer.unblock();
         settle().await;
         let echoes: Vec<u8> =
@@ -215,7 +215,7 @@ async fn who_reads_no_echoes_is_not_read_either_and_loses_none_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_flood_that_cannot_be_answered_no_more_is_read_than_half_an_outbox() {
+async fn at_most_half_an_outbox_is_read_of_a_flood_that_cannot_be_answered() {
     const OUTBOX_LIMIT: usize = 16 << 10;
     let config = Config { max_message: 1 << 10, outbox_limit: OUTBOX_LIMIT, ..quiet() };
     on_stage(config, async |stage| {
@@ -232,7 +232,7 @@ async fn of_a_flood_that_cannot_be_answered_no_more_is_read_than_half_an_outbox(
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_too_slow_for_pushes_is_told_so_and_its_input_is_thrown_away() {
+async fn a_client_too_slow_for_pushes_is_closed_with_1013_and_its_input_is_discarded() {
     let config = Config { max_message: 100, outbox_limit: 254, ..quiet() };
     on_stage(config, async |stage| {
         let (peer, task) = connect(&stage).await;
@@ -240,7 +240,7 @@ async fn one_too_slow_for_pushes_is_told_so_and_its_input_is_thrown_away() {
         // Two echoes of 119 bytes stall the input, and with a push of 44 they are more than 254.
         (0..5).for_each(|_| peer.send_text(&"x".repeat(100)));
         settle().await;
-        assert_eq!(peer.unread(), 2, "stalled, with one piece in hand");
+        assert_eq!(peer.unread(), 2, "stalled, with one refused piece");
         tokio::time::sleep(PERIOD).await;
         assert_eq!(peer.unread(), 0);
         peer.unblock();
@@ -276,9 +276,9 @@ async fn commands_are_served_between_the_slices_of_a_fan_out() {
     .await;
 }
 
-/// A storm of handshakes wakes thousands of tasks before the timer loop has its turn; here that never comes.
+/// A storm of handshakes wakes thousands of tasks before the timer loop gets its turn. Here the timer loop does not run.
 #[tokio::test(start_paused = true)]
-async fn a_push_that_waits_for_others_to_be_served_waits_five_milliseconds_for_a_slice() {
+async fn a_due_push_waits_at_most_five_milliseconds_for_other_tasks() {
     let stage = Stage::<Scripted>::new(quiet());
     let mut timers = by_hand::spawn(stage.shard.run());
     assert_pending!(timers.poll());
@@ -288,11 +288,11 @@ async fn a_push_that_waits_for_others_to_be_served_waits_five_milliseconds_for_a
     let mut turn = || tasks.iter_mut().for_each(|task| assert_pending!(task.poll()));
     let pushed = || peers.iter().filter(|peer| peer.received() == push(1)).count();
     turn();
-    assert_eq!(pushed(), 0, "the response is no push");
+    assert_eq!(pushed(), 0, "the response is not a push");
     tokio::time::advance(PERIOD - Duration::from_millis(1)).await;
-    // The handshakes that have not timed out are two slices.
+    // The handshakes before their timeout are two slices.
     (0..2).for_each(|_| assert_pending!(timers.poll()));
-    // Seen at once, begun after more than 5 ms; and the same again for the second slice.
+    // The work is seen at once and begun after more than 5 ms. The same holds for the second slice.
     for (passed, served) in [(1, 0), (5, 0), (1, SLICE), (5, 0), (1, 1)] {
         tokio::time::advance(Duration::from_millis(passed)).await;
         turn();
@@ -301,7 +301,7 @@ async fn a_push_that_waits_for_others_to_be_served_waits_five_milliseconds_for_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_says_nothing_is_told_and_then_cut_off() {
+async fn a_client_without_a_request_gets_408_and_is_then_cut_off() {
     on_stage(Config::default(), async |stage| {
         let peer = Peer::default();
         let task = spawn_local(stage.shard.serve(peer.stream(), true));
@@ -316,7 +316,7 @@ async fn whoever_says_nothing_is_told_and_then_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_too_many_is_told_that_the_server_is_full() {
+async fn a_client_that_is_not_admitted_gets_503() {
     on_stage(Config::default(), async |stage| {
         let peer = Peer::upgrading();
         let task = spawn_local(stage.shard.serve(peer.stream(), false));
@@ -331,7 +331,7 @@ async fn a_client_too_many_is_told_that_the_server_is_full() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_says_goodbye_behind_what_is_queued_and_ends() {
+async fn a_drain_sends_1001_behind_the_queued_output_and_ends() {
     on_stage(quiet(), async |stage| {
         let (polite, _polite_task) = connect(&stage).await;
         let (silent, _silent_task) = connect(&stage).await;
@@ -350,7 +350,7 @@ async fn a_drain_says_goodbye_behind_what_is_queued_and_ends() {
         assert!(polite.is_shut());
         polite.send(Read::End);
         settle().await;
-        assert_pending!(emptied.poll(), "the silent one has five seconds");
+        assert_pending!(emptied.poll(), "the silent client has five seconds");
         assert_eq!(silent.received(), goodbye);
         tokio::time::sleep(Duration::from_secs(6)).await;
         assert_ready!(emptied.poll());
@@ -360,7 +360,7 @@ async fn a_drain_says_goodbye_behind_what_is_queued_and_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_push_that_other_shards_have_is_delivered_in_spite_of_the_drain() {
+async fn a_push_that_was_announced_before_the_drain_is_delivered() {
     let stage = Stage::<Scripted>::new(quiet());
     let peer = Peer::upgrading();
     let mut task = by_hand::spawn(stage.shard.serve(peer.stream(), true));
@@ -388,7 +388,7 @@ async fn a_task_that_is_dropped_cuts_its_client_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_whose_slot_was_given_away_leaves_the_new_connection_alone() {
+async fn a_task_whose_slot_was_reused_does_not_touch_the_new_connection() {
     let stage = Stage::<Scripted>::new(Config::default());
     let mut timers = by_hand::spawn(stage.shard.run());
     let mut old = by_hand::spawn(stage.shard.serve(Peer::default().stream(), true));
@@ -397,7 +397,7 @@ async fn a_task_whose_slot_was_given_away_leaves_the_new_connection_alone() {
         tokio::time::advance(Duration::from_millis(100)).await;
         assert_pending!(timers.poll());
     }
-    assert_eq!(stage.shard.census().connections, 0, "told after 10 s, cut off after 15");
+    assert_eq!(stage.shard.census().connections, 0, "408 after 10 s, cut off after 15 s");
     let peer = Peer::upgrading();
     let mut new = by_hand::spawn(stage.shard.serve(peer.stream(), true));
     assert_ready!(old.poll());
@@ -407,7 +407,7 @@ async fn a_task_whose_slot_was_given_away_leaves_the_new_connection_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_input_leaves_others_their_turn() {
+async fn other_tasks_get_their_turn_during_a_large_input() {
     let stage = Stage::<Scripted>::new(quiet());
     let peer = Peer::upgrading();
     for _ in 0..100 {
@@ -417,7 +417,7 @@ async fn a_large_input_leaves_others_their_turn() {
     let mut polls = 0;
     while peer.unread() > 0 {
         assert_pending!(task.poll());
-        assert!(peer.unread() == 0 || task.is_woken(), "what is left is not forgotten");
+        assert!(peer.unread() == 0 || task.is_woken(), "the task wakes itself for the rest");
         polls += 1;
     }
     assert_eq!(polls, 26, "101 pieces, four at a time");

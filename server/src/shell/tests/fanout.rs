@@ -1,4 +1,4 @@
-//! Every way of a fan-out over sockets that refuse: the stream stays whole, and whoever was blocked is woken.
+//! Every kind of fan-out over sockets that refuse bytes: the stream stays whole, and a blocked task is woken.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -23,26 +23,26 @@ use crate::time::{Now, Timestamp};
 use crate::wire::{ConnectionId, Wire};
 use crate::zone::Zone;
 
-/// Longer than anything here takes: a stream that is never woken should fail its test, not hold it up.
+/// Longer than every test of this file: a stream that is never woken should fail its test, not block it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Bytes that the kernel is asked to hold for a narrow socket; it takes a few thousand more.
+/// The buffer size that the test requests for a narrow socket, in bytes; the kernel holds a few thousand more.
 const NARROW: u32 = 4096;
 
-/// Runs `test` once for each way that this system has.
+/// Runs `test` once for each kind of fan-out that this system has.
 async fn each_way(test: impl AsyncFn(Fanout)) {
     println!("portable");
-    tokio::time::timeout(PATIENCE, test(Fanout::portable())).await.expect("nobody was woken");
+    tokio::time::timeout(PATIENCE, test(Fanout::portable())).await.expect("no task was woken");
     match Fanout::uring() {
         Ok(uring) => {
             println!("uring");
-            tokio::time::timeout(PATIENCE, test(uring)).await.expect("nobody was woken");
+            tokio::time::timeout(PATIENCE, test(uring)).await.expect("no task was woken");
         }
         Err(error) => println!("skipped: there is no io_uring: {error}"),
     }
 }
 
-/// A listener whose sockets hold little that is sent.
+/// A listener whose sockets have a small send buffer.
 fn listen_narrow() -> TcpListener {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(NARROW).unwrap();
@@ -50,7 +50,7 @@ fn listen_narrow() -> TcpListener {
     socket.listen(16).unwrap()
 }
 
-/// Both ends of a connection: the server's, and one for which the kernel holds little that was not read.
+/// Both ends of a connection: the server's end, and a client's end with a small receive buffer.
 async fn connect_narrow(listener: &TcpListener) -> (TcpStream, TcpStream) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(NARROW).unwrap();
@@ -58,7 +58,7 @@ async fn connect_narrow(listener: &TcpListener) -> (TcpStream, TcpStream) {
     (listener.accept().await.unwrap().0, client)
 }
 
-/// A clock that stands still until it is moved. It begins at noon.
+/// A clock that begins at noon and moves only when the test moves it.
 #[derive(Default)]
 struct HandClock(AtomicU64);
 
@@ -67,13 +67,13 @@ impl Clock for HandClock {
         noon_and(Duration::from_nanos(self.0.load(Ordering::Relaxed)))
     }
 
-    /// Later than any test lasts: it is not time that wakes anybody here.
+    /// Later than the end of any test: these tests wake no task by time.
     fn instant(&self, _: Timestamp) -> Instant {
         SystemClock::new().instant(Timestamp::MAX)
     }
 }
 
-/// A shard over narrow sockets, whose clock and timer loop are in the test's hands.
+/// A shard over narrow sockets. The test moves its clock and polls its timer loop.
 struct Yard {
     shard: Shard<TcpStream>,
     clock: Arc<HandClock>,
@@ -100,7 +100,7 @@ impl Yard {
         far
     }
 
-    /// One period passes.
+    /// Moves the clock by one period and waits for the push.
     async fn push(&self) {
         self.clock.0.fetch_add(PERIOD.as_nanos() as u64, Ordering::Relaxed);
         let pushed = self.shard.counters().pushes;
@@ -120,8 +120,8 @@ async fn read(stream: &mut TcpStream, length: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn who_reads_late_gets_every_push_whole_and_in_order_and_delays_nobody() {
-    /// More pushes than the kernel holds for anybody who does not read.
+async fn a_client_that_reads_late_gets_every_push_whole_and_in_order_and_delays_no_other() {
+    /// More pushes than the kernel holds for a client that does not read.
     const ENOUGH: usize = 10_000;
 
     each_way(async |fanout| {
@@ -130,14 +130,14 @@ async fn who_reads_late_gets_every_push_whole_and_in_order_and_delays_nobody() {
             let mut readers = [yard.subscribe().await, yard.subscribe().await];
             let mut late = yard.subscribe().await;
             let mut pushes = Vec::new();
-            // Ten more behind the first that the late one's socket refused.
+            // Ten more pushes after the first one that the late client's socket refused.
             while yard.shard.census().held < 10 * push(1).len() {
                 yard.push().await;
                 let [one, two] = &mut readers;
                 let push = read(one, push(1).len()).await;
                 assert_eq!(read(two, push.len()).await, push);
                 pushes.push(push);
-                assert!(pushes.len() < ENOUGH, "nothing was ever refused");
+                assert!(pushes.len() < ENOUGH, "the socket refused no push");
             }
             assert_eq!(pushes[0], push(1));
             assert_eq!(pushes[1], push(2));
@@ -150,8 +150,8 @@ async fn who_reads_late_gets_every_push_whole_and_in_order_and_delays_nobody() {
 }
 
 #[tokio::test]
-async fn a_frame_that_was_taken_in_part_is_finished_when_there_is_room() {
-    /// Longer than anything that the kernel holds for a narrow socket, so that it takes a part.
+async fn a_frame_that_was_accepted_in_part_is_finished_when_there_is_room() {
+    /// Longer than the kernel's buffers of a narrow socket, so that the socket accepts a part.
     const LENGTH: usize = 1 << 20;
 
     each_way(async |fanout| {
@@ -168,7 +168,7 @@ async fn a_frame_that_was_taken_in_part_is_finished_when_there_is_room() {
         let taken = offer_to_all(&mut streams, &tickets, &frame).await;
         assert!(taken.iter().all(|taken| (1..LENGTH).contains(taken)), "{taken:?}");
         for ((ticket, taken), mut reader) in tickets.into_iter().zip(taken).zip(readers) {
-            // A task of its own, so that what wakes the reader does not wake the writer.
+            // A separate task, so that the wake-ups of the reader do not wake the writer.
             let reading = tokio::spawn(async move { read(&mut reader, LENGTH).await });
             finish(&mut streams, ticket, &frame, taken).await;
             assert!(reading.await.unwrap() == frame);
@@ -178,7 +178,7 @@ async fn a_frame_that_was_taken_in_part_is_finished_when_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_socket_that_was_reset_has_failed_and_the_next_one_has_not() {
+async fn a_socket_that_was_reset_fails_and_the_next_one_does_not() {
     each_way(async |fanout| {
         let listener = listen_narrow();
         let mut streams = Streams::new(PERIOD, Arc::<Events>::default());
@@ -187,13 +187,13 @@ async fn a_socket_that_was_reset_has_failed_and_the_next_one_has_not() {
         let (sound, mut reader) = connect_narrow(&listener).await;
         gone.set_zero_linger().unwrap();
         drop(gone);
-        // The driver must see the sockets once before the streams try anything.
+        // tokio's driver must see the sockets once before the streams try to write.
         sound.writable().await.unwrap();
         broken.writable().await.unwrap();
         let tickets = [streams.insert(ConnectionId(0), broken), streams.insert(ConnectionId(1), sound)];
         let mut taken = [0; 2];
         streams.send_all(&tickets.map(|ticket| ticket.id), b"push", &mut taken);
-        assert_eq!(taken, [4; 2], "one that has failed takes everything");
+        assert_eq!(taken, [4; 2], "a stream that has failed accepts all bytes");
         let [broken, sound] = tickets.map(|ticket| streams.get(ticket).unwrap().has_failed);
         assert!(broken && !sound);
         assert_eq!(read(&mut reader, 4).await, b"push");
@@ -203,7 +203,7 @@ async fn a_socket_that_was_reset_has_failed_and_the_next_one_has_not() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_ring_that_fails_is_given_up_with_a_line_in_the_log_and_nobody_misses_a_push() {
+async fn a_ring_that_fails_is_replaced_and_logged_once_and_no_push_is_lost() {
     use crate::shell::fanout::Way;
     use crate::shell::fanout::uring::Ring;
 
@@ -223,10 +223,10 @@ async fn a_ring_that_fails_is_given_up_with_a_line_in_the_log_and_nobody_misses_
         streams.send_all(&to, b"push", &mut taken);
         assert_eq!((taken, read(&mut far, 4).await.as_slice()), ([4], &b"push"[..]));
     }
-    assert_eq!(events.take(), ["fanout"], "said once");
+    assert_eq!(events.take(), ["fanout"], "logged once");
 }
 
-/// Offers the frame as a fan-out does, from the task that later wants to be woken.
+/// Offers the frame as a fan-out does, from the task that the streams later wake.
 async fn offer_to_all(streams: &mut Streams<TcpStream>, tickets: &[Ticket], frame: &[u8]) -> Vec<usize> {
     poll_fn(|cx| {
         tickets.iter().for_each(|ticket| streams.register(*ticket, cx.waker()));
@@ -241,7 +241,7 @@ async fn offer_to_all(streams: &mut Streams<TcpStream>, tickets: &[Ticket], fram
 
 /// Sends the rest of the frame, a piece each time that the stream wakes the task.
 async fn finish(streams: &mut Streams<TcpStream>, ticket: Ticket, frame: &[u8], mut taken: usize) {
-    // The first poll is nobody's wake-up.
+    // The first poll does not follow from a wake-up.
     let mut is_woken = false;
     poll_fn(|_| {
         if std::mem::replace(&mut is_woken, true) {

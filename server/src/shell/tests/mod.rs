@@ -1,10 +1,10 @@
-//! The shell's tests that take more than one of its files.
+//! The shell's tests that need more than one of its files.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `scripted.rs` | a stream that does what a test says, and what surrounds a shard |
+//! | `scripted.rs` | a scripted stream, and a shard with its clock and log |
 //! | `connection.rs` | the connection task and the timer loop over scripted streams |
-//! | `fanout.rs` | every way of a fan-out over sockets that refuse |
+//! | `fanout.rs` | every kind of fan-out over sockets that refuse bytes |
 //! | `tcp.rs` | a whole server over loopback, with real clients |
 
 mod connection;

@@ -1,4 +1,4 @@
-//! A stream that does what a test says, and the surroundings of a shard that serves it. Time is the paused runtime's.
+//! A scripted stream, and a shard with its clock and log. The time is that of the paused runtime.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -32,12 +32,12 @@ pub(super) const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade
 
 pub(super) const PERIOD: Duration = Duration::from_secs(300);
 
-/// The frame of a server.
+/// A text frame of a server.
 pub(super) fn server_text(text: &str) -> Vec<u8> {
     [&[0x81, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
 }
 
-/// The Close of a server.
+/// A Close frame of a server.
 pub(super) fn server_close(code: u16, reason: &str) -> Vec<u8> {
     let length = u8::try_from(reason.len() + 2).unwrap();
     [&[0x88, length], &code.to_be_bytes()[..], reason.as_bytes()].concat()
@@ -49,23 +49,23 @@ pub(super) fn push(cycle: u32) -> Vec<u8> {
     server_text(&text)
 }
 
-/// So long after the start, which is noon.
+/// The time `passed` after the start, which is noon.
 pub(super) fn noon_and(passed: Duration) -> Now {
     Now { at: Timestamp::ZERO + passed, wall: WallTime::from_unix_seconds(1_795_348_800).after(passed) }
 }
 
-/// What a read brings; an empty queue brings nothing yet.
+/// The result of a read. A read of an empty queue is pending.
 pub(super) enum Read {
     Bytes(Vec<u8>),
     End,
     Reset,
 }
 
-/// What becomes of a write; an empty queue takes everything.
+/// The result of a write. With an empty queue a write accepts all bytes.
 pub(super) enum Write {
-    /// Takes at most this many bytes.
+    /// Accepts at most this many bytes.
     Take(usize),
-    /// Refuses until [`Peer::unblock`].
+    /// Refuses all bytes until [`Peer::unblock`].
     Block,
     Fail,
 }
@@ -74,7 +74,7 @@ pub(super) enum Write {
 struct Script {
     reads: VecDeque<Read>,
     writes: VecDeque<Write>,
-    /// Becomes readable as soon as something is written.
+    /// Input that becomes readable as soon as the server writes.
     answer: Option<Vec<u8>>,
     written: Vec<u8>,
     reader: Option<Waker>,
@@ -84,10 +84,10 @@ struct Script {
     is_dropped: bool,
 }
 
-/// The server's end.
+/// The server's end of the stream.
 pub(super) struct Scripted(Rc<RefCell<Script>>);
 
-/// The test's end.
+/// The test's end of the stream.
 #[derive(Clone, Default)]
 pub(super) struct Peer(Rc<RefCell<Script>>);
 
@@ -130,7 +130,7 @@ impl Peer {
         writer.expect("a refused write registers its waker").wake();
     }
 
-    /// Everything that arrived since the last call.
+    /// The bytes that the server wrote since the last call.
     pub(super) fn received(&self) -> Vec<u8> {
         std::mem::take(&mut self.0.borrow_mut().written)
     }
@@ -198,7 +198,7 @@ impl AsyncRead for Scripted {
 impl AsyncWrite for Scripted {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut script = self.0.borrow_mut();
-        assert!(!script.is_shut, "a write behind the end of the stream");
+        assert!(!script.is_shut, "a write after the end of the stream");
         let count = match script.writes.front() {
             None => bytes.len(),
             Some(Write::Take(most)) => bytes.len().min(*most),
@@ -229,7 +229,7 @@ impl AsyncWrite for Scripted {
     }
 }
 
-/// A clock that shows noon when it is made, and then the runtime's time.
+/// A clock that begins at noon and follows the runtime's time.
 struct NoonClock(Instant);
 
 impl Clock for NoonClock {
@@ -242,7 +242,7 @@ impl Clock for NoonClock {
     }
 }
 
-/// A log that keeps the names of the events.
+/// A log that stores the names of the events.
 #[derive(Debug, Default)]
 pub(super) struct Events(Mutex<Vec<&'static str>>);
 

@@ -57,7 +57,7 @@ impl Running {
     }
 }
 
-/// An output that hands every line to a channel.
+/// An output that sends every line to a channel.
 struct Lines(UnboundedSender<String>);
 
 impl io::Write for Lines {
@@ -115,14 +115,14 @@ async fn a_drain_closes_with_1001_and_the_server_ends() {
         panic!("expected a Close");
     };
     assert_eq!(u16::from(close.code), 1001);
-    connect_async(&server.url).await.expect_err("nobody listens any more");
+    connect_async(&server.url).await.expect_err("the listener is closed");
     assert!(client.next().await.is_none());
     drop(client);
     server.task.await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn the_log_says_once_how_pushes_are_written() {
+async fn the_log_names_the_kind_of_fan_out_once() {
     let shards = NonZeroUsize::new(2);
     let mut server = Running::start(Options { fanout: FanoutChoice::Portable, shards, ..Options::default() });
     echo(&mut server.connect().await, "here").await;
@@ -137,7 +137,7 @@ async fn the_log_says_once_how_pushes_are_written() {
 }
 
 #[tokio::test]
-async fn a_client_too_many_gets_503_and_room_is_made_by_leaving() {
+async fn a_client_beyond_the_limit_gets_503_and_is_admitted_after_another_leaves() {
     let mut server = Running::start(Options { max_connections: Some(1), ..Options::default() });
     let mut client = server.connect().await;
     echo(&mut client, "in").await;
@@ -149,7 +149,7 @@ async fn a_client_too_many_gets_503_and_room_is_made_by_leaving() {
     while client.next().await.is_some() {}
     drop(client);
     server.logged("Client disconnected").await;
-    // The place is given up right behind that line, so that one more refusal is possible.
+    // The place becomes free just after that line, so one more refusal is possible.
     let mut client = loop {
         match connect_async(&server.url).await {
             Ok((client, _)) => break client,
@@ -175,7 +175,7 @@ async fn a_client_that_never_reads_is_closed_with_1013() {
     let stream = socket.connect(address).await.unwrap();
     let (client, _) = client_async(&server.url, stream).await.unwrap();
     let (mut sink, mut stream) = client.split();
-    // Echoes fill what the kernel holds and half of the outbox; only pushes can do the rest.
+    // Echoes fill the kernel's buffers and half of the outbox; only pushes can fill the rest.
     let flood =
         tokio::spawn(async move { while sink.send(Message::text("x".repeat(1000))).await.is_ok() {} });
     server.logged("Closing a connection: 1013").await;
@@ -189,14 +189,14 @@ async fn a_client_that_never_reads_is_closed_with_1013() {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_named_and_so_is_a_contradiction() {
+async fn an_address_in_use_and_contradicting_options_are_named() {
     let journal = Arc::new(Journal::new(LogFormat::Text, crate::Zone::UTC, io::sink()).unwrap());
     let options = Options { listen: ([127, 0, 0, 1], 0).into(), ..Options::default() };
     let first = Server::bind(&options, Arc::clone(&journal)).unwrap();
     let listen = first.local_addr().unwrap();
     let bind = |options: Options| Server::bind(&options, Arc::clone(&journal)).err().unwrap().to_string();
     let in_use = bind(Options { listen, ..Options::default() });
-    assert_eq!(in_use, format!("cannot listen on {listen}: another process does so already"));
+    assert_eq!(in_use, format!("cannot listen on {listen}: another process already uses it"));
     let contradiction = bind(Options { outbox_limit: Some(1), ..Options::default() });
     assert!(contradiction.starts_with("outbox-limit is 1 bytes"), "{contradiction}");
 }
