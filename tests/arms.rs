@@ -1,4 +1,4 @@
-//! The same scenario on the core arm and on the paused arm, where the whole shell runs; the same apps over TCP.
+//! The same scenario on the core arm and on the paused arm, which runs the whole shell; the same apps over TCP.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -20,7 +20,7 @@ use crate::support::{app, soon};
 const HOUR: Duration = Duration::from_secs(3600);
 const SEEDS: std::ops::Range<u64> = 0..5;
 
-/// Whatever a day of the app can put to the test: it never sends what RFC 6455 forbids.
+/// The guarantees that a day of the app exercises: all but G12, as the app never sends what RFC 6455 forbids.
 const EXERCISED: [Guarantee; 14] = [
     Guarantee::G1,
     Guarantee::G2,
@@ -49,7 +49,7 @@ fn a_day_on_the_paused_arm_breaks_no_promise_and_tests_nearly_all() {
 }
 
 #[test]
-fn where_nothing_races_every_client_reads_the_same_on_both_arms() {
+fn without_races_every_client_reads_the_same_on_both_arms() {
     let scenario = Scenario { app: AppProfile { switch: None, restart: None, ..day().app }, ..day() };
     for seed in SEEDS {
         let (core, paused) = (on_the_core_arm(&scenario, seed), on_the_paused_arm(&scenario, seed));
@@ -74,7 +74,7 @@ fn the_arms_differ_only_in_the_outcome_of_races() {
 }
 
 #[tokio::test]
-async fn thirty_apps_over_tcp_see_what_they_were_promised() {
+async fn thirty_apps_over_tcp_see_every_promise_kept() {
     let shards = NonZeroUsize::new(2);
     let server = Running::start(Options { period: app::PERIOD, shards, ..Options::default() });
     let connect = async || server.try_connect().await.expect("the server has room");
@@ -84,7 +84,7 @@ async fn thirty_apps_over_tcp_see_what_they_were_promised() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_thirty_apps_in_memory_on_virtual_time() {
+async fn the_same_thirty_apps_see_every_promise_kept_in_memory_on_virtual_time() {
     LocalSet::new()
         .run_until(async {
             let config = Config { period: app::PERIOD, ..Config::default() };
@@ -149,6 +149,6 @@ fn judge(outcomes: impl Iterator<Item = Outcome>) {
         }
     }
     for guarantee in EXERCISED {
-        assert!(exercised[guarantee.index()] > 0, "{guarantee} was never put to the test");
+        assert!(exercised[guarantee.index()] > 0, "{guarantee} was never exercised");
     }
 }

@@ -1,4 +1,4 @@
-//! Comparisons find what has become worse, and nothing else.
+//! Comparisons report every figure that has become worse, and no other.
 
 use carillon_simulator::Verdict;
 use carillon_simulator::report::Summary;
@@ -24,7 +24,7 @@ fn a_planted_regression_is_found_by_single_runs_and_by_repeated_ones() {
 }
 
 #[test]
-fn what_is_worse_by_less_than_the_limit_is_no_regression() {
+fn a_figure_that_is_worse_by_less_than_the_limit_is_no_regression() {
     let summary = compare(&runs(0..3, 100), &runs(10..13, 130), "push_latency:p(99)>+50%");
     assert!(!summary.regressed, "{summary:?}");
     assert_eq!(summary.figures[0].change_verdict, ChangeVerdict::Changed);
@@ -38,13 +38,13 @@ fn noise_is_no_regression_however_small_the_limit() {
         let new = runs(seed * 10 + 5..seed * 10 + 8, 100);
         found += u32::from(compare(&base, &new, "push_latency:p(99)>0ms").regressed);
     }
-    // One side of 95 %: one in forty, so that four of twenty would be a thousand to one.
+    // One side of 95 % is one in forty, so the chance of four in twenty is one in a thousand.
     assert!(found < 4, "{found} of 20");
 }
 
 #[test]
-fn runs_that_differ_among_themselves_hide_what_single_runs_would_show() {
-    // 100, 150 and 200 % of what is usual, against 130.
+fn a_spread_among_repeated_runs_hides_a_difference_that_single_runs_show() {
+    // 100, 150 and 200 % of the usual latency, against 130 %.
     let wild = [100, 150, 200].map(|slowness| (slowness.to_string(), soak::whole(slowness, slowness)));
     let summary = compare(&wild, &runs(0..3, 180), LIMIT);
     assert_eq!(summary.figures[0].change_verdict, ChangeVerdict::WithinNoise, "{summary:?}");
@@ -52,7 +52,7 @@ fn runs_that_differ_among_themselves_hide_what_single_runs_would_show() {
 }
 
 #[test]
-fn what_is_lost_is_no_noise_of_single_runs() {
+fn a_lost_push_is_a_regression_even_between_single_runs() {
     let mut new = runs(1..2, 100);
     new[0].1.metrics.as_mut().unwrap().counts.lost = 1;
     let summary = compare(&runs(0..1, 100), &new, "lost:count>0");
@@ -61,7 +61,7 @@ fn what_is_lost_is_no_noise_of_single_runs() {
 }
 
 #[test]
-fn a_limit_of_what_was_not_measured_is_not_kept() {
+fn a_limit_on_a_figure_that_was_not_measured_is_not_kept() {
     let mut new = runs(1..2, 100);
     new[0].1.metrics.as_mut().unwrap().push_latency = Default::default();
     let summary = compare(&runs(0..1, 100), &new, LIMIT);
@@ -77,7 +77,7 @@ fn a_new_run_that_broke_a_guarantee_says_so() {
 }
 
 #[test]
-fn runs_that_do_not_measure_the_same_are_not_compared() {
+fn runs_of_different_loads_are_not_compared() {
     let refusal = |base: &Side, new: &Side| CompareSummary::new(base, new, &[]).unwrap_err();
     let mut other = runs(1..2, 100);
     other[0].1.clients = 7;

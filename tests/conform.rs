@@ -1,6 +1,6 @@
-//! Verdicts over real sockets: a server that keeps its promises is acquitted, one with a mistake is convicted of it.
+//! Verdicts over real sockets: a server that keeps its promises is acquitted, a server with one defect is convicted of it.
 //!
-//! Time is real here, but nothing is asserted about it: the harness measures what it cannot see, and says so.
+//! Time is real here, but no test asserts a time: the harness measures its own limits and reports them.
 
 use std::net::TcpListener;
 use std::sync::Mutex;
@@ -16,29 +16,29 @@ use crate::catalogue::Defect;
 use crate::support::child::{CLOSE_TIMEOUT, MAX_MESSAGE, PERIOD, PING_INTERVAL, Who, command};
 use crate::support::free_port;
 
-/// Trials at a time: they wait most of the time.
+/// The number of trials that run at the same time. They are idle for most of it.
 const AT_ONCE: usize = 6;
 
-/// Defects that cannot be seen from outside, or not in ten cycles, and why.
+/// Defects that cannot be seen from outside, or not in ten cycles, each with the reason.
 const OUT_OF_SIGHT: [(Defect, &str); 15] = [
     (Defect::RendersPreviousCycle, "with a period of one second it is as early as a text may be"),
-    (Defect::SkipsFirstCycle, "nobody knows when the server's schedule began"),
+    (Defect::SkipsFirstCycle, "the start of the server's schedule is not known"),
     (
         Defect::KeepsDeadEntry,
-        "only the server's own count would tell, and nobody dies who is not cut off at the end",
+        "only the server's own count would tell, and every client that dies is cut off at the end",
     ),
-    (Defect::WaitsForHandshake, "nobody states a handshake timeout"),
-    (Defect::RendersFromStart, "nobody sets the clock of this machine"),
+    (Defect::WaitsForHandshake, "the trial states no handshake timeout"),
+    (Defect::RendersFromStart, "no trial sets the clock of this machine"),
     (Defect::RendersPerClient, "a text may be rendered for each client, and at the time of sending"),
-    (Defect::RendersTwelveHours, "half of the day it is right, and else it is a zone twelve hours away"),
-    (Defect::SchedulesByWallClock, "nobody sets the clock of this machine"),
-    (Defect::SharesOneBudget, "it takes a slow client's queue of pushes"),
-    (Defect::SkipsBusy, "it takes a client that reads, and whose queue is not empty at the due instant"),
-    (Defect::RetriesUnacknowledged, "it takes ten seconds of silence, and these trials have fewer"),
-    (Defect::DrainsLosingQueue, "it takes a queue that waits when the shutdown begins"),
-    (Defect::DrainsForever, "it takes a client that stays when it is asked to go"),
-    (Defect::GrowsOutbox, "its outbox is bounded by what its client sends in these few seconds"),
-    (Defect::LogsStaleTime, "the instants of the log are not held against a clock"),
+    (Defect::RendersTwelveHours, "right for half of the day, and else like a zone twelve hours away"),
+    (Defect::SchedulesByWallClock, "no trial sets the clock of this machine"),
+    (Defect::SharesOneBudget, "it needs a slow client's queue of pushes"),
+    (Defect::SkipsBusy, "it needs a client that reads, and whose queue is not empty at the due instant"),
+    (Defect::RetriesUnacknowledged, "it needs ten seconds of silence, and these trials have fewer"),
+    (Defect::DrainsLosingQueue, "it needs a queue that waits when the shutdown begins"),
+    (Defect::DrainsForever, "it needs a client that stays when the server closes"),
+    (Defect::GrowsOutbox, "its outbox is bounded by the few bytes that its client sends in these seconds"),
+    (Defect::LogsStaleTime, "the instants of the log are not compared with a clock"),
 ];
 
 fn options(who: Who) -> ConformOptions {
@@ -69,15 +69,15 @@ fn violated(conformance: &Conformance) -> Vec<String> {
     broken.map(|entry| entry.id.clone()).collect()
 }
 
-/// The defects of `all` that were not convicted, and what was found instead.
+/// The defects of `all` that were not convicted, each with the guarantees that were violated instead.
 fn acquitted(all: &[Defect]) -> Vec<(Defect, Vec<String>)> {
     let (waiting, missed) = (Mutex::new(all.to_vec()), Mutex::new(Vec::new()));
-    let next = || waiting.lock().expect("nobody panics with it in hand").pop();
+    let next = || waiting.lock().expect("no thread panics while it holds the lock").pop();
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(defect) = next() {
-                    // The log is the business of a strict trial.
+                    // Only a strict trial reads the log.
                     let is_strict = defect.guarantees().contains(&"G15");
                     let found = violated(&try_out(ConformOptions {
                         is_strict,
@@ -86,16 +86,16 @@ fn acquitted(all: &[Defect]) -> Vec<(Defect, Vec<String>)> {
                     let is_right = found.iter().any(|id| defect.guarantees().contains(&id.as_str()));
                     println!("{defect:?} {:?}: {found:?}", defect.guarantees());
                     if !is_right {
-                        missed.lock().expect("nobody panics with it in hand").push((defect, found));
+                        missed.lock().expect("no thread panics with the lock").push((defect, found));
                     }
                 }
             });
         }
     });
-    missed.into_inner().expect("nobody panics with it in hand")
+    missed.into_inner().expect("no thread panics while it holds the lock")
 }
 
-/// What a busy machine leaves undecided is tried again so often in all; a wrong verdict never is.
+/// The number of trials if a busy machine leaves a verdict undecided. A wrong verdict is never tried again.
 const TRIALS: usize = 3;
 
 #[test]
@@ -110,9 +110,9 @@ fn a_server_that_keeps_its_promises_is_acquitted() {
     assert!((0..TRIALS).any(|_| is_acquitted()), "some guarantees were never decided");
 }
 
-/// One mistake for each guarantee, and those that take a probe of their own.
+/// One defect for each guarantee, and the defects that need a separate probe.
 #[test]
-fn servers_with_one_mistake_are_convicted_of_it() {
+fn servers_with_one_defect_are_convicted_of_it() {
     let chosen = [
         Defect::StartsUnsubscribed,
         Defect::AppliesCommandOnNextText,
@@ -149,9 +149,9 @@ fn servers_with_one_mistake_are_convicted_of_it() {
     assert!(missed.is_empty(), "{missed:#?}");
 }
 
-/// Its clients would reach somebody else, and whatever that one does is no verdict on the server of the command.
+/// The clients would reach the wrong server, and its behaviour is no verdict on the server of the command.
 #[test]
-fn a_port_that_somebody_else_serves_is_refused() {
+fn a_port_that_another_process_serves_is_refused() {
     let port = free_port();
     let _other = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
     let address = Address::parse(&format!("ws://127.0.0.1:{port}/ws")).expect("a sound URL");
@@ -161,15 +161,15 @@ fn a_port_that_somebody_else_serves_is_refused() {
 
 #[test]
 #[ignore = "five minutes; the whole catalogue"]
-fn every_mistake_that_can_be_seen_is_convicted() {
+fn every_defect_that_can_be_seen_is_convicted() {
     let is_in_sight = |defect: &&Defect| OUT_OF_SIGHT.iter().all(|(hidden, _)| hidden != *defect);
     let all: Vec<Defect> = Defect::ALL.iter().filter(is_in_sight).copied().collect();
     let missed = acquitted(&all);
     assert!(missed.is_empty(), "{missed:#?}");
 }
 
-/// Its timers and its `unsubscribe` are the listing's own mistakes. What its transport does to who breaks a rule, or
-/// vanishes, is another matter: these guarantees are not on trial here.
+/// The timers and the `unsubscribe` are the listing's own mistakes. Its transport decides how it treats a client that
+/// breaks a rule or vanishes, so this trial leaves out those guarantees.
 #[test]
 fn the_listing_as_printed_fails_exactly_what_it_breaks() {
     use Guarantee::{G1, G2, G3, G4, G5, G6, G7, G8, G9};

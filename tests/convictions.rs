@@ -1,5 +1,5 @@
-//! Negative controls: servers with one defect each must be convicted of the guarantee that they break, and the same
-//! server without a defect must be acquitted. An oracle that convicts nobody proves nothing.
+//! Negative controls: a server with one defect must be convicted of the guarantee that it breaks, and the same server
+//! without a defect must be acquitted. An oracle that never convicts proves nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::support::trial::trial_target;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How many seeds a defect may hide behind.
+/// The number of seeds within which a defect must be convicted.
 const SEEDS: u64 = 8;
 
-/// Forty minutes of lively clients of every kind, with a cycle a minute and three stalls of the server
-/// and a step of its clock; every other time the faults stay to the end.
+/// Forty minutes of active clients of every kind, with a cycle a minute, three stalls of the server and a step of its
+/// clock. With every other seed the faults last to the end.
 fn trial(seed: u64) -> Scenario {
     let day = Scenario::day(40, 40 * MINUTE + MINUTE / 3, MINUTE);
     let mut server = day.server.clone();
@@ -69,11 +69,11 @@ fn the_server_without_a_defect_is_acquitted() {
     }
 }
 
-/// What shows only to a client that was slow, has a queue when the shutdown begins, and reads again in time: eight seeds
-/// of this scenario are not enough for it.
+/// A defect that shows only to a client that was slow, has a queue when the shutdown begins, and reads again in time.
+/// Eight seeds of this scenario are not enough for it.
 const RARE: [Defect; 1] = [Defect::DrainsLosingQueue];
 
-/// Convicts every defect of one half of the catalogue; two halves, as there are two cores.
+/// Convicts every defect of one half of the catalogue. Two halves use two cores.
 fn convict_half(half: usize) {
     let mine = Defect::ALL
         .iter()
@@ -98,7 +98,7 @@ fn every_other_defect_of_the_catalogue_is_convicted_as_well() {
     convict_half(1);
 }
 
-/// The seed document's listing as printed.
+/// The original app's listing as printed.
 struct Printed(Arc<Listing>);
 
 impl Service for Printed {
@@ -134,7 +134,7 @@ fn the_listing_as_printed_is_convicted_of_duplicates_and_of_pushing_after_unsubs
         ))
     });
     let score = judge(scenario, target.expect("the system has room for a runtime"), 1);
-    assert!(has_broken(&score, &["G4"]), "each of 20 timers pushes to everybody: {:?}", score.tallies);
+    assert!(has_broken(&score, &["G4"]), "each of 20 timers pushes to all: {:?}", score.tallies);
     assert!(has_broken(&score, &["G2"]), "unsubscribe is logged and not obeyed: {:?}", score.tallies);
     assert!(!has_broken(&score, &["G8", "G5"]), "its echo is right: {:#?}", score.violations.first());
 }

@@ -1,4 +1,4 @@
-//! Replays the seeds of `corpus.txt`. Whoever finds a seed that fails adds its line there, once the cause is mended.
+//! Replays the seeds of `corpus.txt`. Add the line of a seed that fails there, once its cause is fixed.
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -65,7 +65,7 @@ impl Entry {
         result.map_err(|error| error.to_string())
     }
 
-    /// What went wrong, if anything did, and the line that repeats it.
+    /// The failure and the command that repeats it; `None` if the seed holds.
     fn failure(&self, result: &SeedResult) -> Option<String> {
         let run = Run { arm: self.arm, scenario: &self.scenario, seed: self.seed, wall: Duration::ZERO };
         Totals::default().add(self.seed, result).map(|failed| describe_failure(&run, failed))

@@ -1,4 +1,4 @@
-//! The tripwire: a seed decides a run, in this process and in any other.
+//! Determinism: a seed decides a run, in this process and in any other.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ type Arm = fn(&Scenario, u64) -> Outcome;
 
 const ARMS: [(&str, Arm); 2] = [("core", on_the_core_arm), ("paused", on_the_paused_arm)];
 
-/// Tells the copy of this program that it was started for the digests alone.
+/// The variable that tells a copy of this program to print the digests only.
 const REQUEST: &str = "CARILLON_TEST_DIGESTS";
 const MARK: &str = "digests:";
 
@@ -35,7 +35,7 @@ fn the_same_seed_gives_the_same_digests_in_two_processes() {
     assert_eq!(digests_of_another_process(), digests_of_another_process());
 }
 
-/// Not a test: what the one above starts, in a process of its own.
+/// Not a test: the test above starts it in a separate process.
 #[test]
 fn the_digests_of_a_day() {
     if std::env::var_os(REQUEST).is_some() {
@@ -43,7 +43,7 @@ fn the_digests_of_a_day() {
     }
 }
 
-/// Everything of a run that must not differ, but for the violations, of which there are none.
+/// All figures of a run that must not differ. Violations are left out, as these runs have none.
 fn digests() -> String {
     let of_arm = |(name, arm): (&str, Arm)| {
         let outcome = arm(&day(), 1);

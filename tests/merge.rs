@@ -1,4 +1,4 @@
-//! The parts of a load add up to what one report would have said.
+//! The merged parts of a load equal the report of the whole load.
 
 use std::time::Duration;
 
@@ -40,11 +40,11 @@ fn a_merge_of_merges_is_the_merge_of_all() {
 }
 
 #[test]
-fn spreads_go_over_all_parts_and_bounds_are_judged_anew() {
+fn spreads_cover_all_parts_and_bounds_are_judged_again() {
     let [mut one, mut two, _] = parts();
     let spread =
         |part: &Summary| Metric::Spread.timing(part.metrics.as_ref().unwrap()).unwrap().max().unwrap();
-    // The second part has each push once more, 80 ms after it was due.
+    // The second part has each push once more, 80 ms after its due instant.
     let metrics = two.1.metrics.as_mut().unwrap();
     for cycle in 1..=120 {
         metrics.record_push(cycle, Duration::from_secs(5 * cycle), Duration::from_millis(80));
@@ -56,12 +56,12 @@ fn spreads_go_over_all_parts_and_bounds_are_judged_anew() {
     assert!(spread(&whole) > 50.0);
     assert_eq!(whole.thresholds[0].threshold, "spread:max<50ms");
     assert_eq!((whole.thresholds[0].observed, whole.thresholds[0].held), (Some(spread(&whole)), false));
-    // What only the second part was held to is kept.
+    // A threshold of the second part alone is kept.
     assert_eq!(whole.thresholds.len(), 3);
 }
 
 #[test]
-fn the_verdict_is_the_worst() {
+fn the_merged_verdict_is_the_worst_of_all_parts() {
     let [one, mut two, three] = parts();
     two.1.verdict = Verdict::Violated;
     (two.1.guarantees[2].verdict, two.1.guarantees[2].violations) = (Verdict::Violated, 4);
@@ -79,7 +79,7 @@ fn the_verdict_is_the_worst() {
 }
 
 #[test]
-fn what_are_no_parts_of_one_load_is_refused_with_the_reason() {
+fn reports_that_are_not_parts_of_one_load_are_refused_with_the_reason() {
     let refusal = |change: fn(&mut Summary)| {
         let [one, mut two, _] = parts();
         change(&mut two.1);

@@ -1,4 +1,4 @@
-//! The paused arm is fair to servers that are built otherwise than ours.
+//! The paused arm is fair to servers of another design than the reference server's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 const HOUR: Duration = Duration::from_secs(3600);
 const PERIOD: Duration = Duration::from_secs(300);
 
-/// It reads while its writer waits for the link: the writer is to be woken nevertheless.
+/// The server reads while its writer waits for the link. The link must wake the writer nevertheless.
 #[test]
 fn a_server_that_reads_and_writes_in_two_tasks_answers_every_flooder() {
     let slow = Scenario::named("slow", 20, HOUR, PERIOD, 1).expect("it is built in");
@@ -68,7 +68,7 @@ fn a_restart_ends_what_the_server_has_spawned() {
     assert_eq!(starts.load(Ordering::Relaxed), 4, "a start and three restarts");
 }
 
-/// Counts while it is there.
+/// Counts itself from its creation until it is dropped.
 struct Alive(Arc<AtomicUsize>);
 
 impl Alive {

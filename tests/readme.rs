@@ -1,8 +1,8 @@
-//! The README tells the truth about the code.
+//! The README agrees with the code.
 
 use carillon_simulator::live::Dialect;
 
-/// Its example is the file that the workspace builds.
+/// The README's example is the file that the workspace builds.
 #[test]
 fn the_example_of_the_readme_is_the_one_that_is_compiled() {
     let readme = include_str!("../README.md");
@@ -11,10 +11,10 @@ fn the_example_of_the_readme_is_the_one_that_is_compiled() {
         readme.contains(example),
         "the README shows another example than simulator/examples/own_server.rs"
     );
-    assert!(example.lines().count() <= 30, "the example is to fit on a screen");
+    assert!(example.lines().count() <= 30, "the example must fit on a screen");
 }
 
-/// Its dialect is one, and says what it seems to say.
+/// The README's dialect can be parsed, and has the values that it shows.
 #[test]
 fn the_dialect_of_the_readme_is_read() {
     let readme = include_str!("../README.md");

@@ -1,4 +1,4 @@
-//! Pages: what must stand on them, and what must not.
+//! Report pages: the parts that they must contain, and the parts that they must not.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use carillon_simulator::{Arm, RunOptions, run_arm};
 
 use crate::support::soak;
 
-/// What somebody might say to a client who wants to do harm.
+/// A text that an attacker might send to inject markup into a page.
 const HARM: &str = "<script>alert(1)</script> & \"quotes\" | `ticks` **stars** </details> @all [x](y)";
 
 /// Elements without an end.
@@ -36,7 +36,7 @@ fn a_page_is_well_formed() {
 }
 
 #[test]
-fn nothing_that_was_seen_is_taken_for_a_part_of_the_page() {
+fn text_from_the_wire_is_escaped_on_every_page() {
     let page = html(&run_document(soak::broken(HARM)));
     assert!(!page.contains("<script>"), "{page}");
     // The evidence, the detail and the story.
@@ -74,7 +74,7 @@ fn the_page_of_a_soak_has_every_figure() {
     }
     let verdict = page.find("class=\"verdict\"").unwrap();
     let guarantees = page.find("<h2>Guarantees</h2>").unwrap();
-    assert!(verdict < guarantees && guarantees < page.find("<svg").unwrap(), "first things first");
+    assert!(verdict < guarantees && guarantees < page.find("<svg").unwrap(), "verdict, guarantees, charts");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn the_page_of_a_bare_report_still_has_a_verdict() {
 }
 
 #[test]
-fn nobody_overlooks_that_anybody_was_trusted() {
+fn an_insecure_run_says_so_on_its_page() {
     let trusting = |insecure| run_document(Summary { insecure, ..soak::whole(1, 100) });
     for print in [html, markdown] {
         assert!(print(&trusting(true)).contains("NOT verified (--insecure)"));
@@ -103,7 +103,7 @@ fn nobody_overlooks_that_anybody_was_trusted() {
 }
 
 #[test]
-fn markdown_has_the_verdict_first_and_folds_what_is_long() {
+fn markdown_has_the_verdict_first_and_folds_long_parts() {
     let text = markdown(&run_document(soak::broken("a push")));
     assert!(text.starts_with("### soak of churn: ✗ 1 of 15 guarantees violated,"), "{text}");
     assert!(text.contains("| `push_latency:p(99)<50ms` | "), "{text}");
@@ -115,7 +115,7 @@ fn markdown_has_the_verdict_first_and_folds_what_is_long() {
     }
 }
 
-/// A page of each kind, with all the harm there is.
+/// A page of each kind, with [`HARM`] in every text.
 fn pages() -> Vec<(String, String)> {
     let named = |name: &str, summary| (name.to_owned(), html(&run_document(summary)));
     let mut short = soak::whole(1, 100);

@@ -1,4 +1,4 @@
-//! What `simulator/SCHEMA.md` says of the JSON is what the subcommands write, field by field.
+//! `simulator/SCHEMA.md` describes the JSON of the subcommands, field by field.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -61,7 +61,7 @@ fn every_field_of_the_list_is_documented_and_the_other_way_round() {
 }
 
 #[test]
-fn what_is_written_reads_back() {
+fn a_written_document_reads_back() {
     let (scenario, outcome) = late();
     let run = Run { arm: Arm::Core, scenario: &scenario, seed: 1, wall: Duration::from_secs(1) };
     for summary in [Summary::new(&run, &outcome), soak::part(2, 1, 100), soak::broken("words")] {

@@ -1,4 +1,4 @@
-//! A failing run becomes a script that a person can read, and the script tells why.
+//! A failing run becomes a script that a person can read, and the script explains the failure.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::trial::trial_target;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A script that is easy to read has at most so many clients, and so many commands.
+/// A script that is easy to read has at most this many clients and this many commands.
 const FEW_CLIENTS: usize = 5;
 const FEW_COMMANDS: usize = 10;
 
@@ -29,26 +29,26 @@ fn an_ignored_unsubscribe_becomes_one_client_and_one_command() {
 }
 
 #[test]
-fn a_neighbour_that_is_lost_becomes_a_few_clients() {
+fn a_skipped_neighbour_becomes_a_few_clients() {
     let shrunk = convict_and_shrink(Defect::LosesAtShardBoundary);
     assert!(shrunk.script.acting_clients() >= 2, "the first client of all is never lost");
     assert!(shrunk.script.scenario.duration <= 6 * MINUTE);
 }
 
 #[test]
-fn what_takes_a_stall_keeps_the_stall() {
+fn a_defect_that_needs_a_stall_keeps_the_stall() {
     let script = convict_and_shrink(Defect::StopsAfterStall).script;
     assert!(script.to_text().unwrap().contains("server pauses"));
 }
 
 #[test]
-fn what_goes_wrong_in_a_shutdown_keeps_the_shutdown() {
+fn a_defect_of_the_shutdown_keeps_the_shutdown() {
     let script = convict_and_shrink(Defect::DrainsNormally).script;
     assert_eq!(script.scenario.duration, 5 * MINUTE, "a run lasts a period at least");
 }
 
 #[test]
-fn what_the_reader_of_a_script_sees_is_what_broke() {
+fn the_head_of_a_script_names_the_violation() {
     for defect in [Defect::EchoesOutOfOrder, Defect::LosesLastSubscriber, Defect::PushesPerSubscribe] {
         convict_and_shrink(defect);
     }
@@ -99,7 +99,7 @@ fn nearly_all_of_the_catalogue_becomes_easy_to_read() {
     assert!(large.len() * 8 <= Defect::ALL.len(), "{large:?}");
 }
 
-/// Finds a seed that convicts the defect, makes the run small, and holds the script to what a script is for.
+/// Finds a seed that convicts the defect, shrinks the run, and checks the script.
 fn convict_and_shrink(defect: Defect) -> Shrunk {
     let (recorded, _) = convict(defect).unwrap_or_else(|| panic!("{defect:?} is never convicted"));
     let shrunk = shrink_defect(defect, recorded);

@@ -1,4 +1,4 @@
-//! Loads over real sockets: judged like any run, and honest about what they cannot tell.
+//! Loads over real sockets: judged like any run, with a report of what they cannot tell.
 
 use std::future::pending;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::support::child::{PERIOD, Process, Who};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Clients that use their switch all the time, for as many seconds.
+/// A load of clients that use their switch all the time, for `seconds`.
 fn options(port: u16, clients: u32, seconds: u64) -> SoakOptions {
     let plan = Plan::steady(clients, SECOND * seconds as u32);
     let mut scenario = Scenario::day(clients, plan.duration(), PERIOD);
@@ -41,7 +41,7 @@ fn verdict(summary: &Summary, id: &str) -> Verdict {
 }
 
 #[test]
-fn a_server_that_keeps_its_promises_gets_through() {
+fn a_server_that_keeps_its_promises_is_acquitted() {
     let server = Process::start(Who::Compact(None));
     let summary = soak(options(server.port, 60, 8), pending(), |_| ()).expect("a load");
     assert_eq!(summary.verdict, Verdict::Held, "{:#?}", summary.guarantees);
@@ -56,7 +56,7 @@ fn a_server_that_keeps_its_promises_gets_through() {
 }
 
 #[test]
-fn a_server_that_breaks_one_is_convicted() {
+fn a_server_that_breaks_a_promise_is_convicted() {
     for (defect, id) in [(Defect::IgnoresUnsubscribe, "G2"), (Defect::LosesLastSubscriber, "G3")] {
         let server = Process::start(Who::Compact(Some(defect)));
         let summary = soak(options(server.port, 20, 6), pending(), |_| ()).expect("a load");
@@ -64,7 +64,7 @@ fn a_server_that_breaks_one_is_convicted() {
     }
 }
 
-/// Connections are lost with it, and that is what is said.
+/// The report counts the connections that were lost with the server.
 #[test]
 fn a_server_that_dies_is_an_outage_and_no_violation() {
     let server = Process::start(Who::Compact(None));
@@ -82,7 +82,7 @@ fn a_server_that_dies_is_an_outage_and_no_violation() {
 }
 
 #[test]
-fn an_interrupted_load_reports_what_there_is() {
+fn an_interrupted_load_reports_the_results_so_far() {
     let server = Process::start(Who::Compact(None));
     let interrupted = async { sleep(SECOND * 3).await };
     let summary = soak(options(server.port, 10, 600), interrupted, |_| ()).expect("a load");

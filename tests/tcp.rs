@@ -1,7 +1,7 @@
-//! The whole server over loopback, with clients of tokio-tungstenite and with sockets that send what no library would.
+//! The whole server over loopback, with clients of tokio-tungstenite and with sockets that send what no library sends.
 //!
-//! All of it holds for each way of the fan-out. Nothing here measures time. Where something must not happen, another
-//! client's pushes say that cycles went by.
+//! Every test runs with each kind of fan-out. No test measures time. Where an event must not happen, the pushes of another
+//! client prove that cycles went by.
 
 #![expect(clippy::unwrap_used, reason = "these are the bodies of tests; a macro makes the tests of them")]
 
@@ -21,7 +21,7 @@ use crate::support::raw::Raw;
 use crate::support::server::{Client, Running, fence, next_text, pushes, say};
 use crate::support::soon;
 
-/// Makes a test of each function for each way of the fan-out.
+/// Makes a test of each function for each kind of fan-out.
 macro_rules! each_way {
     ($($test:ident,)*) => {
         mod portable {
@@ -45,35 +45,35 @@ macro_rules! each_way {
 }
 
 each_way! {
-    clients_of_two_shards_get_the_same_texts_and_one_for_each_second,
+    clients_of_two_shards_get_the_same_text_every_second,
     each_of_three_hundred_subscribers_gets_a_cycle_once,
     nothing_is_pushed_between_the_fence_of_an_unsubscribe_and_the_next_subscribe,
     a_client_that_comes_back_is_subscribed,
     texts_of_any_length_and_script_come_back_byte_for_byte,
     echoes_keep_the_order_of_a_thousand_messages,
     pings_are_answered_and_commands_and_binary_messages_are_not,
-    what_is_sent_right_behind_the_request_is_served,
-    every_byte_may_come_alone,
-    a_close_is_answered_with_its_own_code_and_1000_for_none,
-    each_offence_gets_its_code_and_hurts_nobody_else,
-    what_is_no_handshake_for_this_server_is_refused_with_its_status,
-    whoever_is_too_many_gets_503_until_somebody_leaves,
-    a_client_that_floods_and_never_reads_is_closed_with_1013_and_delays_nobody,
+    messages_sent_directly_after_the_request_are_served,
+    input_may_arrive_byte_by_byte,
+    a_close_is_answered_with_its_own_code_or_1000_if_it_has_none,
+    each_offence_gets_its_code_and_harms_no_other_client,
+    an_invalid_handshake_is_refused_with_its_status,
+    a_client_beyond_the_limit_gets_503_until_another_leaves,
+    a_client_that_floods_and_never_reads_is_closed_with_1013_and_delays_no_other,
     a_flood_that_is_read_late_loses_no_echo,
-    whoever_reads_slowly_and_steadily_is_not_taken_for_dead,
-    a_client_that_vanished_is_pinged_and_cut_off_and_one_that_talks_is_not,
-    a_drain_sees_every_reader_off_with_1001_and_cuts_off_the_rest,
-    however_clients_leave_their_places_are_free_again,
-    who_leaves_in_the_middle_of_a_handshake_holds_no_place,
+    a_client_that_reads_slowly_and_steadily_is_not_cut_off,
+    a_silent_client_is_pinged_and_cut_off_and_one_that_sends_is_not,
+    a_drain_closes_every_reader_with_1001_and_cuts_off_the_rest,
+    the_place_of_a_client_is_free_after_every_kind_of_end,
+    a_client_that_leaves_in_the_middle_of_a_handshake_holds_no_place,
 }
 
 const NOTHING: [String; 0] = [];
 
-async fn clients_of_two_shards_get_the_same_texts_and_one_for_each_second(fanout: FanoutChoice) {
+async fn clients_of_two_shards_get_the_same_text_every_second(fanout: FanoutChoice) {
     let server = start(fanout, Options { period: Duration::from_secs(1), ..two_shards() });
     let (mut first, mut second) = (server.connect().await, server.connect().await);
     let (mut one, mut two) = (next_push(&mut first).await, next_push(&mut second).await);
-    // One of them may have been there for a cycle more.
+    // One of them may have been connected one cycle longer.
     while one < two {
         one = next_push(&mut first).await;
     }
@@ -85,13 +85,13 @@ async fn clients_of_two_shards_get_the_same_texts_and_one_for_each_second(fanout
 }
 
 async fn each_of_three_hundred_subscribers_gets_a_cycle_once(fanout: FanoutChoice) {
-    // On one shard they are more than a slice of 256. With a period of a second no two texts are the same.
+    // They are more than one slice of 256 on one shard. With a period of a second all texts differ.
     let options =
         Options { shards: NonZeroUsize::new(1), period: Duration::from_secs(1), ..Options::default() };
     let server = start(fanout, options);
     let mut clients = join_all((0..300).map(|_| server.connect())).await;
     let heard = pushes(&mut server.connect().await, 2).await;
-    // The first of the two was complete before the second was due.
+    // The first of the two pushes was complete before the second was due.
     for client in &mut clients {
         let pushes = fence(client, "which ones?").await;
         let count = pushes.iter().filter(|push| **push == heard[0]).count();
@@ -165,7 +165,7 @@ async fn pings_are_answered_and_commands_and_binary_messages_are_not(fanout: Fan
     assert_eq!(soon(client.next()).await.unwrap().unwrap(), Message::Pong(ping.into()));
 }
 
-async fn what_is_sent_right_behind_the_request_is_served(fanout: FanoutChoice) {
+async fn messages_sent_directly_after_the_request_are_served(fanout: FanoutChoice) {
     let server = start(fanout, Options::default());
     let mut client = Raw::connect(server.address).await;
     client.send(&[REQUEST, &frames::text("Hello, Server!"), &frames::close(1000)].concat()).await;
@@ -175,7 +175,7 @@ async fn what_is_sent_right_behind_the_request_is_served(fanout: FanoutChoice) {
     }
 }
 
-async fn every_byte_may_come_alone(fanout: FanoutChoice) {
+async fn input_may_arrive_byte_by_byte(fanout: FanoutChoice) {
     let server = start(fanout, Options::default());
     let mut client = Raw::connect(server.address).await;
     // The second fragment begins in the middle of a character.
@@ -190,7 +190,7 @@ async fn every_byte_may_come_alone(fanout: FanoutChoice) {
     }
 }
 
-async fn a_close_is_answered_with_its_own_code_and_1000_for_none(fanout: FanoutChoice) {
+async fn a_close_is_answered_with_its_own_code_or_1000_if_it_has_none(fanout: FanoutChoice) {
     let server = start(fanout, Options::default());
     let closes =
         [(frames::close(1000), 1000), (frames::close(3000), 3000), (frames::frame(CLOSE, b""), 1000)];
@@ -202,7 +202,7 @@ async fn a_close_is_answered_with_its_own_code_and_1000_for_none(fanout: FanoutC
     }
 }
 
-async fn each_offence_gets_its_code_and_hurts_nobody_else(fanout: FanoutChoice) {
+async fn each_offence_gets_its_code_and_harms_no_other_client(fanout: FanoutChoice) {
     let mut server = start(fanout, two_shards());
     let mut bystander = server.connect().await;
     for (what, bytes, code) in frames::offences(64 << 10) {
@@ -218,7 +218,7 @@ async fn each_offence_gets_its_code_and_hurts_nobody_else(fanout: FanoutChoice) 
     }
 }
 
-async fn what_is_no_handshake_for_this_server_is_refused_with_its_status(fanout: FanoutChoice) {
+async fn an_invalid_handshake_is_refused_with_its_status(fanout: FanoutChoice) {
     let server =
         start(fanout, Options { handshake_timeout: Duration::from_millis(50), ..Options::default() });
     let request = String::from_utf8_lossy(REQUEST);
@@ -241,7 +241,7 @@ async fn what_is_no_handshake_for_this_server_is_refused_with_its_status(fanout:
     }
 }
 
-async fn whoever_is_too_many_gets_503_until_somebody_leaves(fanout: FanoutChoice) {
+async fn a_client_beyond_the_limit_gets_503_until_another_leaves(fanout: FanoutChoice) {
     let mut server = start(fanout, Options { max_connections: Some(2), ..two_shards() });
     let (first, _second) = (server.connect().await, server.connect().await);
     for _ in 0..3 {
@@ -253,11 +253,11 @@ async fn whoever_is_too_many_gets_503_until_somebody_leaves(fanout: FanoutChoice
     connect_when_there_is_room(&server).await;
 }
 
-async fn a_client_that_floods_and_never_reads_is_closed_with_1013_and_delays_nobody(fanout: FanoutChoice) {
+async fn a_client_that_floods_and_never_reads_is_closed_with_1013_and_delays_no_other(fanout: FanoutChoice) {
     let mut server = start(fanout, narrow(Duration::from_millis(20)));
     let mut bystander = server.connect().await;
     let Raw { mut ear, mouth } = Raw::open_narrow(server.address).await;
-    // Echoes fill what the kernel holds and half of the outbox; only pushes can do the rest.
+    // Echoes fill the kernel's buffers and half of the outbox; only pushes can fill the rest.
     let flood = tokio::spawn(flood(mouth));
     server.logged("Closing a connection: 1013").await;
     fence(&mut bystander, "now").await;
@@ -271,11 +271,12 @@ async fn a_client_that_floods_and_never_reads_is_closed_with_1013_and_delays_nob
 }
 
 async fn a_flood_that_is_read_late_loses_no_echo(fanout: FanoutChoice) {
-    // No push comes, so nothing can overflow: the outbox of 2,054 bytes and the kernel fill up, and reading stops.
+    // No push comes, so no outbox overflows: the outbox of 2,054 bytes and the kernel fill up, and the server stops
+    // reading.
     let server = start(fanout, narrow(Duration::from_secs(300)));
     let Raw { mut ear, mut mouth } = Raw::open_narrow(server.address).await;
     let mut sent = 0;
-    // A write that takes so long will not succeed before somebody reads. If it would have, the test is easier, not wrong.
+    // A write that takes this long succeeds only after the client reads. If not, the test is easier, but still right.
     let patience = Duration::from_millis(200);
     let mut text = frames::text(&numbered(sent));
     while let Ok(written) = tokio::time::timeout(patience, mouth.write_all_buf(&mut text.as_slice())).await {
@@ -288,14 +289,14 @@ async fn a_flood_that_is_read_late_loses_no_echo(fanout: FanoutChoice) {
     }
 }
 
-async fn whoever_reads_slowly_and_steadily_is_not_taken_for_dead(fanout: FanoutChoice) {
-    /// Dead is who is silent for twice as long.
+async fn a_client_that_reads_slowly_and_steadily_is_not_cut_off(fanout: FanoutChoice) {
+    /// A client that is silent for twice this time is dead.
     const INTERVAL: Duration = Duration::from_millis(500);
 
     let server = start(fanout, Options { ping_interval: INTERVAL, ..Options::default() });
     let Raw { mut ear, mouth } = Raw::open_narrow(server.address).await;
     let flood = tokio::spawn(flood(mouth));
-    // The pace of a slow link: 100 KB a second, of the megabytes that a kernel might hold for it.
+    // The speed of a slow link: 100 KB a second, of the megabytes that the kernel might hold for it.
     for echo in 0..200 {
         assert!(ear.next().await.is_some(), "cut off after {echo} echoes");
         tokio::time::sleep(INTERVAL / 50).await;
@@ -303,7 +304,7 @@ async fn whoever_reads_slowly_and_steadily_is_not_taken_for_dead(fanout: FanoutC
     flood.abort();
 }
 
-async fn a_client_that_vanished_is_pinged_and_cut_off_and_one_that_talks_is_not(fanout: FanoutChoice) {
+async fn a_silent_client_is_pinged_and_cut_off_and_one_that_sends_is_not(fanout: FanoutChoice) {
     let server = start(fanout, Options { ping_interval: Duration::from_millis(500), ..two_shards() });
     let (mut silent, mut talker) = (Raw::open(server.address).await, server.connect().await);
     let talk = async {
@@ -312,26 +313,26 @@ async fn a_client_that_vanished_is_pinged_and_cut_off_and_one_that_talks_is_not(
         }
     };
     tokio::select! {
-        heard = silent.next() => assert_eq!(heard, None, "no Close for one who is not there"),
+        heard = silent.next() => assert_eq!(heard, None, "no Close for a dead client"),
         () = talk => {}
     }
     assert_eq!(silent.ear.pings, 1);
     fence(&mut talker, "Heartbeat").await;
 }
 
-async fn a_drain_sees_every_reader_off_with_1001_and_cuts_off_the_rest(fanout: FanoutChoice) {
+async fn a_drain_closes_every_reader_with_1001_and_cuts_off_the_rest(fanout: FanoutChoice) {
     let close_timeout = Duration::from_millis(200);
     let server = start(fanout, Options { close_timeout, period: Duration::from_millis(20), ..two_shards() });
     let mut readers = join_all((0..10).map(|_| server.connect())).await;
     let _stubborn = Raw::open(server.address).await;
     let mut late = Raw::connect(server.address).await;
     late.send(&REQUEST[..20]).await;
-    // The accept loop has taken whoever came before one that is served.
+    // A served client proves that the accept loop has accepted all earlier clients.
     readers.push(server.connect().await);
     for client in &mut readers {
         say(client, "goodbye").await;
     }
-    fence(&mut readers[10], "everybody's goodbye is on its way").await;
+    fence(&mut readers[10], "all have been sent their Close").await;
     server.shut_down.send(()).unwrap();
     for client in &mut readers {
         assert_eq!(close_code(client).await, 1001);
@@ -342,9 +343,9 @@ async fn a_drain_sees_every_reader_off_with_1001_and_cuts_off_the_rest(fanout: F
     soon(server.task).await.unwrap().unwrap();
 }
 
-async fn however_clients_leave_their_places_are_free_again(fanout: FanoutChoice) {
+async fn the_place_of_a_client_is_free_after_every_kind_of_end(fanout: FanoutChoice) {
     const COUNT: usize = 50;
-    // A place is given up right behind the log line that says so: each of the two shards may owe one.
+    // A place becomes free just after its log line, so each of the two shards may lag by one place.
     let mut server = start(fanout, Options { max_connections: Some(COUNT + 2), ..two_shards() });
     for _ in 0..3 {
         let clients = join_all((0..COUNT).map(|_| Raw::open(server.address))).await;
@@ -362,7 +363,7 @@ async fn however_clients_leave_their_places_are_free_again(fanout: FanoutChoice)
     }
 }
 
-async fn who_leaves_in_the_middle_of_a_handshake_holds_no_place(fanout: FanoutChoice) {
+async fn a_client_that_leaves_in_the_middle_of_a_handshake_holds_no_place(fanout: FanoutChoice) {
     let server = start(fanout, Options { max_connections: Some(1), ..Options::default() });
     for end in [0, 1, 20, REQUEST.len() - 1] {
         let mut client = Raw::connect(server.address).await;
@@ -376,7 +377,7 @@ fn start(fanout: FanoutChoice, options: Options) -> Running {
     Running::start(Options { fanout, ..options })
 }
 
-/// Nobody is pushed to for five minutes.
+/// No push comes for five minutes.
 fn two_shards() -> Options {
     Options { shards: NonZeroUsize::new(2), ..Options::default() }
 }
@@ -385,12 +386,12 @@ fn quick() -> Options {
     Options { period: Duration::from_millis(50), ..two_shards() }
 }
 
-/// The smallest outbox that is allowed for texts of 1,000 bytes: 2 × (10 + 17 + 1000).
+/// The smallest valid outbox for texts of 1,000 bytes: 2 × (10 + 17 + 1000).
 fn narrow(period: Duration) -> Options {
     Options { period, max_message: 1000, outbox_limit: Some(2054), ..two_shards() }
 }
 
-/// A place is given up shortly after its client has left.
+/// Connects as soon as there is room: a place becomes free shortly after its client has left.
 async fn connect_when_there_is_room(server: &Running) -> Client {
     loop {
         match server.try_connect().await {
@@ -418,7 +419,7 @@ async fn close_code(client: &mut Client) -> u16 {
     }
 }
 
-/// Sends texts until the server takes no more.
+/// Sends texts until the server reads no more.
 async fn flood(mut mouth: OwnedWriteHalf) {
     let text = frames::text(&"x".repeat(1000));
     while mouth.write_all(&text).await.is_ok() {}

@@ -1,4 +1,4 @@
-//! `wss://`: the same verdicts behind a proxy that terminates TLS, and none from somebody who is not trusted.
+//! `wss://`: the same verdicts behind a proxy that terminates TLS, and no verdict if its certificate is not trusted.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -20,13 +20,13 @@ use crate::support::soon;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// What a busy machine leaves undecided is tried again so often in all; a wrong verdict never is.
+/// The number of trials if a busy machine leaves a verdict undecided. A wrong verdict is never tried again.
 const TRIALS: usize = 3;
 
-/// What a report says where anybody was trusted.
+/// The warning in a report of a run that trusted any certificate.
 const WARNING: &str = "The server's certificate was NOT verified (--insecure)";
 
-/// The reference server, and a proxy with a certificate for `name` before it.
+/// The reference server behind a proxy with a certificate for `name`.
 async fn start(name: &str) -> (Running, Proxy) {
     let server = Running::start(Options { period: PERIOD, ..Options::default() });
     let proxy = Proxy::start(server.address, name).await;
@@ -56,7 +56,7 @@ async fn try_out(url: String, trust: Trust) -> Result<Conformance, ConformError>
     spawn_blocking(|| conform(options, |_| ())).await.expect("a trial does not panic")
 }
 
-/// Clients that use their switch, and some that break things, for a while.
+/// The report of a load of `churn` for `seconds`.
 async fn put_load(url: String, trust: Trust, seconds: u32) -> Result<Summary, String> {
     let plan = Plan::steady(30, Duration::from_secs(1) * seconds);
     let mut scenario = Scenario::named("churn", 30, plan.duration(), PERIOD, 7).expect("a built-in one");
@@ -78,7 +78,7 @@ async fn put_load(url: String, trust: Trust, seconds: u32) -> Result<Summary, St
     load.await.expect("a load does not panic")
 }
 
-/// Why both come to nothing.
+/// The error sentences of a trial and of a load.
 async fn refusals(url: &str, trust: &Trust) -> [String; 2] {
     let unreachable = |error| match error {
         ConformError::Unreachable(sentence) => sentence,
@@ -86,7 +86,8 @@ async fn refusals(url: &str, trust: &Trust) -> [String; 2] {
     };
     let conformance = soon(try_out(url.to_owned(), trust.clone())).await.map(|_| ());
     let load = soon(put_load(url.to_owned(), trust.clone(), 60)).await.map(|_| ());
-    [conformance.map_err(unreachable), load].map(|result| result.expect_err("somebody who is not trusted"))
+    [conformance.map_err(unreachable), load]
+        .map(|result| result.expect_err("a certificate that is not trusted"))
 }
 
 fn verdict(summary: &Summary, id: &str) -> Verdict {
@@ -128,9 +129,9 @@ async fn a_load_over_tls_is_judged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_trusts_anybody_is_told_so() {
+async fn an_insecure_load_says_so_in_its_report() {
     let (_server, proxy) = start("elsewhere.test").await;
-    let summary = put_load(proxy.url(), Trust::anybody(), 3).await.expect("anybody will do");
+    let summary = put_load(proxy.url(), Trust::anybody(), 3).await.expect("any certificate is accepted");
     assert!(summary.insecure && summary.deliveries > 0, "{summary:#?}");
     assert!(summary.repeat.contains(" --insecure"), "{}", summary.repeat);
     let report = SummaryReport { summary: &summary, palette: Palette::Plain }.to_string();
@@ -138,7 +139,7 @@ async fn whoever_trusts_anybody_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_trusted_is_named_with_what_to_do() {
+async fn a_certificate_that_is_not_trusted_is_refused_with_advice() {
     let (_server, proxy) = start("127.0.0.1").await;
     let host = "the certificate of 127.0.0.1 is from an issuer that is not known here";
     for sentence in refusals(&proxy.url(), &Trust::default()).await {
@@ -159,7 +160,7 @@ async fn a_certificate_for_another_name_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_tls_is_taken_for_what_it_is() {
+async fn a_server_without_tls_is_refused_as_such() {
     let server = Running::start(Options { period: PERIOD, ..Options::default() });
     let SocketAddr::V4(address) = server.address else { panic!("loopback is IPv4") };
     for sentence in refusals(&format!("wss://{address}/ws"), &Trust::default()).await {

@@ -1,4 +1,4 @@
-//! A trial in a test of one's own: what it returns, and what it prints when a guarantee breaks.
+//! A trial in a user's own test: its result, and its output when a guarantee breaks.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -10,10 +10,10 @@ use carillon_simulator::trial::{Trial, TrialError};
 use carillon_simulator::{Guarantee, Script, Verdict};
 use futures::{SinkExt, StreamExt};
 
-/// Tells the copy of this program that it was started for the failing trial.
+/// The variable that tells a copy of this program to run the failing trial.
 const REQUEST: &str = "CARILLON_TEST_FAILING_TRIAL";
 
-/// An echo that knows nothing of pushes.
+/// An echo server without pushes.
 async fn serve(stream: Stream) {
     let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
     while let Some(Ok(message)) = socket.next().await {
@@ -34,7 +34,7 @@ fn scripts() -> PathBuf {
 }
 
 #[test]
-fn it_returns_the_tallies_of_all_seeds() {
+fn a_trial_returns_the_tallies_of_all_seeds() {
     let result = trial().run().expect("the scenario is a built-in one");
     assert_eq!((result.verdict(), result.seeds()), (Verdict::Violated, 4));
     assert_eq!(result.failed_seeds().collect::<Vec<_>>(), [3, 4, 5, 6]);
@@ -43,7 +43,7 @@ fn it_returns_the_tallies_of_all_seeds() {
 }
 
 #[test]
-fn a_setting_that_makes_no_sense_is_an_error_and_says_what_is_allowed() {
+fn an_invalid_setting_is_an_error_that_names_the_allowed_values() {
     let error = |trial: Trial| match trial.run() {
         Err(TrialError::Setting(sentence)) => sentence,
         other => panic!("{other:?}"),
@@ -57,7 +57,7 @@ fn a_setting_that_makes_no_sense_is_an_error_and_says_what_is_allowed() {
     assert!(matches!(missing, Err(TrialError::File(_))), "{missing:?}");
 }
 
-/// Not a test: what those below start, in a process of its own, whose environment they set.
+/// Not a test: the tests below start it in a separate process and set its environment.
 #[test]
 fn a_failing_trial() {
     if let Some(folder) = env::var_os(REQUEST) {
@@ -80,7 +80,7 @@ fn fail(variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_failed_assertion_tells_everything_that_is_needed_to_go_on() {
+fn a_failed_assertion_prints_the_promise_the_story_and_the_commands_to_repeat_it() {
     let output = fail(&[("CARGO_PKG_NAME", "my-server")]);
     let expected = [
         "in 4 of 4 seeds of day (10 clients, 30m); the first is seed 3",

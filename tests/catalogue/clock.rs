@@ -1,4 +1,4 @@
-//! The time of the compact server: the runtime's clock, and how a civil time is written.
+//! The time of the compact server: the runtime's clock, and the format of a civil time.
 
 use chrono::{Datelike, NaiveDateTime, Timelike};
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// A civil time as the push text and the log show it.
+/// A civil time in the format of the push text and the log.
 pub(crate) fn stamp(time: NaiveDateTime) -> String {
     let (year, month, day) = (time.year(), time.month(), time.day());
     let (hour, minute, second) = (time.hour(), time.minute(), time.second());

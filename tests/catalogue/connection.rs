@@ -1,4 +1,4 @@
-//! One connection from its handshake to its end: one task that reads, writes and waits side by side.
+//! One connection from its handshake to its end: one task that reads, writes and waits at the same time.
 
 use std::{future::poll_fn, ops::ControlFlow, pin::pin, sync::Arc, task::ready};
 
@@ -40,19 +40,19 @@ const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
 const HEAD_TOO_LONG: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\n\r\n";
 
-/// What is left to do when a conversation is over.
+/// The work that is left when a conversation is over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
     /// Nothing: the peer is dead or the stream broken.
     Drop,
-    /// Write the rest; the peer will say no more.
+    /// Write the rest; the client sends nothing more.
     Finish,
-    /// Write the rest, and read on until the peer ends its side: closing over unread input would reset the stream and
+    /// Write the rest, and read on until the client ends its side: a close with unread input would reset the stream and
     /// destroy the Close on its way.
     Linger,
 }
 
-/// Why a conversation was over, as far as the leaking defects tell them apart.
+/// The reason why a conversation was over, as far as the leaking defects distinguish.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cause {
     Abrupt,
@@ -78,7 +78,7 @@ impl CompactServer {
         let cause = self.run(ticket.id, &mut tap, &outbox, &mut output).await;
         if self.leaks(cause) {
             let kept = Box::new((tap, output));
-            self.attic.lock().expect("nobody panics in the attic").push(kept);
+            self.attic.lock().expect("no task panics with the lock").push(kept);
         }
     }
 
@@ -126,7 +126,7 @@ impl CompactServer {
         }
     }
 
-    /// Reads until there is nothing more to be read; the output is sealed then, or does not matter.
+    /// Reads until the end of the conversation. The output is then sealed, or does not matter.
     async fn listen<R>(self: &Arc<Self>, id: u64, tap: &mut Tap<R>, outbox: &Arc<Outbox>) -> Over
     where
         R: AsyncRead + Unpin,
@@ -197,7 +197,7 @@ impl CompactServer {
         })
     }
 
-    /// Small buffers, for connections are many and messages small.
+    /// Small buffers, as there are many connections with small messages.
     fn config(&self) -> WebSocketConfig {
         let longest = match self.defect {
             Some(Defect::RejectsLargest) => self.settings.max_message.saturating_sub(1),
@@ -248,7 +248,7 @@ impl CompactServer {
         }
     }
 
-    /// What the echo of a text will repeat, if there is to be one.
+    /// The text that the echo repeats; `None` if there is no echo.
     fn echo_of<R>(&self, socket: &mut Socket<'_, R>, text: &str, answered: &mut u64) -> Option<String>
     where
         R: AsyncRead + Unpin,
@@ -325,14 +325,14 @@ impl CompactServer {
         ControlFlow::Break((Ending::Linger, Cause::Malformed))
     }
 
-    /// The peer ended its side without a Close: what it was answered is still written, for it may be reading.
+    /// The client ended its side without a Close. Queued answers are still written, as the client may be reading.
     fn on_gone(&self, member: &Member) -> ControlFlow<Over> {
         member.outbox.seal();
         ControlFlow::Break((Ending::Finish, Cause::Abrupt))
     }
 
-    /// Asks a silent peer whether it lives, and gives it up when it does not answer. A timer that is very late
-    /// tells of a server that slept, not of a peer: then the question is put again.
+    /// Pings a silent client, and drops it when it does not answer. A timer that is very late means that the server
+    /// slept: then the client is pinged again.
     fn on_silence(&self, watch: &mut Watch, heard: Instant, member: &Member) -> ControlFlow<Over> {
         let due = watch.deadline(heard);
         let late = now().checked_duration_since(due);
@@ -353,21 +353,21 @@ impl CompactServer {
     }
 }
 
-/// How long a peer has been silent.
+/// The silence of a client.
 struct Watch {
     interval: Duration,
     pinged: Option<Instant>,
 }
 
 impl Watch {
-    /// When something is to be done about a peer last heard then.
+    /// The instant of the next action for a client that was last heard at the given instant.
     fn deadline(&mut self, heard: Instant) -> Instant {
         self.pinged = self.pinged.filter(|&pinged| pinged > heard);
         self.pinged.unwrap_or(heard) + self.interval
     }
 }
 
-/// The next message, read only while the outbox has room for what it may bring: a flood of echoes stalls itself.
+/// The next message. It is read only while the outbox has room for its reply, so a flood of echoes stalls itself.
 async fn next<R>(socket: &mut Socket<'_, R>, outbox: &Outbox) -> Option<Result<Message, Error>>
 where
     R: AsyncRead + Unpin,

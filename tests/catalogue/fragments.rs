@@ -1,4 +1,4 @@
-//! Where the frames of a message end. The library joins them unseen, and some mistakes show only at these boundaries.
+//! The frame boundaries of a message. The library joins the frames, and some defects show only at these boundaries.
 
 use std::collections::VecDeque;
 
@@ -28,7 +28,7 @@ impl Fragments {
         }
     }
 
-    /// The payload lengths of the frames of the oldest message not yet asked for.
+    /// The payload lengths of the frames of the oldest message that was not asked for yet.
     pub(crate) fn take_message(&mut self) -> Vec<usize> {
         self.complete.pop_front().unwrap_or_default()
     }

@@ -1,6 +1,6 @@
-//! The seed's listing as printed, as its reader would type it in with tokio-tungstenite. Its mistakes are its own:
-//! each connection starts a timer that pushes to all clients, `unsubscribe` is logged and no more, a closed client
-//! never leaves the map, and each send is awaited in the loop.
+//! The original app's listing as printed, as a reader would type it in with tokio-tungstenite. It has these mistakes of
+//! its own: each connection starts a timer that pushes to all clients, `unsubscribe` is only logged, a closed client never
+//! leaves the map, and each send is awaited in the loop.
 
 use std::{
     collections::BTreeMap,
@@ -52,15 +52,15 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// The server; of the settings it knows the period and the path.
+    /// The server. It uses only the period and the path of the settings.
     pub(crate) fn start(settings: Settings, clock: WallClock, journal: Journal) -> Arc<Self> {
         let clients = std::sync::Mutex::default();
         Arc::new(Self { settings, clock, journal, connections: AtomicU64::new(0), clients })
     }
 
-    /// How many clients are in the map.
+    /// The number of clients in the map.
     pub(crate) fn census(&self) -> usize {
-        self.clients.lock().expect("nobody panics with the map in hand").len()
+        self.clients.lock().expect("no task panics with the lock").len()
     }
 
     /// Serves one stream.
@@ -85,7 +85,7 @@ impl Listing {
             wants_push: AtomicBool::new(true),
             sender: Mutex::new(sender),
         });
-        self.clients.lock().expect("nobody panics with the map in hand").insert(number, client.clone());
+        self.clients.lock().expect("no task panics with the lock").insert(number, client.clone());
 
         let push_job = tokio::spawn(self.clone().push_to_all());
         while let Some(Ok(message)) = incoming.next().await {
@@ -110,12 +110,12 @@ impl Listing {
         }
     }
 
-    /// The timer that every connection starts for all.
+    /// The timer that every connection starts for all clients.
     async fn push_to_all(self: Arc<Self>) {
         loop {
             sleep(self.settings.period).await;
             let clients: Vec<_> = {
-                let clients = self.clients.lock().expect("nobody panics with the map in hand");
+                let clients = self.clients.lock().expect("no task panics with the lock");
                 clients.values().cloned().collect()
             };
             for client in clients {
@@ -133,7 +133,7 @@ impl Listing {
 }
 
 impl Client {
-    /// Sends, for as long as the client takes; who is gone is not missed.
+    /// Sends, and waits as long as the client needs. An error of a client that has left is ignored.
     async fn send(&self, text: String) {
         drop(self.sender.lock().await.send(Message::text(text)).await);
     }

@@ -1,27 +1,27 @@
-//! Servers that the harness is held to: one that keeps every promise, the same one with any single mistake out of a
-//! catalogue, and the seed's listing with all the mistakes that it was printed with.
+//! Servers that test the harness: one that keeps every promise, the same server with any single defect of a catalogue,
+//! and the original app's listing with all its printed mistakes.
 //!
 //! * [`CompactServer`]: an ordinary tokio-tungstenite server. Started without a [`Defect`] it must be acquitted,
 //!   started with one it must be convicted of a guarantee that [`Defect::guarantees`] names.
-//! * [`Listing`]: what a reader of the seed types in.
+//! * [`Listing`]: the original app's server as a reader of its listing types it in.
 //!
-//! Neither knows the crates of this workspace, so neither can share a mistake with them. Time is tokio's, and nothing
-//! here draws a random number: on a paused single-threaded runtime a run repeats to the byte.
+//! Neither uses the crates of this workspace, so neither can share a mistake with them. Time is tokio's, and no code here
+//! draws a random number: on a paused single-threaded runtime a run repeats to the byte.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `clock.rs` | the runtime's clock, and how a civil time is written |
+//! | `clock.rs` | the runtime's clock, and the format of a civil time |
 //! | `defect.rs` | the catalogue |
-//! | `server.rs` | settings, who is connected, start and drain |
-//! | `ticker.rs` | when a cycle is due, what its text says, who gets it |
+//! | `server.rs` | settings, connections, start and drain |
+//! | `ticker.rs` | the due instants, texts and receivers of the cycles |
 //! | `connection.rs` | one connection from its handshake to its end |
-//! | `texts.rs` | what a text message brings about |
-//! | `outbox.rs` | what a client has not taken yet |
+//! | `texts.rs` | the effects of a text message |
+//! | `outbox.rs` | the output that a client has not accepted yet |
 //! | `tap.rs` | the stream as tungstenite sees it |
-//! | `fragments.rs` | where the frames of a message end: only some defects ask |
-//! | `listing.rs` | the seed's listing as printed |
+//! | `fragments.rs` | the frame boundaries of a message, for a few defects |
+//! | `listing.rs` | the original app's listing as printed |
 //!
-//! A mistake stands where a developer would have made it, as a line that asks `self.has(Defect::…)`.
+//! A defect stands where a developer would make the mistake, as a line that asks `self.has(Defect::…)`.
 
 pub(crate) mod clock;
 pub(crate) mod connection;

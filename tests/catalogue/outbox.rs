@@ -1,4 +1,4 @@
-//! What a client has not taken yet: whole frames in order, bounded in bytes.
+//! The output that a client has not accepted yet: whole frames in order, bounded in bytes.
 
 use std::{
     collections::VecDeque,
@@ -23,17 +23,18 @@ use tokio_tungstenite::tungstenite::protocol::{
 
 use super::{clock::now, defect::Defect};
 
-/// An encoded frame; a push is encoded once and shared by all.
+/// An encoded frame. A push is encoded once, and all outboxes share it.
 pub(crate) type Encoded = Arc<[u8]>;
 
 /// The bytes of a frame as a server sends it.
 pub(crate) fn encode(frame: Frame) -> Encoded {
     let mut bytes = Vec::with_capacity(frame.len());
-    frame.format(&mut bytes).expect("a Vec takes every frame");
+    frame.format(&mut bytes).expect("a Vec accepts every frame");
     bytes.into()
 }
 
-/// One client's queue. Anybody may offer; only the connection's own task writes, so nobody ever waits for a client.
+/// One client's queue. Any task may add a frame. Only the connection's own task writes, so no other task ever waits for the
+/// client.
 pub(crate) struct Outbox {
     limit: usize,
     /// Bytes queued in the whole server.
@@ -44,17 +45,17 @@ pub(crate) struct Outbox {
 
 struct Pending {
     frames: VecDeque<Encoded>,
-    /// How much of the first frame the client has taken.
+    /// The number of bytes of the first frame that the client has accepted.
     begun: usize,
     bytes: usize,
     /// Whether the handshake is over, so that frames make sense.
     open: bool,
-    /// Nothing is queued any more; what is queued is still written, and then the Close.
+    /// Nothing is added any more. The queued frames are still written, and then the Close.
     sealed: bool,
     close: Option<Encoded>,
-    /// When the client last took bytes of a long queue.
+    /// The instant at which the client last accepted bytes of a long queue.
     moved: Instant,
-    /// The connection's task: writing, reading and sealing are all awaited there.
+    /// The waker of the connection's task, which awaits writing, reading and sealing.
     task: Option<Waker>,
 }
 
@@ -74,7 +75,7 @@ impl Outbox {
         Arc::new(Self { limit, budget, defect, pending: Mutex::new(pending) })
     }
 
-    /// Queues a frame; a client for which it is one too many is closed with 1013.
+    /// Queues a frame. If the queue is then over its limit, the client is closed with 1013.
     pub(crate) fn offer(&self, frame: &Encoded) {
         let mut pending = self.pending();
         if pending.sealed {
@@ -89,7 +90,7 @@ impl Outbox {
         pending.wake();
     }
 
-    /// Queues bytes of the handshake, which no limit concerns.
+    /// Queues bytes of the handshake, which do not count against the limit.
     pub(crate) fn put_raw(&self, bytes: &[u8]) {
         let mut pending = self.pending();
         self.push(&mut pending, bytes.into());
@@ -101,14 +102,14 @@ impl Outbox {
         self.pending().open = true;
     }
 
-    /// Ends the output with what is queued and, on an open connection, a Close with this code.
+    /// Ends the output after the queued frames and, on an open connection, a Close with this code.
     pub(crate) fn close(&self, code: CloseCode) {
         let mut pending = self.pending();
         self.seal_with(&mut pending, Some(code));
         pending.wake();
     }
 
-    /// Ends the output with what is queued and the answer to the client's own Close.
+    /// Ends the output after the queued frames and the answer to the client's own Close.
     pub(crate) fn answer_close(&self, frame: Option<CloseFrame>) {
         let mut pending = self.pending();
         if !pending.sealed {
@@ -118,24 +119,24 @@ impl Outbox {
         pending.wake();
     }
 
-    /// Ends the output with what is queued.
+    /// Ends the output after the queued frames.
     pub(crate) fn seal(&self) {
         let mut pending = self.pending();
         self.seal_with(&mut pending, None);
         pending.wake();
     }
 
-    /// Forgets every frame that the client has not begun to take.
+    /// Drops every frame of which the client has accepted no byte.
     pub(crate) fn discard_unbegun(&self) {
         self.discard(&mut self.pending());
     }
 
-    /// Whether the client has taken everything.
+    /// Whether the client has accepted all frames.
     pub(crate) fn is_empty(&self) -> bool {
         self.pending().bytes == 0
     }
 
-    /// When the client last took bytes while its input was not read: its only way to show that it lives.
+    /// The instant at which the client last accepted bytes while its input was not read, its only sign of life then.
     pub(crate) fn moved(&self) -> Instant {
         self.pending().moved
     }
@@ -150,14 +151,14 @@ impl Outbox {
         self.await_that(cx, |pending| !self.is_long(pending) || self.has(Defect::GrowsOutbox))
     }
 
-    /// Resolves when the client has taken all, or is not worth waiting for any more.
+    /// Resolves when the client has accepted all frames, or waiting for it is pointless.
     pub(crate) async fn emptied(&self) {
         while !self.is_empty() && !self.pending().sealed {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// Writes what is queued as the client takes it; returns when all is written and the output was ended.
+    /// Writes the queued frames as the client accepts them. Returns when all are written and the output was ended.
     pub(crate) async fn write_to<W: AsyncWrite + Unpin>(&self, output: &mut W) -> io::Result<()> {
         poll_fn(|cx| self.poll_write(cx, output)).await?;
         poll_fn(|cx| Pin::new(&mut *output).poll_shutdown(cx)).await
@@ -187,7 +188,7 @@ impl Outbox {
         if pending.sealed { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    /// The frame to write; behind all others the Close.
+    /// The next frame to write; the Close is the last.
     fn next(&self, pending: &mut Pending) -> Option<Encoded> {
         if pending.frames.is_empty()
             && let Some(close) = pending.close.take()
@@ -197,7 +198,7 @@ impl Outbox {
         pending.frames.front().cloned()
     }
 
-    /// Notes that the client took some of the frame in front.
+    /// Records that the client accepted bytes of the first frame.
     fn took(&self, pending: &mut Pending, taken: usize, length: usize) {
         if self.is_long(pending) {
             pending.moved = now();
@@ -262,7 +263,7 @@ impl Outbox {
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().expect("nobody panics with the queue in hand")
+        self.pending.lock().expect("no task panics while it holds the lock")
     }
 }
 

@@ -1,4 +1,4 @@
-//! The compact server as a whole: its settings, who is connected, how it starts and how it drains.
+//! The compact server as a whole: its settings, its connections, its start and its drain.
 
 use std::{
     any::Any,
@@ -18,13 +18,13 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{clock::now, defect::Defect, outbox::Outbox};
 
-/// The wall clock in the server's zone: local civil time now.
+/// The wall clock in the server's zone; returns the local civil time.
 pub(crate) type WallClock = Arc<dyn Fn() -> NaiveDateTime + Send + Sync>;
 
 /// Receives each log line.
 pub(crate) type Journal = Arc<dyn Fn(String) + Send + Sync>;
 
-/// What an operator would set.
+/// The settings that an operator would choose.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// From one cycle to the next.
@@ -33,15 +33,15 @@ pub(crate) struct Settings {
     pub(crate) path: String,
     /// The longest message of a client, in bytes.
     pub(crate) max_message: usize,
-    /// What a client may leave untaken, in bytes; at least twice the largest reply.
+    /// The most bytes that wait for a client; at least twice the largest reply.
     pub(crate) outbox_limit: usize,
-    /// How long a handshake may take.
+    /// The time for a handshake.
     pub(crate) handshake_timeout: Duration,
-    /// A peer silent for so long is pinged, and dropped when it stays silent for as long again.
+    /// A client that is silent for this time is pinged, and dropped when it stays silent for as long again.
     pub(crate) ping_interval: Duration,
-    /// How long a client that is being closed may take over it.
+    /// The time that a closing client has to close its own side.
     pub(crate) close_timeout: Duration,
-    /// Over how many maps the connections are spread; at least two are made.
+    /// The number of maps over which the connections are spread; at least two are made.
     pub(crate) shards: usize,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct CompactServer {
     /// The same moment on both clocks.
     pub(super) started: (Instant, NaiveDateTime),
     pub(super) budget: Arc<AtomicUsize>,
-    /// What a leak keeps.
+    /// The streams that a leaking defect keeps.
     pub(super) attic: Mutex<Vec<Box<dyn Any + Send>>>,
     /// Due instant of the last cycle, on the wall clock.
     pub(super) last_cycle: Mutex<NaiveDateTime>,
@@ -64,25 +64,25 @@ pub(crate) struct CompactServer {
     ended: Notify,
 }
 
-/// Who is here.
+/// The streams and connections of the server.
 struct State {
     next_id: u64,
     draining: bool,
-    /// Every stream that is served, the handshaking and the closing ones included.
+    /// All served streams, including those in their handshake and those that are closing.
     streams: BTreeMap<u64, Arc<Outbox>>,
     /// The open connections.
     shards: Vec<BTreeMap<u64, Arc<Member>>>,
     slots: Slots,
 }
 
-/// Places that are used again, each by one connection at a time. A correct server has no use for them: the defects
-/// that mistake a place for the client in it have.
+/// Places that are reused, each by one connection at a time. Only the defects that confuse a place with its client use
+/// them.
 #[derive(Default)]
 struct Slots {
     taken: Vec<Option<u64>>,
     /// Whether the last client of a place wanted pushes.
     wanted: Vec<bool>,
-    /// Places whose clean-up is still to come.
+    /// Places whose clean-up is pending.
     unclean: Vec<usize>,
 }
 
@@ -94,23 +94,23 @@ pub(crate) struct Member {
     wish: Mutex<Wish>,
 }
 
-/// What a client wants, and what else is known of it.
+/// The subscription of a client, and the data for the defects.
 #[derive(Clone)]
 pub(crate) struct Wish {
-    /// Subscribed since then, if it is.
+    /// The instant of the subscription; `None` while unsubscribed.
     pub(super) since: Option<Instant>,
-    /// Last unsubscribed then.
+    /// The instant of the last unsubscribe.
     pub(super) until: Option<Instant>,
     pub(super) joined: Instant,
-    /// When it last sent a text.
+    /// The instant of the client's last text.
     pub(super) spoke: Instant,
-    /// How many copies of a push it gets.
+    /// The number of copies of each push that the client gets.
     pub(super) copies: usize,
-    /// Replies so far.
+    /// The number of replies so far.
     pub(super) replies: u64,
-    /// A command that was put aside.
+    /// A command that a defect postpones.
     pub(super) parked: Option<bool>,
-    /// Unsubscribed, to be struck off after the next cycle.
+    /// Whether the client is unsubscribed, and a defect removes it only after the next cycle.
     pub(super) leaving: bool,
 }
 
@@ -147,12 +147,12 @@ impl CompactServer {
         server
     }
 
-    /// How many connections are open, as far as the server knows.
+    /// The number of open connections that the server knows.
     pub(crate) fn census(&self) -> usize {
         self.state().shards.iter().map(BTreeMap::len).sum()
     }
 
-    /// Ends the cycles, closes every connection behind what it was already sent, and returns when all are gone.
+    /// Ends the cycles, closes every connection behind its queued output, and returns when all are gone.
     pub(crate) async fn drain(&self) {
         if self.has(Defect::PushesFarewell) {
             self.fire(now()).await;
@@ -210,7 +210,7 @@ impl CompactServer {
         Membership { server: self.clone(), member, keeps_entry: false }
     }
 
-    /// A new client wants pushes; what the last client of its place wanted concerns only the defects.
+    /// The state of a new client, which is subscribed. Only the defects use the state of the place's last client.
     fn first_wish(&self, wanted: bool, reused: bool) -> Wish {
         let now = now();
         let starts_off = match self.defect {
@@ -244,7 +244,7 @@ impl CompactServer {
         self.state().shard_index(id)
     }
 
-    /// The belated clean-up of places that were left: the client that has the place now is put back to the default.
+    /// The late clean-up of free places: it resets the client that now has the place to the default.
     pub(super) fn clean_slots(&self) {
         let unclean = std::mem::take(&mut self.state().slots.unclean);
         for member in self.members().iter().filter(|member| unclean.contains(&member.slot)) {
@@ -270,7 +270,7 @@ impl CompactServer {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nobody panics with the state in hand")
+        self.state.lock().expect("no task panics while it holds the lock")
     }
 }
 
@@ -313,13 +313,13 @@ impl Slots {
 }
 
 impl Member {
-    /// What the client wants, to be read or changed.
+    /// The state of the client, to be read or changed.
     pub(super) fn wish(&self) -> MutexGuard<'_, Wish> {
-        self.wish.lock().expect("nobody panics with a wish in hand")
+        self.wish.lock().expect("no task panics while it holds the lock")
     }
 }
 
-/// A stream that is served; counts it out on every path.
+/// A served stream. Dropping the value removes the stream from the count on every path.
 pub(crate) struct Ticket {
     pub(super) id: u64,
     server: Arc<CompactServer>,
@@ -332,7 +332,7 @@ impl Drop for Ticket {
     }
 }
 
-/// An open connection; removes its own entry, and no other, on every path.
+/// An open connection. Dropping the value removes its own entry, and no other, on every path.
 pub(crate) struct Membership {
     pub(super) member: Arc<Member>,
     /// Set by the defects that forget the entry.

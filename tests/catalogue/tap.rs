@@ -1,5 +1,5 @@
-//! The stream as tungstenite sees it: it reads the client's bytes and writes into the client's outbox. So everything
-//! that a client is sent goes through one queue, and the library never waits for a client.
+//! The stream as tungstenite sees it: it reads the client's bytes and writes into the client's outbox. So all output for a
+//! client goes through one queue, and the library never waits for a client.
 
 use std::{
     io,
@@ -20,29 +20,29 @@ const HEAD_LIMIT: usize = 8 * 1024;
 
 /// Input of one connection, with the outbox in the place of its output.
 pub(crate) struct Tap<R> {
-    /// When the client last sent anything.
+    /// The instant at which the client last sent a byte.
     pub(crate) heard: Instant,
-    /// How often bytes were read.
+    /// The number of reads that returned bytes.
     pub(crate) reads: u64,
-    /// Frame boundaries, for those defects that ask.
+    /// Frame boundaries, for the defects that need them.
     pub(crate) fragments: Option<Fragments>,
     input: R,
     outbox: Arc<Outbox>,
-    /// Bytes read with the request and not handed on: a client may send behind its request without waiting.
+    /// Bytes that were read with the request and not passed on: a client may send frames directly after its request.
     ahead: Vec<u8>,
-    /// How much of them is the request.
+    /// The number of these bytes that belong to the request.
     head: usize,
     /// Whether the handshake is over.
     open: bool,
 }
 
-/// How the reading of a request head ended.
+/// The result of reading a request head.
 pub(crate) enum Head {
     /// The client left, or its stream failed.
     Gone,
-    /// It is complete.
+    /// The head is complete.
     Read,
-    /// It is longer than a head may be.
+    /// The head is too long.
     TooLong,
 }
 
@@ -53,8 +53,8 @@ impl<R: AsyncRead + Unpin> Tap<R> {
         Self { heard, reads: 0, fragments: None, input, outbox, ahead: Vec::new(), head: 0, open: false }
     }
 
-    /// Reads the whole request head before tungstenite sees any of it: it takes a head in very small pieces for an
-    /// attack, and bytes behind the head for junk.
+    /// Reads the whole request head before tungstenite sees any of it: tungstenite rejects a head in very small pieces as an
+    /// attack, and bytes after the head as junk.
     pub(crate) async fn read_head(&mut self) -> Head {
         loop {
             if let Some(end) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -80,7 +80,7 @@ impl<R: AsyncRead + Unpin> Tap<R> {
         }
     }
 
-    /// Reads and forgets, until the client ends its side.
+    /// Reads and discards input until the client ends its side.
     pub(crate) async fn discard(&mut self) {
         let mut bytes = [0; 1024];
         while let Ok(1..) = self.input.read(&mut bytes).await {}

@@ -1,4 +1,4 @@
-//! What a text message brings about: a line in the log, a command, an answer.
+//! The effects of a text message: a line in the log, a command, an answer.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{
 };
 
 impl CompactServer {
-    /// Logs a text, obeys it if it is a command, and answers it if it is not.
+    /// Logs a text. Executes it if it is a command, and answers it otherwise.
     pub(super) fn on_text(&self, member: &Arc<Member>, text: &str, echo: Option<String>) {
         let command = self.command(text);
         let is_omitted = match self.defect {
@@ -49,7 +49,7 @@ impl CompactServer {
         }
     }
 
-    /// Whether the text is a command, and which.
+    /// The command that the text is, if it is one.
     fn command(&self, text: &str) -> Option<bool> {
         let lower = text.to_lowercase();
         let text = match self.defect {
@@ -67,7 +67,7 @@ impl CompactServer {
 
     fn on_command(&self, member: &Member, on: bool) {
         let time = match self.defect {
-            Some(Defect::LogsStaleTime) => *self.last_cycle.lock().expect("nobody panics with it in hand"),
+            Some(Defect::LogsStaleTime) => *self.last_cycle.lock().expect("no task panics with the lock"),
             _ => (self.clock)(),
         };
         let wording = match on != self.has(Defect::SwapsLogWording) {
@@ -141,13 +141,13 @@ fn text_frame(text: &str) -> Encoded {
     encode(Frame::message(text.to_owned(), OpCode::Data(Data::Text), true))
 }
 
-/// As many whole characters as fit.
+/// The longest prefix of whole characters that fits.
 fn cut(text: &str, longest: usize) -> &str {
     let end = (0..=longest.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
     &text[..end.unwrap_or(0)]
 }
 
-/// Control characters made visible, so that no client writes lines of the log.
+/// The text with visible control characters, so that no client can forge log lines.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -1,4 +1,4 @@
-//! The cycles: when one is due, what its text says, who gets it.
+//! The cycles: their due instants, their texts, and the clients that get them.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use super::{
 };
 
 impl CompactServer {
-    /// Fires cycle k at start + k periods. Instants are absolute, so nothing adds up; of those that passed during a
-    /// stall only the last is fired, and only while it is still fresh.
+    /// Fires cycle k at start + k periods. The instants are absolute, so lateness does not add up. After a stall only the
+    /// last missed cycle is fired, and only if it is not too late.
     pub(super) async fn tick(self: Arc<Self>) {
         match self.defect {
             Some(Defect::SchedulesByWallClock) => return self.tick_by_wall_clock().await,
@@ -76,7 +76,7 @@ impl CompactServer {
         }
     }
 
-    /// The timer of a single connection, in place of the one for all.
+    /// The timer of a single connection, instead of one timer for all.
     pub(super) async fn tick_alone(self: Arc<Self>, member: Arc<Member>) {
         loop {
             sleep(self.settings.period).await;
@@ -89,7 +89,7 @@ impl CompactServer {
         }
     }
 
-    /// Pushes one cycle to all who wanted it when it fell due and still do.
+    /// Pushes one cycle to all clients that were subscribed at its due instant and still are.
     pub(super) async fn fire(&self, due: Instant) {
         let mut frame = self.push_at(due);
         if self.has(Defect::UndoesUnsubscribe) {
@@ -108,7 +108,7 @@ impl CompactServer {
                 self.deliver(member, &frame);
             }
         }
-        *self.last_cycle.lock().expect("nobody panics with it in hand") = self.civil_at(due);
+        *self.last_cycle.lock().expect("no task panics with the lock") = self.civil_at(due);
     }
 
     /// Whether the client was subscribed at the due instant, and is.
@@ -125,7 +125,7 @@ impl CompactServer {
         wanted
     }
 
-    /// Whether a mistake makes the walk pass over this client.
+    /// Whether a defect makes the walk skip this client.
     fn overlooks(&self, members: &[Arc<Member>], place: usize, due: Instant) -> bool {
         let member = &members[place];
         let previous = place.checked_sub(1).map(|before| &members[before]);
@@ -191,7 +191,7 @@ impl CompactServer {
     }
 }
 
-/// Offers the push once more if the client has not said a word.
+/// Sends the push once more if the client has sent nothing since.
 async fn retry(member: Arc<Member>, frame: Encoded) {
     let sent = now();
     sleep(Duration::from_secs(10)).await;

@@ -1,5 +1,5 @@
-//! Verdicts on a server in another language, which shares no line with this workspace: lawful in manners of its own, and
-//! with single mistakes. Where its interpreter is missing, the tests say so and pass.
+//! Verdicts on a third-party server in Python, which shares no code with this workspace: with permitted deviations, and
+//! with single defects. Without the interpreter the tests print that they are skipped, and pass.
 
 use std::process::{Command, Stdio};
 use std::thread;
@@ -15,7 +15,7 @@ use crate::support::free_port;
 
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/push_server.py");
 
-/// How the server is run faster than it was written.
+/// The speed of the server's clock, as a multiple of real time.
 const SPEED: u32 = 150;
 
 fn is_there(program: &str) -> bool {
@@ -54,10 +54,10 @@ fn violated(conformance: &Conformance) -> Vec<String> {
 
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Trials at a time: with more of them the harness sees less, such as a small drift.
+/// The number of trials at the same time. With more of them the harness misses small effects, such as a small drift.
 const AT_ONCE: usize = 6;
 
-/// Single mistakes, and the guarantee that each breaks.
+/// Single defects, each with the guarantee that it breaks.
 const MISTAKES: [(&str, &str); 12] = [
     ("drifts", "G7"),
     ("forgets-leavers", "G11"),
@@ -74,7 +74,7 @@ const MISTAKES: [(&str, &str); 12] = [
 ];
 
 #[test]
-fn lawful_manners_are_acquitted() {
+fn permitted_deviations_are_acquitted() {
     if !is_there("python3") {
         return;
     }
@@ -90,7 +90,7 @@ fn lawful_manners_are_acquitted() {
 }
 
 #[test]
-fn single_mistakes_are_convicted() {
+fn single_defects_are_convicted() {
     if !is_there("python3") {
         return;
     }
@@ -107,8 +107,8 @@ fn single_mistakes_are_convicted() {
     }
 }
 
-/// Five minutes, 150 times as fast, are two seconds. Its stall is left out: what stops the process stops no clock that
-/// runs 150 times as fast.
+/// Five minutes are two seconds at 150 times the speed. The trial leaves out the stall: a signal stops the process, but
+/// not its fast clock.
 #[test]
 fn a_fixed_timer_of_five_minutes_is_run_faster() {
     if !is_there("python3") || !is_there("faketime") {

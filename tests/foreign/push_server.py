@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A push server that knows nothing of this workspace: Python's standard library and PROTOCOL.md.
+"""A push server without code of this workspace: Python's standard library, written from PROTOCOL.md.
 
     push_server.py PORT [--period SECONDS] [--manner MANNER] [--defect DEFECT]
 
-Its timer is fixed at five minutes unless told otherwise, as in the seed document. A manner is another lawful way to do
-it; a defect is a single mistake.
+Its timer is fixed at five minutes unless --period is given, as in the original app. A manner is a deviation that the
+protocol permits; a defect is a single mistake.
 """
 
 import argparse
@@ -45,7 +45,7 @@ class Client:
             head += b"\x7e" + struct.pack(">H", length)
         else:
             head += b"\x7f" + struct.pack(">Q", length)
-        # Nothing follows a Close, not even another.
+        # Nothing follows a Close, not even another Close.
         if not self.writer.is_closing() and not self.has_closed:
             self.writer.write(head + payload)
         self.has_closed = self.has_closed or opcode == 8
@@ -165,7 +165,7 @@ class Server:
         await self.linger(client)
 
     async def linger(self, client):
-        """Ends the stream, and reads on for a while: else a reset would destroy the Close."""
+        """Ends the stream, and reads on for a while: otherwise a reset would destroy the Close."""
         try:
             client.writer.write_eof()
             await asyncio.wait_for(client.reader.read(), 2)

@@ -1,4 +1,4 @@
-//! The order of the house: which file imports which, and how large each is.
+//! The order of the sources: the imports between files, and the sizes of files and functions.
 
 mod oracle;
 mod source;
@@ -15,7 +15,7 @@ fn everything() -> [Crate; 4] {
     [Crate::read("simulator/src"), Crate::read("server/src"), Crate::read("tests"), Crate::read("benches")]
 }
 
-/// The rooms of the simulator, in the order in which `lib.rs` lists them, and the two that only the program has.
+/// The rooms of the simulator in the order of `lib.rs`, and the two that only the program has.
 fn rooms(source: &Crate) -> Vec<String> {
     let listed = source.file("lib.rs").modules.clone();
     let program = source.file("main.rs").modules.clone();

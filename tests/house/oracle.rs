@@ -1,4 +1,4 @@
-//! Verdicts stand in the oracle alone, and its front page says where.
+//! Only the oracle gives verdicts, and its front page names the file for each guarantee.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The source of a crate, read just far enough: its files, their imports, their functions.
+//! A simple reader of a crate's source: its files, their imports, their functions.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,13 +12,13 @@ pub(super) struct Crate {
 
 /// One file, without its tests.
 pub(super) struct File {
-    /// Below the folder of the crate's sources.
+    /// The path below the folder of the crate's sources.
     pub(super) path: String,
-    /// The module that it holds, such as `oracle::checker`; empty for the crate's root.
+    /// The module in this file, such as `oracle::checker`; empty for the crate's root.
     pub(super) module: String,
-    /// The modules that it declares, in its order.
+    /// The modules that the file declares, in order.
     pub(super) modules: Vec<String>,
-    /// How many lines it has, its tests included.
+    /// The number of lines, tests included.
     pub(super) length: usize,
     pub(super) functions: Vec<Function>,
     code: String,
@@ -27,11 +27,11 @@ pub(super) struct File {
 /// A function with a body.
 pub(super) struct Function {
     pub(super) name: String,
-    /// Lines from its signature to its last brace.
+    /// The number of lines from the signature to the last brace.
     pub(super) length: usize,
 }
 
-/// One file uses something of another.
+/// The use of an item of one file in another file.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Import {
     /// The module that imports.
@@ -73,7 +73,7 @@ impl Crate {
         self.files.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("no file {path}"))
     }
 
-    /// Every use of another file, each pair of files once.
+    /// The imports between files, each pair of files once.
     pub(super) fn imports(&self) -> Vec<Import> {
         let mut all = BTreeSet::new();
         for file in &self.files {
@@ -146,7 +146,7 @@ impl File {
         }
     }
 
-    /// Every path into the crate that this file writes, from the crate's root.
+    /// The paths into the crate that this file uses, from the crate's root.
     fn paths(&self) -> Vec<String> {
         let parent = self.module.rsplit_once("::").map_or("", |(parent, _)| parent);
         let mut paths = Vec::new();
@@ -169,12 +169,12 @@ impl File {
     }
 }
 
-/// Whether the place lies within a word, such as `macro_crate::`.
+/// Whether the place lies within a longer word, such as `macro_crate::`.
 fn continues_a_word(code: &str, place: usize) -> bool {
     code[..place].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_')
 }
 
-/// The paths that begin here: one, or as many as stand between braces.
+/// The paths that begin here: one, or all that stand between braces.
 fn expand(base: &str, rest: &str, paths: &mut Vec<String>) {
     let join = |word: &str| if base.is_empty() { word.to_owned() } else { format!("{base}::{word}") };
     if let Some(group) = rest.strip_prefix('{') {
@@ -199,7 +199,7 @@ fn expand(base: &str, rest: &str, paths: &mut Vec<String>) {
     }
 }
 
-/// What stands between braces, the first of which was taken off, cut at its own commas.
+/// The items between braces, of which the first was removed, split at the commas of the outer level.
 fn split_group(group: &str) -> Vec<&str> {
     let (mut depth, mut start, mut items) = (1, 0, Vec::new());
     for (place, letter) in group.char_indices() {
@@ -219,7 +219,7 @@ fn split_group(group: &str) -> Vec<&str> {
     items
 }
 
-/// The code without comments, and without what is compiled for tests alone.
+/// The code without comments, and without items that are compiled for tests only.
 fn without_tests(text: &str) -> String {
     let mut code = String::new();
     let mut lines = text.lines();
@@ -251,7 +251,7 @@ fn declared_module(line: &str) -> Option<String> {
     (line.starts_with("mod ") || line.starts_with("pub")).then(|| name.to_owned())
 }
 
-/// The functions with a body, as rustfmt lays them out: a body ends where a brace stands as far in as its `fn`.
+/// The functions with a body, as rustfmt formats them: a body ends at a brace with the indentation of its `fn`.
 fn functions(text: &str) -> Vec<Function> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Single scripts, on both sides of each limit.
+//! Single scripts on both sides of each limit.
 
 use carillon_server::Counters;
 use carillon_server::protocol::PUSH_PREFIX;
@@ -14,7 +14,7 @@ use crate::support::frames::Heard;
 
 #[test]
 fn an_outbox_at_its_limit_is_kept_and_one_byte_more_ends_in_1013() {
-    // Echoes have 4 + 17 bytes beside the text; a push has 2 + 42. 221 + 189 + 44 = 454, which is the limit.
+    // An echo has 4 + 17 bytes besides its text; a push has 2 + 42. 221 + 189 + 44 = 454, which is the limit.
     let mut play = Play::of(&[Open, stall(0), echo(200), echo(168), Cycle]);
     assert_eq!(play.hub.census().subscribed, 1);
     play.apply(&Release { who: 0 });
@@ -23,19 +23,19 @@ fn an_outbox_at_its_limit_is_kept_and_one_byte_more_ends_in_1013() {
     let mut play = Play::of(&[Open, stall(0), echo(200), echo(169), Cycle]);
     assert_eq!(play.hub.census().subscribed, 0);
     play.apply(&Release { who: 0 });
-    assert_eq!(play.heard(0), [Heard::Response(101), Heard::Close(1013)], "nothing of the echoes was begun");
+    assert_eq!(play.heard(0), [Heard::Response(101), Heard::Close(1013)], "no echo was begun");
 }
 
 #[test]
-fn what_was_begun_is_finished_before_1013() {
-    // One byte of the first echo was taken: 220 + 191 + 44 = 455.
+fn a_frame_that_was_begun_is_finished_before_1013() {
+    // The link accepted one byte of the first echo: 220 + 191 + 44 = 455.
     let mut play = Play::of(&[Open, stall(1), echo(200), echo(170), Cycle, Release { who: 0 }]);
     let [Heard::Response(101), Heard::Text(first), Heard::Close(1013)] = play.heard(0) else {
         panic!("{:?}", play.heard(0));
     };
     assert_eq!(first.len(), 217);
     play.advance(CLOSE_TIMEOUT - 1);
-    assert_eq!(play.connected().count(), 1, "it may still answer the Close");
+    assert_eq!(play.connected().count(), 1, "the client may still answer the Close");
     play.advance(1);
     assert_eq!(play.connected().count(), 0);
 }
@@ -54,11 +54,11 @@ fn a_response_is_sent_whole_before_1013() {
 }
 
 #[test]
-fn a_push_does_not_overtake_what_waits_though_the_socket_would_take_it() {
+fn a_push_does_not_overtake_the_outbox_even_if_the_socket_has_room() {
     let mut play = Play::with_a_slow_wire();
     play.perform(&[Open, stall(1), echo(200), Advance { ticks: 0 }]);
     play.give_room(0, usize::MAX);
-    // The hub is told behind the push.
+    // The hub learns of the room after the push.
     play.apply(&Cycle);
     let texts = match play.heard(0) {
         [Heard::Response(101), Heard::Text(first), Heard::Text(second)] => [first, second],
@@ -68,8 +68,8 @@ fn a_push_does_not_overtake_what_waits_though_the_socket_would_take_it() {
 }
 
 #[test]
-fn a_head_that_never_ends_is_refused_when_it_is_a_byte_too_long() {
-    // 8 KiB, in pieces without the end of a line.
+fn a_request_head_without_an_end_is_refused_when_it_is_a_byte_too_long() {
+    // 8 KiB, in pieces without a line end.
     const MOST: usize = 8 << 10;
     let raw = |length: usize| say(Raw(Bytes(vec![b'x'; length])));
     let mut play = Play::of(&[Connect { is_admitted: true }, raw(MOST - 1), raw(1)]);
@@ -122,7 +122,7 @@ fn a_silent_client_is_pinged_within_the_interval_and_gone_after_twice_that() {
 }
 
 #[test]
-fn a_server_that_stood_still_gives_everybody_the_time_to_answer_again() {
+fn after_a_server_stood_still_every_client_has_the_time_to_answer_again() {
     let sleep = Oversleep { ticks: 10 * PING_INTERVAL };
     let mut play = Play::of(&[Open, say(Unsubscribe), Connect { is_admitted: true }, sleep]);
     play.advance(HANDSHAKE_TIMEOUT - 1);
@@ -132,16 +132,16 @@ fn a_server_that_stood_still_gives_everybody_the_time_to_answer_again() {
     assert_eq!(play.heard(0), [Heard::Response(101), Heard::Ping]);
     play.advance(PING_INTERVAL - HANDSHAKE_TIMEOUT - 1);
     assert_eq!(play.connected().collect::<Vec<_>>(), [0]);
-    // The ping was due up to an eighth of the interval before its end, and so much longer is the time to answer.
+    // The ping was due up to an eighth of the interval early, and the time to answer is longer by as much.
     play.advance(PING_INTERVAL / 8 + 2);
     assert_eq!(play.connected().count(), 0);
 }
 
-/// From one look at somebody whose handshake takes too long to the next: a 32nd.
+/// The ticks between two checks of an expired handshake: a 32nd of the timeout.
 const LOOK: u64 = HANDSHAKE_TIMEOUT / 32;
 
 #[test]
-fn whoever_is_found_late_is_looked_at_again_and_after_a_pause_has_the_whole_time() {
+fn an_expired_client_is_checked_again_and_has_the_whole_timeout_after_a_pause() {
     const EIGHTH: u64 = HANDSHAKE_TIMEOUT / 8;
     for (late, more) in [(0, LOOK), (EIGHTH, LOOK), (EIGHTH + 1, HANDSHAKE_TIMEOUT)] {
         let sleep = Oversleep { ticks: HANDSHAKE_TIMEOUT + late };
@@ -154,7 +154,7 @@ fn whoever_is_found_late_is_looked_at_again_and_after_a_pause_has_the_whole_time
 }
 
 #[test]
-fn a_hub_that_is_always_late_gives_up_after_four_looks() {
+fn a_hub_that_is_always_late_cuts_a_client_off_after_four_checks() {
     let late = |ticks| [Oversleep { ticks: ticks + LOOK + 1 }, Advance { ticks: 0 }];
     let mut play = Play::of(&[Connect { is_admitted: true }]);
     late(HANDSHAKE_TIMEOUT).iter().for_each(|op| play.apply(op));
@@ -176,7 +176,7 @@ fn any_input_in_time_keeps_a_client_and_it_is_pinged_once_per_silence() {
 }
 
 #[test]
-fn a_ping_that_was_refused_whole_is_one_ping_however_often_it_is_offered() {
+fn a_refused_ping_is_sent_once_however_often_it_is_offered() {
     let mut play = Play::of(&[Open, Cycle, Cycle, stall(0), Cycle, say(Subscribe)]);
     for _ in 0..3 {
         play.apply(&Cycle);
@@ -190,7 +190,7 @@ fn a_handshake_has_its_timeout_and_then_the_close_timeout() {
     assert_eq!(play.heard(0), []);
     play.advance(1);
     assert_eq!(play.heard(0), [Heard::Response(408)]);
-    assert!(play.wire.links[0].is_shut, "the client sees the end behind the answer");
+    assert!(play.wire.links[0].is_shut, "the stream ends behind the answer");
     play.advance(CLOSE_TIMEOUT - 1);
     assert_eq!(play.connected().count(), 1);
     play.advance(1);
@@ -198,7 +198,7 @@ fn a_handshake_has_its_timeout_and_then_the_close_timeout() {
 }
 
 #[test]
-fn who_is_not_admitted_is_told_503_once_it_has_asked() {
+fn a_client_that_is_not_admitted_gets_503_after_its_request() {
     let mut play = Play::of(&[Connect { is_admitted: false }]);
     assert_eq!(play.heard(0), []);
     play.apply(&say(Handshake));
@@ -208,7 +208,7 @@ fn who_is_not_admitted_is_told_503_once_it_has_asked() {
 }
 
 #[test]
-fn a_drain_sends_1001_behind_what_is_queued_and_ends_with_the_close_timeout() {
+fn a_drain_sends_1001_behind_the_queued_output_and_ends_with_the_close_timeout() {
     let mut play = Play::of(&[
         Connect { is_admitted: true },
         Open,
@@ -258,14 +258,14 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 32, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_walk_in_slices_serves_everybody_once_whatever_comes_between(
+    fn a_walk_in_slices_serves_every_subscriber_once_whatever_happens_between_slices(
         touches in vec(vec((0..CROWD, any_touch()), 0..20), 6)
     ) {
         let mut play = Play::of(&vec![Open; CROWD]);
         play.advance(PERIOD - 1);
         play.apply(&Oversleep { ticks: 1 });
         play.announce();
-        // Who connects or subscribes from here on was late.
+        // A client that connects or subscribes from here on is late.
         play.apply(&Oversleep { ticks: 1 });
         let mut touched = Vec::new();
         for round in &touches {
@@ -275,7 +275,7 @@ proptest! {
                 touch_client(&mut play, *who, *touch);
             }
         }
-        prop_assert_eq!(play.hub.counters().pushes, 1, "600 clients are three slices, and newcomers are not walked");
+        prop_assert_eq!(play.hub.counters().pushes, 1, "600 clients are three slices, and new clients are not walked");
         play.settle();
         for who in 0..play.model.clients.len() {
             let pushes = play.texts(who, PUSH_PREFIX).len();

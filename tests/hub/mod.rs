@@ -1,14 +1,14 @@
-//! The hub as a whole, driven by scripts: arbitrary ones that shrink, and a few that stand on an edge.
+//! The hub as a whole, driven by scripts: arbitrary ones that shrink, and single ones at each limit.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `hub/settings.rs` | how the hub is configured, in ticks |
-//! | `hub/script.rs` | what can happen, as plain verbs |
-//! | `hub/play.rs` | plays it on a real hub |
-//! | `hub/recorder.rs` | the hub's wire, which writes everything down |
-//! | `hub/model.rs` | the naive hub that it is compared with |
+//! | `hub/settings.rs` | the configuration of the hub, in ticks |
+//! | `hub/script.rs` | the operations of a script |
+//! | `hub/play.rs` | plays a script on a real hub |
+//! | `hub/recorder.rs` | the hub's wire, which records all output |
+//! | `hub/model.rs` | the simple hub with which the real one is compared |
 //! | `hub/edges.rs` | single scripts: both sides of each limit |
-//! | `hub/turns.rs` | who comes first in a fan-out, and that pings come in no herds |
+//! | `hub/turns.rs` | the order of a fan-out, and the spread of pings |
 
 mod edges;
 mod model;
@@ -55,12 +55,12 @@ proptest! {
     }
 
     #[test]
-    fn frames_are_never_torn(script in script_over_slow_links()) {
+    fn frames_arrive_whole(script in script_over_slow_links()) {
         for mut play in [Play::new(), Play::with_a_slow_wire()] {
             play.perform(&script.0);
-            release_everybody(&mut play);
+            release_all_links(&mut play);
             for (who, link) in play.wire.links.iter().enumerate() {
-                prop_assert_eq!(&link.garbled, &None, "what client {} was told", who);
+                prop_assert_eq!(&link.garbled, &None, "the output to client {}", who);
                 prop_assert!(link.is_closed || link.read == link.taken.len(), "client {} waits for the rest", who);
             }
         }
@@ -84,7 +84,7 @@ proptest! {
     #[test]
     fn nothing_follows_a_close(script in hostile_script()) {
         let mut play = Play::of(&script.0);
-        release_everybody(&mut play);
+        release_all_links(&mut play);
         play.apply(&Op::Cycle);
         for who in 0..play.model.clients.len() {
             let close = play.heard(who).iter().position(|heard| matches!(heard, Heard::Close(_)));
@@ -95,7 +95,7 @@ proptest! {
     }
 
     #[test]
-    fn what_the_connections_hold_is_bounded(script in hostile_script()) {
+    fn the_memory_of_the_connections_is_bounded(script in hostile_script()) {
         let mut play = Play::new();
         for op in &script.0 {
             play.apply(op);
@@ -110,28 +110,28 @@ proptest! {
         for who in play.connected().collect::<Vec<_>>() {
             if who % 2 == 0 { play.reset(who) } else { play.end(who) }
         }
-        // Whoever ended its stream has the close timeout to take what it is owed; behind input that was refused an end
-        // is not seen, and silence does it.
+        // A client that ended its stream has the close timeout to read the queued output. An end behind refused input is
+        // not seen; silence then ends the connection.
         play.advance(2 * PING_INTERVAL + CLOSE_TIMEOUT + 1);
         prop_assert_eq!(play.hub.census(), Census::default());
         prop_assert!(play.hub.is_empty());
-        // Wake-ups of those who are gone stay until they are due, and wake nobody.
+        // Wake-ups of gone connections stay until they are due, and then wake no session.
         play.advance(2 * PING_INTERVAL);
         prop_assert_eq!(play.hub.poll_timeout(), None);
     }
 
     #[test]
-    fn no_input_panics_and_whoever_behaves_notices_nothing(script in hostile_script()) {
+    fn no_input_panics_and_well_behaved_clients_notice_nothing(script in hostile_script()) {
         replay(&script.0);
     }
 
     #[test]
-    fn the_hub_does_what_the_naive_model_does(script in script_over_slow_links()) {
+    fn the_hub_does_what_the_model_does(script in script_over_slow_links()) {
         replay(&script.0);
     }
 
     #[test]
-    fn the_same_bytes_cut_anywhere_are_answered_alike(
+    fn the_sizes_of_the_pieces_do_not_change_the_answers(
         says in vec(any_say(), 0..12),
         cuts in vec(any::<prop::sample::Index>(), 0..20),
     ) {
@@ -144,7 +144,7 @@ proptest! {
     }
 }
 
-/// Plays a script and compares hub and model after every operation: paste here what a failure has printed.
+/// Plays a script and compares hub and model after every operation. A failing test prints a call of this function.
 fn replay(script: &[Op]) {
     let mut play = Play::new();
     for op in script {
@@ -153,7 +153,7 @@ fn replay(script: &[Op]) {
     }
 }
 
-/// Those of whom the model knows what they said.
+/// The clients whose messages the model understands.
 fn tame_clients(play: &Play) -> impl Iterator<Item = usize> {
     (0..play.model.clients.len()).filter(|who| !play.model.clients[*who].is_wild)
 }
@@ -163,17 +163,17 @@ fn was_subscribed(play: &Play, who: usize, push: &str) -> bool {
     play.model.cycles.iter().any(|cycle| cycle.text == push && cycle.subscribers.contains(&who))
 }
 
-fn release_everybody(play: &mut Play) {
+fn release_all_links(play: &mut Play) {
     for who in play.connected().collect::<Vec<_>>() {
         play.give_room(who, usize::MAX);
     }
-    // A slow wire tells the hub of it behind the next operation.
+    // A slow wire reports the room to the hub after the next operation.
     play.apply(&Op::Advance { ticks: 0 });
 }
 
-/// G10: the request head, or one incomplete message and an outbox.
+/// The limit of G10 in bytes: the request head, or one incomplete message and an outbox.
 fn most_held(play: &Play, who: usize) -> usize {
-    // A vector that grows has room for less than twice what it holds. The head is looked at when it is a byte too long.
+    // A vector that grows has less than twice the capacity that it uses. The head is refused when it is a byte too long.
     const HEAD: usize = 2 * (8192 + 1);
     // The largest control frame may come between two fragments; 14 is the longest header.
     const MESSAGE: usize = 2 * (MAX_MESSAGE + 125 + 14);

@@ -1,4 +1,4 @@
-//! The naive hub: a list of connections, what each said, and what it is owed.
+//! A simple hub: a list of connections, the messages of each, and the output that each must get.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,31 +9,31 @@ use chrono::DateTime;
 use super::settings::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, NOON, OUTBOX_LIMIT, PERIOD, PING_INTERVAL, TICK};
 use crate::support::frames::Heard;
 
-/// The length of the one response whose length matters: it can wait in an outbox, and pushes behind it.
+/// The length of the 101 response in bytes. It matters, as the response can wait in an outbox with pushes behind it.
 const ACCEPTED: usize = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
     .len();
 
-/// The whole picture.
+/// The model of a hub.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) now: u64,
     pub(crate) clients: Vec<Client>,
-    /// The cycles that were delivered, and to whom.
+    /// The delivered cycles with their subscribers.
     pub(crate) cycles: Vec<Cycle>,
-    /// The log lines that name what a client did.
+    /// The log lines about the clients' actions.
     pub(crate) lines: Vec<String>,
-    /// Whose input may be offered again.
+    /// The clients whose input may be offered again.
     pub(crate) resumed: Vec<usize>,
-    /// Where the hub was seen to do something else.
+    /// The deviations of the hub from the model.
     pub(crate) differences: Vec<String>,
     last_cycle: u64,
     is_draining: bool,
-    /// When the hub was last woken later than it wanted to be.
+    /// The tick at which the hub was last woken too late.
     overslept: Option<u64>,
 }
 
-/// A cycle that was delivered.
+/// A delivered cycle.
 #[derive(Debug)]
 pub(crate) struct Cycle {
     pub(crate) text: String,
@@ -44,14 +44,14 @@ pub(crate) struct Cycle {
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) phase: Phase,
-    /// The model makes nothing of it: it sent bytes without a meaning, for one.
+    /// The model does not predict this client, for example because it sent bytes without a meaning.
     pub(crate) is_wild: bool,
     pub(crate) subscribed_since: Option<u64>,
-    /// What the server is to say to it, in order, and how long that is on the wire.
+    /// The output that the server must send to the client, in order, each with its length on the wire.
     pub(crate) owed: Vec<(Heard, usize)>,
-    /// What it heard so far.
+    /// The output that the client has heard so far.
     pub(crate) heard: Vec<Heard>,
-    /// How many bytes its link takes in all.
+    /// The total number of bytes that the link accepts.
     pub(crate) capacity: usize,
     /// Bytes of the first message that is not complete.
     pub(crate) partial: usize,
@@ -63,7 +63,7 @@ pub(crate) struct Client {
     has_ended: bool,
     last_heard: u64,
     deadline: u64,
-    /// How often the end was put off.
+    /// How often the deadline was postponed.
     looks: u8,
 }
 
@@ -75,13 +75,13 @@ pub(crate) enum Phase {
     Gone,
 }
 
-/// What a message means to a server that is open.
+/// The meaning of a message on an open connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// Something that ends the connection with this code.
+    /// A message that ends the connection with this code.
     End(u16),
     Handshake,
-    /// Nothing that anybody answers.
+    /// A message that gets no answer.
     Nothing,
     Ping(Vec<u8>),
     Text(String),
@@ -110,12 +110,12 @@ impl Model {
         });
     }
 
-    /// A client says something that has not arrived yet.
+    /// A client says a message that has not arrived yet.
     pub(crate) fn say(&mut self, who: usize, length: usize, meaning: Meaning) {
         self.clients[who].said.push_back((length, meaning));
     }
 
-    /// Bytes arrive; says how many the hub takes, if that can be foretold.
+    /// Bytes arrive. Returns the number of bytes that the hub accepts, if the model can predict it.
     pub(crate) fn arrive(&mut self, who: usize, offered: usize) -> Option<usize> {
         let client = &mut self.clients[who];
         client.last_heard = self.now;
@@ -133,7 +133,8 @@ impl Model {
                 client.is_refused = true;
                 return Some(taken);
             }
-            let (length, meaning) = client.said.front().cloned().expect("whatever arrives was said");
+            let (length, meaning) =
+                client.said.front().cloned().expect("a client says a message before it arrives");
             if meaning == Meaning::Unknown {
                 client.is_wild = true;
             } else if client.phase == Phase::Handshake && meaning != Meaning::Handshake {
@@ -152,7 +153,7 @@ impl Model {
         Some(taken)
     }
 
-    /// The link takes so many bytes in all, from now on.
+    /// Sets the total number of bytes that the link accepts.
     pub(crate) fn widen(&mut self, who: usize, capacity: usize) {
         let (now, client) = (self.now, &mut self.clients[who]);
         let before = client.backlog();
@@ -187,13 +188,13 @@ impl Model {
         }
     }
 
-    /// Time passes, and nobody wakes the hub.
+    /// Time passes, and the hub is not woken.
     pub(crate) fn oversleep(&mut self, ticks: u64) {
         self.now += ticks;
         self.overslept = Some(self.now);
     }
 
-    /// The hub was woken, has asked these whether they are alive, and cut these off.
+    /// The hub was woken, has pinged some clients and cut off others.
     pub(crate) fn wake(&mut self, pinged: &[usize], closed: &[usize]) {
         let cycle = self.now / PERIOD;
         if cycle > self.last_cycle && !self.is_draining {
@@ -223,7 +224,7 @@ impl Model {
         }
     }
 
-    /// Those who ended their stream and got everything are gone.
+    /// The clients that ended their stream and got all output are gone.
     pub(crate) fn conclude(&mut self) {
         for who in 0..self.clients.len() {
             let client = &self.clients[who];
@@ -299,7 +300,7 @@ impl Model {
         self.cycles.push(Cycle { text, subscribers });
     }
 
-    /// A client that is open was silent for too long, if the hub is right.
+    /// The hub has cut off an open client, which must have been silent for too long.
     fn cut_off(&mut self, who: usize) {
         let client = &self.clients[who];
         if client.phase == Phase::Open && !client.is_wild {
@@ -329,7 +330,7 @@ impl Model {
         }
     }
 
-    /// Whether the hub should have asked an open client for a sign of life, or have cut it off.
+    /// Records a deviation if the hub should have pinged an open client or cut it off.
     fn doubt(&mut self, who: usize) {
         let client = &self.clients[who];
         let silence = self.now - client.last_heard;
@@ -367,8 +368,9 @@ impl Model {
 }
 
 impl Client {
-    /// Whether its time is up. It is looked at a 16th before the end, and again a 32nd later at least; a hub that finds
-    /// itself late looks once more, and gives the whole time again for an eighth of it, but not for ever.
+    /// Whether the client's timeout is over. The hub checks the client a 16th of the timeout before its end, and again at
+    /// least a 32nd later. A hub that is late checks once more. If it is late by more than an eighth of the timeout, the
+    /// timeout starts again. The number of checks is limited.
     fn is_given_up(&mut self, now: u64, patience: u64) -> bool {
         let (look, late) = (patience / 32, now.saturating_sub(self.deadline));
         let due = if self.looks == 0 { self.deadline - 2 * look } else { self.deadline };
@@ -381,7 +383,7 @@ impl Client {
         false
     }
 
-    /// Bytes that the link has not taken, as far as they can be counted: the length of a Close is not.
+    /// The bytes that the link has not accepted, as far as they can be counted: the length of a Close is not known.
     pub(crate) fn backlog(&self) -> usize {
         self.owed_bytes().saturating_sub(self.capacity)
     }
@@ -404,7 +406,7 @@ impl Client {
         self.owe(Heard::Text(text), length);
     }
 
-    /// Takes back what the link has taken nothing of, but for the response.
+    /// Removes the frames of which the link has accepted no byte, but keeps the response.
     fn discard_unbegun(&mut self) {
         while let [_, .., (_, length)] = self.owed.as_slice()
             && self.owed_bytes() - length >= self.capacity

@@ -10,7 +10,7 @@ use super::script::{Op, Speech};
 use super::settings::{MAX_MESSAGE, NOON, PERIOD, TICK, config};
 use crate::support::frames::{self, BINARY, CLOSE, Heard, PING, PONG, REQUEST};
 
-/// A hub, its clients, and what the model makes of them.
+/// A hub, its clients, and the model of both.
 #[derive(Debug)]
 pub(crate) struct Play {
     pub(crate) hub: Hub,
@@ -19,7 +19,7 @@ pub(crate) struct Play {
     announcer: Announcer,
     last_cycle: u64,
     clients: Vec<Speaker>,
-    /// Links that have room again, which the hub is told only after the next operation.
+    /// Links that have room again. The hub learns of it only after the next operation.
     untold: Option<Vec<usize>>,
 }
 
@@ -27,9 +27,9 @@ pub(crate) struct Play {
 #[derive(Debug)]
 struct Speaker {
     id: ConnectionId,
-    /// Said, and not sent yet.
+    /// Bytes that were said and not sent yet.
     typed: Vec<u8>,
-    /// Sent, and not taken yet.
+    /// Bytes that were sent and not accepted by the hub yet.
     refused: Vec<u8>,
     has_ended: bool,
 }
@@ -48,7 +48,7 @@ impl Play {
         }
     }
 
-    /// One in which the wire is slow to say that a connection can take more. The model does not follow.
+    /// A play in which the wire reports late that a connection can accept more. The model does not follow it.
     pub(crate) fn with_a_slow_wire() -> Self {
         Self { untold: Some(Vec::new()), ..Self::new() }
     }
@@ -96,22 +96,22 @@ impl Play {
         }
     }
 
-    /// Who has a connection.
+    /// The clients that have a connection.
     pub(crate) fn connected(&self) -> impl Iterator<Item = usize> {
         (0..self.clients.len()).filter(|who| !self.wire.links[*who].is_closed)
     }
 
-    /// How much of what a client sent is refused as yet.
+    /// The number of a client's bytes that the hub has refused so far.
     pub(crate) fn refused(&self, who: usize) -> usize {
         self.clients[who].refused.len()
     }
 
-    /// What a client has heard, from the response on.
+    /// The output that a client has heard, from the response on.
     pub(crate) fn heard(&self, who: usize) -> &[Heard] {
         &self.model.clients[who].heard
     }
 
-    /// The texts that a client has heard and that begin like this.
+    /// The texts that a client has heard and that begin with this prefix.
     pub(crate) fn texts(&self, who: usize, prefix: &str) -> Vec<&str> {
         let texts = self.heard(who).iter().filter_map(|heard| match heard {
             Heard::Text(text) => Some(text.as_str()),
@@ -120,11 +120,11 @@ impl Play {
         texts.filter(|text| text.starts_with(prefix)).collect()
     }
 
-    /// The hub is what the model says.
+    /// Asserts that the hub agrees with the model.
     pub(crate) fn check(&self) {
         assert!(self.model.differences.is_empty(), "{:#?}", self.model.differences);
         for (who, (link, client)) in self.wire.links.iter().zip(&self.model.clients).enumerate() {
-            assert_eq!(link.garbled, None, "client {who} was told what no server may say");
+            assert_eq!(link.garbled, None, "client {who} got illegal output");
             assert_eq!(link.is_closed, client.phase == Phase::Gone, "whether {who} is gone: {client:?}");
             if !client.is_wild {
                 check_link(who, link, client);
@@ -143,7 +143,7 @@ impl Play {
         }
     }
 
-    /// Time passes, and the hub is woken whenever it wants to be.
+    /// Time passes, and the hub is woken at each of its timeouts.
     pub(crate) fn advance(&mut self, ticks: u64) {
         let end = self.model.now + ticks;
         loop {
@@ -183,7 +183,7 @@ impl Play {
         self.settle();
     }
 
-    /// What was said and not sent is never sent; what was sent arrives first.
+    /// The client ends its stream. Bytes that were sent arrive first; bytes that were only said are never sent.
     pub(crate) fn end(&mut self, who: usize) {
         if !std::mem::replace(&mut self.clients[who].has_ended, true) && self.clients[who].refused.is_empty()
         {
@@ -216,7 +216,7 @@ impl Play {
             self.model.say(who, bytes.len(), meaning);
             client.typed.extend(bytes);
         }
-        // What ends a connection is not cut here: how much of it the hub needs to see is not promised.
+        // A message that ends a connection is not cut: it is not promised how much of it the hub needs.
         let later = if is_whole && !is_request { 0 } else { later.min(client.typed.len()) };
         let rest = client.typed.split_off(client.typed.len() - later);
         let bytes = std::mem::replace(&mut client.typed, rest);
@@ -259,7 +259,7 @@ impl Play {
         self.settle();
     }
 
-    /// Lets the hub do what is due.
+    /// Lets the hub do its due work.
     fn wake(&mut self) {
         self.wire.pinged.clear();
         self.wire.closed.clear();
@@ -267,14 +267,14 @@ impl Play {
         let mut times = 0;
         while self.wake_once() {
             times += 1;
-            assert!(times < 1000, "the hub wants to be woken again and again, and does nothing");
+            assert!(times < 1000, "the hub asks to be woken again and again, and does nothing");
         }
         self.read();
         self.model.wake(&self.wire.pinged, &self.wire.closed);
         self.settle();
     }
 
-    /// Hands the hub the cycle that is due, if one is.
+    /// Gives the hub the push of the due cycle, if there is one.
     pub(crate) fn announce(&mut self) {
         self.announcer.handle_timeout(self.now());
         for push in self.announcer.pushes_after(self.last_cycle) {
@@ -283,7 +283,7 @@ impl Play {
         }
     }
 
-    /// Wakes the hub if it wants to be.
+    /// Wakes the hub if its timeout has come.
     pub(crate) fn wake_once(&mut self) -> bool {
         let now = self.now();
         let is_due = self.hub.poll_timeout().is_some_and(|timeout| timeout <= now.at);
@@ -293,7 +293,7 @@ impl Play {
         is_due
     }
 
-    /// Lets the clients read, and does for the hub what its wire owes it.
+    /// Lets the clients read, and fulfils the wire's duties to the hub.
     pub(crate) fn settle(&mut self) {
         self.read();
         self.model.conclude();
@@ -304,7 +304,7 @@ impl Play {
         }
         let mut resumed = std::mem::take(&mut self.wire.resumed);
         let mut foretold = std::mem::take(&mut self.model.resumed);
-        // A drain goes by slot, and a slot is used again.
+        // A drain goes by slot, and slots are reused.
         resumed.sort_unstable();
         foretold.sort_unstable();
         let is_tame = |who: &&usize| !self.model.clients[**who].is_wild;
@@ -344,14 +344,14 @@ impl Play {
     }
 }
 
-/// What the hub answers to a client that sends these pieces, over a link that takes everything.
+/// The hub's answers to a client that sends these pieces, over a link that accepts all bytes.
 pub(crate) fn answers_to(pieces: &[&[u8]]) -> Vec<u8> {
     let mut play = Play::new();
     play.connect(true);
     for piece in pieces {
         let now = play.now();
         let taken = play.hub.handle_input(play.clients[0].id, piece, now, &mut play.wire);
-        assert_eq!(taken, piece.len(), "a hub without a backlog takes everything");
+        assert_eq!(taken, piece.len(), "a hub without a backlog accepts all input");
     }
     play.wire.links.swap_remove(0).taken
 }
@@ -376,7 +376,7 @@ fn check_link(who: usize, link: &Link, client: &Client) {
     assert!(client.phase == Phase::Gone || link.is_shut == is_finished, "the end of {who}: {client:?}");
 }
 
-/// What a client sends for it, in messages, and whether it has to be sent in one piece.
+/// The messages that a client sends for `what`, and whether they must be sent in one piece.
 fn spell(what: &Speech) -> (Vec<(Vec<u8>, Meaning)>, bool) {
     let payload = |length: usize| -> Vec<u8> { (0..length).map(|index| index as u8).collect() };
     let part = match what {

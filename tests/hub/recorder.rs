@@ -1,15 +1,15 @@
-//! The wire of a hub on trial.
+//! The wire of the tested hub.
 
 use carillon_server::{ConnectionId, LogLine, Wire};
 
 use crate::support::frames::PING;
 
-/// A wire that writes down what each connection took, and holds the hub to the rules of [`Wire`].
+/// A wire that records the bytes that each connection accepted, and checks that the hub keeps the rules of [`Wire`].
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     pub(crate) links: Vec<Link>,
     pub(crate) lines: Vec<String>,
-    /// By slot of the hub.
+    /// The client of each slot of the hub.
     holders: Vec<Option<usize>>,
     pub(super) resumed: Vec<usize>,
     /// Since the hub was last woken.
@@ -17,20 +17,20 @@ pub(crate) struct Recorder {
     pub(super) closed: Vec<usize>,
 }
 
-/// One connection's way to its client.
+/// The link from the hub to one client.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) taken: Vec<u8>,
-    /// How much of `taken` the client has understood.
+    /// The number of bytes of `taken` that the client has understood.
     pub(crate) read: usize,
-    /// What the client could not understand.
+    /// The output that the client could not understand.
     pub(crate) garbled: Option<String>,
     pub(crate) is_closed: bool,
     pub(crate) is_shut: bool,
-    /// How many more bytes it takes.
+    /// The number of further bytes that the link accepts.
     pub(super) room: usize,
     pub(super) is_blocked: bool,
-    /// Where in the stream the newest ping stands.
+    /// The place of the newest ping in the stream.
     pinged_at: Option<usize>,
 }
 
@@ -40,7 +40,7 @@ impl Recorder {
             self.holders.resize(id.index() + 1, None);
         }
         let holder = self.holders[id.index()].replace(self.links.len());
-        assert_eq!(holder, None, "an id is given away while it is in use");
+        assert_eq!(holder, None, "the hub gave out an id that is in use");
         self.links.push(Link {
             taken: Vec::new(),
             read: 0,
@@ -60,7 +60,7 @@ impl Recorder {
     fn take(&mut self, who: usize, bytes: &[u8]) -> usize {
         let link = &mut self.links[who];
         assert!(!link.is_shut, "nothing is sent after the shutdown");
-        assert!(!bytes.is_empty(), "nothing is offered in vain");
+        assert!(!bytes.is_empty(), "the hub offers no empty output");
         let taken = bytes.len().min(link.room);
         link.taken.extend_from_slice(&bytes[..taken]);
         if link.room != usize::MAX {
@@ -74,7 +74,7 @@ impl Recorder {
 impl Wire for Recorder {
     fn send(&mut self, to: ConnectionId, bytes: &[u8]) -> usize {
         let who = self.holder(to);
-        // One that was refused whole is offered again as the first of the backlog, at the same place.
+        // A ping that was refused completely is offered again as the first of the backlog, at the same place.
         let link = &mut self.links[who];
         let place = Some(link.taken.len());
         if bytes == [PING, 0] && link.pinged_at != place {
@@ -97,7 +97,7 @@ impl Wire for Recorder {
 
     fn shutdown(&mut self, connection: ConnectionId) {
         let who = self.holder(connection);
-        assert!(!std::mem::replace(&mut self.links[who].is_shut, true), "one end is enough");
+        assert!(!std::mem::replace(&mut self.links[who].is_shut, true), "the stream was shut down twice");
     }
 
     fn close(&mut self, connection: ConnectionId) {

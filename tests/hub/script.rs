@@ -1,4 +1,4 @@
-//! Scripts: what may happen to a hub, as verbs that make sense in every state.
+//! Scripts: lists of operations on a hub, each of which is valid in every state.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-/// `who` is a number among those who are still connected, taken modulo how many they are; of nobody it means nothing.
-/// A tick is [`TICK`](super::settings::TICK).
+/// `who` selects one of the connected clients, modulo their number. Without a client the operation does nothing. A tick is
+/// [`TICK`](super::settings::TICK).
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    /// Time passes, and the hub is woken whenever it wants to be.
+    /// Time passes, and the hub is woken at each of its timeouts.
     Advance { ticks: u64 },
-    /// Somebody connects and says nothing yet.
+    /// A client connects and says nothing yet.
     Connect { is_admitted: bool },
     /// Time passes until the next cycle is due.
     Cycle,
@@ -20,21 +20,21 @@ pub(crate) enum Op {
     Drain,
     /// A client ends its side of the stream.
     End { who: usize },
-    /// Somebody connects and shakes hands.
+    /// A client connects and completes its handshake.
     Open,
-    /// Time passes, and nobody wakes the hub before the next operation.
+    /// Time passes, and the hub is not woken before the next operation.
     Oversleep { ticks: u64 },
-    /// A link takes everything again.
+    /// A link accepts all bytes again.
     Release { who: usize },
     /// A connection fails.
     Reset { who: usize },
-    /// A client says something, and the last bytes of it arrive with whatever it says next.
+    /// A client says a message, and its last bytes arrive with the client's next message.
     Say { who: usize, what: Speech, later: usize },
-    /// A link takes so many more bytes, and then refuses.
+    /// A link accepts this many more bytes, and then refuses.
     Stall { who: usize, takes: usize },
 }
 
-/// What a client can say.
+/// A message of a client.
 #[derive(Clone, Debug)]
 pub(crate) enum Speech {
     Binary {
@@ -42,7 +42,7 @@ pub(crate) enum Speech {
     },
     Close(Option<u16>),
     Handshake,
-    /// A number into [`offences`](crate::support::frames::offences), taken modulo.
+    /// An index into [`offences`](crate::support::frames::offences), modulo their number.
     Offence(usize),
     Ping {
         length: usize,
@@ -106,22 +106,22 @@ impl fmt::Debug for Bytes {
     }
 }
 
-/// Everything that can happen.
+/// Scripts of all operations.
 pub(crate) fn any_script() -> impl Strategy<Value = Script> {
     script([calm_ops(), hindrances(), vec![(2, say(raw()))]].concat())
 }
 
-/// Everything but links that refuse bytes, and bytes that mean nothing.
+/// Scripts of all operations except links that refuse bytes and bytes without a meaning.
 pub(crate) fn script_over_open_links() -> impl Strategy<Value = Script> {
     script(calm_ops())
 }
 
-/// Clients that read slowly, or not at all, and say nothing that a model could not foretell.
+/// Scripts of clients that read slowly, or not at all, and say only messages that the model can predict.
 pub(crate) fn script_over_slow_links() -> impl Strategy<Value = Script> {
     script([calm_ops(), hindrances()].concat())
 }
 
-/// Some people who behave, and some who send whatever comes to their mind.
+/// Scripts of some clients that behave well and some that send arbitrary bytes.
 pub(crate) fn hostile_script() -> impl Strategy<Value = Script> {
     script([calm_ops(), hindrances(), vec![(40, say(raw()))]].concat())
 }
@@ -161,12 +161,12 @@ fn hindrances() -> Weighted {
     ]
 }
 
-/// Everything that can be said.
+/// Any message, also bytes without a meaning.
 pub(crate) fn any_say() -> impl Strategy<Value = Speech> {
     prop_oneof![8 => any_said(), 1 => raw()]
 }
 
-/// Everything that means something.
+/// Any message with a meaning.
 fn any_said() -> impl Strategy<Value = Speech> {
     let close = prop::option::of(prop::sample::select(vec![1000, 1001, 3000, 4999]));
     prop_oneof![
@@ -183,13 +183,13 @@ fn any_said() -> impl Strategy<Value = Speech> {
     ]
 }
 
-/// Mostly in one piece, else cut anywhere, or held back to arrive together with what is said next.
+/// Mostly in one piece, else cut anywhere, or held back to arrive together with the next message.
 fn say(what: impl Strategy<Value = Speech> + 'static) -> BoxedStrategy<Op> {
     let later = prop_oneof![4 => Just(0usize), 2 => 0usize..40, 1 => 0usize..400];
     (who(), what, later).prop_map(|(who, what, later)| Op::Say { who, what, later }).boxed()
 }
 
-/// Short ones, commands and near misses among them, and one as long as the limit of 200 bytes allows.
+/// Short texts, among them commands and near misses, and a text of 200 bytes, which is the limit.
 fn any_words() -> impl Strategy<Value = Words> {
     let near = prop::sample::select(vec!["subscribe", "unsubscribe", "Subscribe", "subscribe\n", "", "❄"]);
     prop_oneof!["\\PC{0,12}".prop_map(Words), near.prop_map(Words::from), Just(Words("é".repeat(100)))]

@@ -1,4 +1,4 @@
-//! How the hub on trial is configured, in ticks, for the hub and for the model.
+//! The configuration of the tested hub and of its model, in ticks.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ pub(crate) const PERIOD: u64 = 200;
 pub(crate) const PING_INTERVAL: u64 = 512;
 
 pub(crate) const MAX_MESSAGE: usize = 200;
-/// The smallest that is allowed: 2 × (10 header + 17 prefix + 200 text).
+/// The smallest valid outbox, in bytes: 2 × (10 header + 17 prefix + 200 text).
 pub(crate) const OUTBOX_LIMIT: usize = 454;
 
 /// 2026-11-22 12:00:00 UTC.
 pub(crate) const NOON: i64 = 1_795_348_800;
 
-/// The same for the hub.
+/// The configuration for the hub.
 pub(crate) fn config() -> Config {
     let config = Config {
         period: TICK * PERIOD as u32,

@@ -1,4 +1,4 @@
-//! Whose turn it is: who comes first in a fan-out and who last, and when each client is pinged.
+//! Turns: the order of the clients in a fan-out, and the instants of their pings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,13 @@ const CYCLES: u32 = 100;
 
 const PERIOD: Duration = Duration::from_secs(300);
 
-/// A wire that takes everything, and remembers in which order a fan-out went, and how many pings were sent.
+/// A wire that accepts all bytes, and records the order of a fan-out and the number of pings.
 #[derive(Default)]
 struct Order {
     pushed: Vec<usize>,
     sends: usize,
     pings: usize,
-    /// How many subscribers each finished fan-out had, by its log line.
+    /// The number of subscribers of each finished fan-out, from its log line.
     logged: Vec<u64>,
 }
 
@@ -52,12 +52,12 @@ impl Wire for Order {
     }
 }
 
-/// A hub to which all have come at the same instant, as they do when a server is started again.
+/// A hub to which all clients connect at the same instant, as after a restart of a server.
 fn crowded_hub(ping_interval: Duration) -> Hub {
     crowd(ping_interval).0
 }
 
-/// The same, and who they are.
+/// A hub with a crowd of clients, and their ids.
 fn crowd(ping_interval: Duration) -> (Hub, Vec<ConnectionId>) {
     let config = Config { ping_interval, period: PERIOD, ..Config::default() };
     let mut hub = Hub::new(config, 1).expect("the configuration is valid");
@@ -70,7 +70,7 @@ fn crowd(ping_interval: Duration) -> (Hub, Vec<ConnectionId>) {
     (hub, connections)
 }
 
-/// Lets the hub do what it has begun, and counts the slices that it took.
+/// Lets the hub finish its work, and counts the slices.
 fn finish(hub: &mut Hub, now: Now, order: &mut Order) -> usize {
     let mut slices = 0;
     while hub.poll_timeout() == Some(Timestamp::ZERO) {
@@ -80,9 +80,9 @@ fn finish(hub: &mut Hub, now: Now, order: &mut Order) -> usize {
     slices
 }
 
-/// The order of each of many cycles.
+/// The order of the clients in each of many cycles.
 fn orders() -> Vec<Vec<usize>> {
-    // Nobody is pinged meanwhile.
+    // No client is pinged meanwhile.
     let mut hub = crowded_hub(CYCLES * 2 * PERIOD);
     let mut announcer = Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC);
     let mut now = Now::default();
@@ -126,7 +126,7 @@ fn a_fan_out_in_slices_is_counted_and_logged_as_one() {
 }
 
 #[test]
-fn a_fan_out_that_has_begun_in_time_is_finished_however_late_it_became() {
+fn a_fan_out_that_began_in_time_is_finished_however_late_it_becomes() {
     let mut hub = crowded_hub(PERIOD * 2);
     let (push, now) = first_push();
     hub.handle_push(push);
@@ -149,8 +149,8 @@ fn a_push_may_be_late_by_a_third_of_the_period_and_not_by_a_nanosecond_more() {
 }
 
 #[test]
-fn a_walk_past_those_who_are_not_subscribed_gives_others_their_turn_as_well() {
-    // A slice looks at 64 times as many slots as it serves.
+fn a_walk_over_unsubscribed_clients_is_cut_into_slices_as_well() {
+    // A slice visits up to 64 times as many slots as it serves.
     const UNSUBSCRIBED: usize = 64 * SLICE + 1;
     let config = Config { handshake_timeout: PERIOD * 2, ..Config::default() };
     let mut hub = Hub::new(config, 1).expect("the configuration is valid");
@@ -168,7 +168,7 @@ fn a_walk_past_those_who_are_not_subscribed_gives_others_their_turn_as_well() {
 }
 
 #[test]
-fn a_census_adds_up_what_everybody_holds() {
+fn a_census_adds_up_the_memory_of_all_clients() {
     let (mut hub, connections) = crowd(PERIOD);
     let all = Census { connections: SUBSCRIBERS, subscribed: SUBSCRIBERS, held: 0 };
     assert_eq!(hub.census(), all);
@@ -177,14 +177,14 @@ fn a_census_adds_up_what_everybody_holds() {
     let begun = &text(&"x".repeat(1000))[..500];
     hub.handle_input(one, begun, Now::default(), &mut order);
     let held = hub.census().held;
-    assert!(held >= 500 - 8, "{held} bytes for a message of which 492 have come");
+    assert!(held >= 500 - 8, "{held} bytes for a message of which 492 have arrived");
     hub.handle_input(other, begun, Now::default(), &mut order);
     hub.handle_input(third, &text("unsubscribe"), Now::default(), &mut order);
     assert_eq!(hub.census(), Census { subscribed: SUBSCRIBERS - 1, held: 2 * held, ..all });
 }
 
 #[test]
-fn everything_that_one_input_is_answered_with_goes_out_in_one_piece() {
+fn all_answers_to_one_input_go_out_in_one_piece() {
     let (mut hub, connections) = crowd(PERIOD);
     let mut order = Order::default();
     let input = ["a", "subscribe", "b", "c"].map(text).concat();
@@ -198,12 +198,12 @@ fn a_hub_tells_its_configuration() {
 }
 
 #[test]
-fn nobody_is_always_last() {
+fn no_client_is_always_last() {
     let orders = orders();
     let mut lasts: Vec<_> = orders.iter().map(|order| order[SUBSCRIBERS - 1]).collect();
     lasts.sort_unstable();
     lasts.dedup();
-    assert_eq!(lasts.len(), CYCLES as usize, "each cycle has another last one");
+    assert_eq!(lasts.len(), CYCLES as usize, "each cycle has another last client");
     let mut ranks = vec![0; SUBSCRIBERS];
     for order in &orders {
         order.iter().enumerate().for_each(|(rank, &subscriber)| ranks[subscriber] += rank);
@@ -215,12 +215,12 @@ fn nobody_is_always_last() {
 }
 
 #[test]
-fn pings_come_in_no_herds() {
+fn pings_are_spread_over_time() {
     const INTERVAL: Duration = Duration::from_secs(60);
     let mut hub = crowded_hub(INTERVAL);
     let mut pings = Vec::new();
     while pings.iter().sum::<usize>() < SUBSCRIBERS {
-        let at = hub.poll_timeout().expect("somebody is to be pinged");
+        let at = hub.poll_timeout().expect("a client must be pinged");
         let mut order = Order::default();
         hub.handle_timeout(Now { at, ..Now::default() }, &mut order);
         if order.pings > 0 {

@@ -1,4 +1,4 @@
-//! The app of the seed document, as a task over any stream: what is asserted here holds on every arm.
+//! The original app as a task over any stream. Its assertions hold on every arm.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ pub(crate) const PERIOD: Duration = Duration::from_millis(100);
 
 const ROUNDS: u64 = 10;
 
-/// Says hello, then flips its switch, sends heartbeats, waits for pushes and restarts, as the seed will have it.
+/// Says hello, then flips its switch, sends heartbeats, waits for pushes and restarts, as the seed decides.
 pub(crate) async fn live<S: Stream>(connect: impl AsyncFn() -> WebSocketStream<S>, mut rng: Rng) {
     let mut client = connect().await;
     let mut is_on = true;
     fence(&mut client, "Hello, Server!").await;
     for round in 0..ROUNDS {
-        // Up to two cycles go by: time is part of what a client does.
+        // Up to two cycles go by between two actions of a client.
         tokio::time::sleep(PERIOD * rng.below(200) as u32 / 100).await;
         match rng.below(5) {
             0 if is_on => {
@@ -41,7 +41,7 @@ pub(crate) async fn live<S: Stream>(connect: impl AsyncFn() -> WebSocketStream<S
             }
             _ => {
                 let before = fence(&mut client, &format!("Heartbeat {round}")).await;
-                assert!(is_on || before.is_empty(), "switched off, and told {before:?}");
+                assert!(is_on || before.is_empty(), "unsubscribed, but received {before:?}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Servers as processes of their own: this test binary, started anew to be nothing but a server.
+//! Servers in separate processes: this test binary, started again as a server.
 
 use std::env;
 use std::net::TcpStream;
@@ -14,11 +14,11 @@ use tokio::time::Duration;
 use super::free_port;
 use crate::catalogue::{CompactServer, Defect, Listing, Settings};
 
-/// What the process is told.
+/// The environment variables for the process.
 const PORT: &str = "CARILLON_TEST_PORT";
 const WHO: &str = "CARILLON_TEST_SERVER";
 
-/// The word for the seed document's listing.
+/// The value that selects the original app's listing.
 const LISTING: &str = "listing";
 
 /// The period of all these servers.
@@ -28,10 +28,10 @@ pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Their longest message.
+/// The longest message of all these servers, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 64 << 10;
 
-/// Who is to serve.
+/// The server that the process runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Who {
     Compact(Option<Defect>),
@@ -51,21 +51,21 @@ pub(crate) fn command(who: Who) -> (u16, String) {
     (port, format!("{PORT}={port} {WHO}={name} exec '{}' {test}", executable.display()))
 }
 
-/// A server that runs until this is dropped, and then is gone without a word.
+/// A server that runs until this value is dropped, and is then killed.
 pub(crate) struct Process {
     child: Child,
     pub(crate) port: u16,
 }
 
 impl Process {
-    /// Starts it, and waits until it listens.
+    /// Starts the server, and waits until it listens.
     pub(crate) fn start(who: Who) -> Self {
-        // Somebody else may have taken the port in the meantime.
+        // Another process may have taken the port in the meantime.
         let started = (0..5).find_map(|_| Self::try_start(who));
         started.expect("a server that serves")
     }
 
-    /// `None` if it ended before it listened.
+    /// `None` if the server ended before it listened.
     fn try_start(who: Who) -> Option<Self> {
         let (port, command) = command(who);
         let quiet = || Stdio::null();

@@ -1,10 +1,11 @@
-//! RFC 6455 by hand: what a client sends, right or wrong, and what a server may send. It shares no code with either.
+//! An independent codec for RFC 6455: legal and illegal frames of a client, and the frames that a server may send. It
+//! shares no code with server or simulator.
 
 /// The sample of RFC 6455 section 1.3, asking for `/ws`.
 pub(crate) const REQUEST: &[u8] = b"GET /ws HTTP/1.1\r\nHost: carillon.test\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// What the RFC wants in the answer to it.
+/// The `Sec-WebSocket-Accept` that the RFC demands in the answer to it.
 pub(crate) const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// First bytes of final frames, by opcode.
@@ -28,7 +29,7 @@ pub(crate) fn text(text: &str) -> Vec<u8> {
     frame(TEXT, text.as_bytes())
 }
 
-/// A Close with a status code and nothing else.
+/// A Close with a status code and no reason.
 pub(crate) fn close(code: u16) -> Vec<u8> {
     frame(CLOSE, &code.to_be_bytes())
 }
@@ -39,7 +40,7 @@ pub(crate) fn split_text(text: &str, at: usize, ping: &[u8]) -> Vec<u8> {
     [frame(0x01, first), frame(PING, ping), frame(0x80, last)].concat()
 }
 
-/// What RFC 6455 forbids, or the protocol's limit of `max_message` bytes, and the code that says so (G12).
+/// Input that RFC 6455 or the limit of `max_message` bytes forbids, each with the Close code for it (G12).
 pub(crate) fn offences(max_message: usize) -> Vec<(&'static str, Vec<u8>, u16)> {
     let not_masked = [header(TEXT, 0, 5), b"hello".to_vec()].concat();
     let half_a_message = frame(0x01, b"half");
@@ -102,11 +103,11 @@ pub(crate) enum Heard {
     Text(String),
 }
 
-/// The first thing that the server said in `bytes`, and its length; `None` if it is not complete.
+/// The first frame or response of the server in `bytes`, and its length; `None` if it is not complete.
 ///
 /// # Errors
 ///
-/// What no server may send.
+/// A sentence about output that no server may send.
 pub(crate) fn listen(bytes: &[u8], is_open: bool) -> Result<Option<(Heard, usize)>, String> {
     if is_open { listen_to_frame(bytes) } else { listen_to_response(bytes) }
 }

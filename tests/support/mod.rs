@@ -1,4 +1,4 @@
-//! What several test modules need.
+//! Helpers that several test modules share.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -14,13 +14,13 @@ pub(crate) mod server;
 pub(crate) mod soak;
 pub(crate) mod trial;
 
-/// Waits for what must come; the limit is there so that a test that hangs says where.
+/// Waits for an event that must come. The limit of 30 s makes a hanging test fail at this place.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), what).await.expect("what was waited for never came")
+    tokio::time::timeout(Duration::from_secs(30), what).await.expect("the awaited event never came")
 }
 
-/// A port of the loopback interface that was free a moment ago, for a process that is told where to listen. None is given
-/// twice: two servers that start at the same time must not meet.
+/// A port of the loopback interface that was free a moment ago, for a process that listens on a given port. The function
+/// returns no port twice: two servers that start at the same time must not use the same port.
 pub(crate) fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {

@@ -1,4 +1,4 @@
-//! A proxy that terminates TLS in front of a server without, under a certificate that nobody knows.
+//! A proxy that terminates TLS in front of a server without TLS, with a certificate from an unknown issuer.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// Serves until it is dropped.
+/// A proxy that serves until it is dropped.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     root: PathBuf,
@@ -22,7 +22,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one whose certificate is for this name.
+    /// Starts a proxy whose certificate is for this name.
     pub(crate) async fn start(server: SocketAddr, name: &str) -> Self {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed([name.to_owned()]).expect("a name that a certificate can have");
@@ -45,7 +45,7 @@ impl Proxy {
         format!("wss://{}/ws", self.address)
     }
 
-    /// The file whose certificate vouches for its own.
+    /// The file with the root certificate for the proxy's certificate.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
@@ -63,7 +63,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, server: SocketAddr)
         let acceptor = acceptor.clone();
         tokio::spawn(async move {
             stream.set_nodelay(true).ok();
-            // Who does not trust it, or vanishes, is gone.
+            // A client that does not trust the proxy, or vanishes, ends its connection.
             let Ok(mut client) = acceptor.accept(stream).await else { return };
             let Ok(mut server) = TcpStream::connect(server).await else { return };
             server.set_nodelay(true).ok();

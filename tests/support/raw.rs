@@ -1,4 +1,4 @@
-//! A client that sends the bytes that it is told to, and understands what a server may send.
+//! A client that sends any bytes, and understands the frames that a server may send.
 
 use std::net::SocketAddr;
 
@@ -19,10 +19,10 @@ pub(crate) struct Raw {
 /// The half that reads.
 #[derive(Debug)]
 pub(crate) struct Ear {
-    /// How often the server asked for a sign of life.
+    /// The number of pings from the server.
     pub(crate) pings: usize,
     reader: OwnedReadHalf,
-    /// What was read and not understood yet.
+    /// Bytes that were read and not understood yet.
     bytes: Vec<u8>,
     is_open: bool,
 }
@@ -33,12 +33,12 @@ impl Raw {
         Self::new(TcpStream::connect(address).await.expect("the server listens"))
     }
 
-    /// Connects and shakes hands.
+    /// Connects and completes the handshake.
     pub(crate) async fn open(address: SocketAddr) -> Self {
         Self::connect(address).await.shake_hands().await
     }
 
-    /// The same, over a socket for which the kernel holds little.
+    /// The same, over a socket with a small receive buffer.
     pub(crate) async fn open_narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("the system has room for a socket");
         socket.set_recv_buffer_size(4096).expect("the size is legal");
@@ -50,21 +50,21 @@ impl Raw {
         soon(self.mouth.write_all(bytes)).await.expect("the server takes what it is sent");
     }
 
-    /// What the server says next; `None` at the end of the stream.
+    /// The next frame or response of the server; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<Heard> {
         self.ear.next().await
     }
 
     /// Ends the sending side in good order.
     pub(crate) async fn hang_up(&mut self) {
-        // It fails where the server was faster.
+        // It fails if the server ended the connection first.
         self.mouth.shutdown().await.ok();
     }
 
     /// Resets the connection.
     pub(crate) fn reset(self) {
         self.mouth.as_ref().set_zero_linger().expect("loopback sockets take options");
-        // Not a drop, which would end the stream in good order first.
+        // Not a drop of the halves, which would first end the stream in good order.
         self.mouth.forget();
     }
 
@@ -83,7 +83,7 @@ impl Raw {
 }
 
 impl Ear {
-    /// What the server says next; `None` at the end of the stream. Pings are counted and passed over.
+    /// The next frame or response of the server; `None` at the end of the stream. Pings are counted and skipped.
     pub(crate) async fn next(&mut self) -> Option<Heard> {
         loop {
             let heard = listen(&self.bytes, self.is_open).expect("the server keeps to the RFC");

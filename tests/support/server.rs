@@ -17,7 +17,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::soon;
 
-/// What a client can talk over.
+/// A stream for a client.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
@@ -27,7 +27,7 @@ const PUSH_PREFIX: &str = "Server push message at ";
 /// A client of tokio-tungstenite.
 pub(crate) type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// A server that serves, and its log.
+/// A running server and its log.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) shut_down: oneshot::Sender<()>,
@@ -55,14 +55,14 @@ impl Running {
         soon(connect_async(format!("ws://{}/ws", self.address))).await.map(|(client, _)| client)
     }
 
-    /// A client that is connected, and whose subscription has taken effect. What was pushed before that is dropped.
+    /// A connected client whose subscription has taken effect. Pushes before that are dropped.
     pub(crate) async fn connect(&self) -> Client {
         let mut client = self.try_connect().await.expect("the server has room");
         fence(&mut client, "Hello, Server!").await;
         client
     }
 
-    /// The next line of the log that begins like this.
+    /// The next line of the log that begins with this prefix.
     pub(crate) async fn logged(&mut self, beginning: &str) -> String {
         loop {
             let line = soon(self.log.recv()).await.expect("the log ends only with the server");
@@ -88,7 +88,7 @@ pub(crate) async fn say<S: Stream>(client: &mut WebSocketStream<S>, text: &str) 
     soon(client.send(Message::text(text))).await.expect("the server takes what it is sent");
 }
 
-/// Says it, waits for the echo, and returns what came before that: everything said earlier has taken effect.
+/// Sends a fence, waits for its echo, and returns the texts that came before: all earlier messages have taken effect.
 pub(crate) async fn fence<S: Stream>(client: &mut WebSocketStream<S>, text: &str) -> Vec<String> {
     say(client, text).await;
     let (echo, mut before) = (format!("Server received: {text}"), Vec::new());
@@ -110,7 +110,7 @@ pub(crate) async fn pushes<S: Stream>(client: &mut WebSocketStream<S>, count: us
     pushes
 }
 
-/// An output that hands every line to a channel.
+/// An output that sends every line to a channel.
 struct Lines(UnboundedSender<String>);
 
 impl io::Write for Lines {

@@ -1,4 +1,4 @@
-//! Reports of soaks that never were: what a live run would have measured, drawn from a seed.
+//! Invented reports of soaks: figures as a live run would measure them, drawn from a seed.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use carillon_simulator::{Guarantee, Rng};
 const PERIOD: Duration = Duration::from_secs(5);
 const CYCLES: u64 = 120;
 
-/// What part `number` of a load of three came to; `slowness` is in hundredths of what is usual.
+/// The report of part `number` of a load of three. `slowness` is in percent of the usual latency.
 pub(crate) fn part(number: u32, seed: u64, slowness: u64) -> Summary {
     let metrics = measured(&mut Rng::new(seed).split(u64::from(number)), slowness);
     let deliveries = metrics.counts.deliveries;
@@ -56,7 +56,7 @@ pub(crate) fn whole(seed: u64, slowness: u64) -> Summary {
     whole
 }
 
-/// The same with a broken promise, whose story holds `words`.
+/// The same load with a broken promise, whose story contains `words`.
 pub(crate) fn broken(words: &str) -> Summary {
     let mut summary = whole(1, 100);
     summary.verdict = Verdict::Violated;
@@ -100,7 +100,7 @@ fn measured(rng: &mut Rng, slowness: u64) -> Metrics {
         Metrics { started_unix_millis: 1_795_000_000_000, seconds: 600.0, ..Metrics::default() };
     for cycle in 1..=CYCLES {
         for _ in 0..66 {
-            // Sums of three have a tail, and few come near it.
+            // A sum of three draws has a thin tail.
             let micros: u64 = (0..3).map(|_| rng.below(4000)).sum::<u64>() * (1 + rng.below(40) / 39);
             let latency = Duration::from_micros((800 + micros) * slowness / 100);
             metrics.record_push(cycle, PERIOD * cycle as u32, latency);

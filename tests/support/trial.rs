@@ -1,4 +1,4 @@
-//! The compact server as a target: with one of the catalogue's defects, or with none.
+//! The compact server as a target, with one of the catalogue's defects or without.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use carillon_simulator::{Census, Scenario};
 
 use crate::catalogue::{CompactServer, Defect, Settings};
 
-/// The server that a scenario asks for, with this mistake in it.
+/// The compact server with the settings of a scenario, and with this defect.
 pub(crate) fn trial_target(scenario: &Scenario, defect: Option<Defect>) -> PausedTarget {
     let settings = settings(scenario);
     let zone = scenario.zone.clone();
@@ -23,7 +23,7 @@ pub(crate) fn trial_target(scenario: &Scenario, defect: Option<Defect>) -> Pause
 
 type Lines = Arc<Mutex<Vec<String>>>;
 
-/// The server and what it has logged.
+/// The server and its log.
 struct Trial {
     server: Arc<CompactServer>,
     lines: Lines,
