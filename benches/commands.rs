@@ -1,4 +1,4 @@
-//! What a message from a client costs the core: unmasked, understood, acted upon, answered on a wire that discards.
+//! The time that the core needs for one message of a client: unmask, decode, execute, and answer on a wire that discards.
 
 mod support;
 
@@ -11,7 +11,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use support::frames;
 use support::quiet::{Discard, open_hub};
 
-/// One connection stays in the processor's cache; so many do not.
+/// One connection stays in the processor's cache; this many do not.
 const CONNECTIONS: [u32; 2] = [1, 10_000];
 
 const PERIOD: Duration = Duration::from_secs(300);

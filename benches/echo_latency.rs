@@ -1,8 +1,8 @@
-//! How long an echo takes while a push to 19,000 clients is under way: the walk is cut into slices, so that commands are
-//! served in between.
+//! The time of an echo while a push to 19,000 clients is under way: the walk is cut into slices, so that the server serves
+//! commands in between.
 //!
-//! The subscribers rest meanwhile. An echo counts as one during a push if it was asked for after the push began and before
-//! the kernel had it for the last subscriber.
+//! The subscribers do not read meanwhile. An echo counts as one during a push if the client sent its text after the push
+//! began and before the kernel had the push for the last subscriber.
 
 mod support;
 
@@ -22,10 +22,10 @@ const SUBSCRIBERS: usize = 19_000;
 
 const PUSHES: usize = 15;
 
-/// No push takes longer.
+/// Longer than any push takes.
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// Echoes that nothing competes with.
+/// The number of echoes without a push at the same time.
 const IDLE_ECHOES: usize = 5000;
 
 const TEXT: &str = "Heartbeat";
@@ -85,7 +85,7 @@ fn quantiles(mut times: Vec<Duration>) -> String {
     format!("{:.0} | {:.0} | {:.0}", at(0.5), at(0.99), at(1.0))
 }
 
-/// A client that talks and wants no pushes.
+/// An unsubscribed client that sends texts.
 struct Talker {
     socket: TcpStream,
     request: Vec<u8>,
@@ -103,7 +103,7 @@ impl Talker {
         talker
     }
 
-    /// The time until the answer is there.
+    /// The time until the answer has arrived.
     fn echo(&mut self) -> Duration {
         let asked = machine::moment();
         self.socket.write_all(&self.request).expect("the server reads");

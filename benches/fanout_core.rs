@@ -1,4 +1,4 @@
-//! The core's share of a fan-out: the hub's walk over its subscribers, on a wire that discards what it is given.
+//! The core's share of a fan-out: the hub's walk over its subscribers, on a wire that discards all bytes.
 
 mod support;
 

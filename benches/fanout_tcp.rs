@@ -1,11 +1,11 @@
-//! A fan-out over loopback TCP: one shard of the server, on each of its paths, next to the barest loops that write the
-//! same bytes to the same sockets: one of `write`, one of `send`, and one of io_uring batches. Between the first two lies
-//! what a system asks its file systems before it comes to the socket.
+//! A fan-out over loopback TCP: one shard of the server, on each of its paths, next to the simplest loops that write the
+//! same bytes to the same sockets: one of `write`, one of `send`, and one of io_uring batches. The first two differ by the
+//! work of the kernel's file layer before it reaches the socket.
 //!
-//! What counts is the processor time of the server's thread, as the kernel accounts for it: server on the first core,
-//! clients in a process of their own on the second. Rounds alternate, and after each the clients read everything, so
-//! that the next one finds every socket empty. The plain loop against itself, two rounds apart, says how much of a
-//! ratio is noise.
+//! The bench measures the processor time of the server's thread, as the kernel accounts for it: the server on the first
+//! core, the clients in a separate process on the second. Rounds alternate, and after each round the clients read all
+//! bytes, so that the next round finds every socket empty. The plain loop against itself, two rounds apart, shows the
+//! noise of a ratio.
 
 mod support;
 
@@ -33,11 +33,11 @@ use support::{child, machine, server};
 
 const CONNECTIONS: [u32; 2] = [1_000, 10_000];
 
-/// Pairs that are thrown away, and pairs that count.
+/// The pairs that are discarded, and the pairs that count.
 const WARM_UP: usize = 3;
 const PAIRS: usize = 25;
 
-/// How often the number of open connections is looked at while they arrive.
+/// The interval at which the number of open connections is checked while they arrive.
 const LOOK: Duration = Duration::from_millis(10);
 
 fn main() {
@@ -57,7 +57,7 @@ fn main() {
     print_table(&rows);
 }
 
-/// What writes one frame to all sockets.
+/// The code path that writes one frame to all sockets.
 #[derive(Clone, Copy)]
 enum Path {
     /// A loop of `write`.
@@ -85,7 +85,7 @@ impl Path {
         }
     }
 
-    /// The barest loop that uses the same system calls.
+    /// The simplest loop that uses the same system calls.
     const fn bare(self) -> Self {
         match self {
             Self::Write => Self::Write,
@@ -95,7 +95,8 @@ impl Path {
     }
 }
 
-/// What one delivery of a round cost, in µs: of the server's thread, and of the kernel's that helps it receive.
+/// The processor time of one delivery of a round, in µs: of the server's thread, and of the kernel's thread that helps
+/// with receiving.
 #[derive(Clone, Copy)]
 struct Cost {
     own: f64,
@@ -119,7 +120,7 @@ fn row(connections: u32, path: Path, rounds: &[Rounds]) -> String {
     format!("| {connections} | {name} | {own} | {helper:.2} | {write} | {bare_name}: {bare} |\n")
 }
 
-/// Each round to the other path's in the same turn, or to the same path's in the turn before.
+/// The ratio of each round to the other path's round in the same turn, or to the same path's round in the turn before.
 fn ratio(rounds: &[Rounds], of: Path, to: Path) -> Spread {
     let is_itself = of as usize == to as usize;
     let others = &rounds[usize::from(is_itself)..];
@@ -143,10 +144,10 @@ fn print_table(rows: &[String]) {
     println!("{}", rows.concat());
 }
 
-/// The same rounds for criterion, which compares them with those of its last run.
+/// The same rounds for criterion, which compares them with its last run.
 fn measure(criterion: &mut Criterion, arena: &mut Arena) {
     let mut group = criterion.benchmark_group("fanout_tcp");
-    // For few more than ten rounds: reading them takes the clients far longer, and is not counted.
+    // Enough for little more than ten rounds: the clients read far longer than a round takes, which does not count.
     let budget = Duration::from_micros(250) * arena.connections;
     group
         .sample_size(10)
@@ -169,7 +170,7 @@ struct Arena {
     shard: Shard<TcpStream>,
     announcer: Arc<Mutex<Announcer>>,
     clock: Arc<LeapingClock>,
-    /// Belong to the streams of the shard.
+    /// The sockets of the shard's streams.
     sockets: Vec<RawFd>,
     ring: BareRing,
     clients: Listeners,
@@ -193,7 +194,8 @@ impl Arena {
         Self { connections, runtime, shard, announcer, clock, sockets, ring, clients }
     }
 
-    /// A round on each path. Each turn begins with another one, as a round leaves its traces in caches and sockets.
+    /// A round on each path. Each turn begins with another path, as a round affects the next one through caches and
+    /// sockets.
     fn rounds(&mut self, turn: usize) -> Rounds {
         let mut rounds = [Cost { own: 0.0, helper: 0.0 }; Path::ALL.len()];
         let paths = Path::ALL.iter().cycle().skip(turn % Path::ALL.len());
@@ -211,7 +213,7 @@ impl Arena {
         Cost { own: each(own), helper: each(helper) }
     }
 
-    /// Processor time of one frame to everybody.
+    /// The processor time of one frame to all clients.
     fn round(&mut self, path: Path) -> Duration {
         match path {
             Path::Write => self.bare_round(|sockets, _, frame| bare::write_all(sockets, frame)),
@@ -222,7 +224,7 @@ impl Arena {
         }
     }
 
-    /// One push to everybody, as the server does it.
+    /// One push to all clients, as the server does it.
     fn shard_round(&mut self, fanout: Fanout) -> Duration {
         self.shard.set_fanout(fanout);
         self.clock.leap(self.next_due());
@@ -241,7 +243,7 @@ impl Arena {
         spent
     }
 
-    /// A push of another server: all are of the same length.
+    /// A push of another announcer: all pushes have the same length.
     fn frame(&self) -> Arc<[u8]> {
         let mut announcer = Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC);
         announcer.handle_timeout(Now { at: Timestamp::ZERO + PERIOD, ..self.clock.now() });
@@ -266,14 +268,14 @@ async fn one_push(shard: &Shard<TcpStream>) {
     .await;
 }
 
-/// Starts clients and hands their sockets to the shard, the way the server does.
+/// Starts clients and gives their sockets to the shard, as the server does.
 async fn accept_all(shard: &Shard<TcpStream>, connections: usize) -> (Vec<RawFd>, Listeners) {
     let listener = server::listen_in_runtime();
     let address = listener.local_addr().expect("it is bound");
     let clients = Listeners::start(address, connections);
     let mut sockets = Vec::new();
     while sockets.len() < connections {
-        let (stream, _) = listener.accept().await.expect("nobody leaves");
+        let (stream, _) = listener.accept().await.expect("no client leaves");
         stream.set_nodelay(true).expect("the socket is open");
         sockets.push(stream.as_raw_fd());
         tokio::task::spawn_local(shard.serve(stream, true));

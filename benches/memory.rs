@@ -1,7 +1,7 @@
-//! Resident memory of the server's process per idle connection: when all are open, and again after each of them has
-//! sent, at the same time as all others, one message of 60 KB and read its echo; and what an idle one is spent on.
+//! The resident memory of the server's process per idle connection: when all are open, and again after all of them have
+//! sent one message of 60 KB at the same time and read the echo. Also the parts of an idle connection's memory.
 //!
-//! The server is the one that `carillon serve` runs, in a process of its own; the clients are another one.
+//! The server is that of `carillon serve`, in a separate process; the clients are in another one.
 
 mod support;
 
@@ -36,7 +36,7 @@ fn print_table() {
     let mut server = Child::start("server");
     let address = await_address(&mut server);
     server.ignore();
-    // Code that is loaded on its first use belongs to nobody in particular.
+    // Code that is loaded on its first use must not count for a connection.
     let mut first = start_talkers(&address, 1);
     first.order("talk");
     first.await_report("silent");
@@ -56,7 +56,7 @@ fn print_table() {
     print_parts(each(idle));
 }
 
-/// What an idle connection of so many bytes is spent on.
+/// Prints the parts of an idle connection of `each` bytes.
 fn print_parts(each: f64) {
     let parts = Hub::FOOTPRINT.iter().chain(&Shard::<tokio::net::TcpStream>::FOOTPRINT);
     println!("\n| part of an idle connection | bytes |\n|---|---|");
@@ -74,7 +74,7 @@ fn start_talkers(server: &str, count: usize) -> Child {
     talkers
 }
 
-/// The life of the server's process.
+/// Runs the server's process.
 fn serve() -> ExitCode {
     machine::pin(0);
     process::serve(&Options {
@@ -94,7 +94,7 @@ fn await_address(server: &mut Child) -> String {
     }
 }
 
-/// The life of the clients' process.
+/// Runs the clients' process.
 fn talk(server: &str, count: &str) {
     let mut sockets = clients::open(server, count);
     let frame = frames::text(&"x".repeat(MESSAGE));

@@ -1,4 +1,4 @@
-//! How fast the simulator is, with the oracle and the digest on, and how much memory a virtual client takes.
+//! The speed of the simulator, with the oracle and the digest on, and the memory of a virtual client.
 //!
 //! `CARILLON_BENCH_LARGE=1 cargo bench --bench simulator` adds runs to the table that take minutes and a gigabyte.
 
@@ -18,7 +18,7 @@ const PERIOD: Duration = Duration::from_secs(300);
 
 const SEED: u64 = 1;
 
-/// Scenario, clients, hours. With this seed swarm draws every kind of fault.
+/// Scenario, clients, hours. With this seed `swarm` draws every kind of fault.
 const TABLE: [Size; 5] = [
     ("fanout", 10_000, 24),
     ("day", 10_000, 24),
@@ -81,13 +81,13 @@ fn print_table() {
     println!("|---|---|---|---|---|---|---|---|");
     let large = if env::var_os("CARILLON_BENCH_LARGE").is_some() { &LARGE[..] } else { &[] };
     for (name, clients, hours) in TABLE.iter().chain(large) {
-        // In a process of its own, as a peak never falls.
+        // In a separate process, as the peak of a process never falls.
         println!("{}", Child::start(&format!("{name} {clients} {hours}")).hear());
     }
     println!();
 }
 
-/// The life of a child: one run, one row.
+/// Runs a child: one run, one row.
 fn report_one(name: &str, clients: u32, hours: u64) {
     let scenario = scenario(name, clients, hours);
     let before = machine::peak_resident();

@@ -1,9 +1,9 @@
-//! Slow readers during a fan-out: one client in a hundred never reads. Do the others wait, how much memory does it cost,
-//! and how does it end?
+//! Slow readers during a fan-out: one client in a hundred never reads. The bench measures whether the others wait, the
+//! memory that the slow clients cost, and the ends of their connections.
 //!
-//! Two of our servers, alike but for those clients, take turns. The slow ones first flood the server with messages whose
-//! echoes they do not read, until it no longer reads from them: their outboxes are then half full, and every push brings
-//! them nearer to the limit.
+//! Two servers take turns, which differ only in the slow clients. The slow clients first flood the server with messages
+//! whose echoes they do not read, until the server no longer reads from them: their outboxes are then half full, and every
+//! push brings them nearer to the limit.
 
 mod support;
 
@@ -25,34 +25,34 @@ use support::{frames, machine, ours};
 const SLOW: usize = 50;
 const HEALTHY: usize = 99 * SLOW;
 
-/// Pairs of rounds, the slow ones being stuck.
+/// The number of pairs of rounds while the slow clients are stuck.
 const PAIRS: usize = 25;
 
-/// The default.
+/// The server's default, in bytes.
 const OUTBOX_LIMIT: usize = 256 << 10;
 
-/// What the slow ones flood with, in bytes of payload.
+/// The payload of the slow clients' messages, in bytes.
 const MESSAGE: usize = 1 << 10;
 
-/// So many fill an outbox that is half full.
+/// The number of pushes that fill an outbox that is half full.
 const PUSHES: usize = OUTBOX_LIMIT / 2 / PUSH + 1;
 
-/// What a slow client's own kernel buffers hold, in bytes: no megabytes, so that the server's outbox soon has to.
+/// The kernel buffers of a slow client, in bytes. They are small, so that the server's outbox soon fills.
 const KERNEL_BUFFER: usize = 64 << 10;
 
-/// From the first outbox that is full until the last: they were half full to within a message.
+/// The number of pushes from the first full outbox to the last: they were half full to within one message.
 const CLOSING: usize = 2 * MESSAGE / PUSH;
 
-/// The clock leaps a period with every push. Those who wake up when all outboxes have filled find their Close.
+/// The clock leaps a period with every push. The clients that wake up when all outboxes have filled find their Close.
 const CLOSE_TIMEOUT: Duration = ours::PERIOD.saturating_mul(CLOSING as u32);
 
-/// A client is stuck when the kernel has taken nothing for this long.
+/// A client is stuck when the kernel has accepted no byte for this time.
 const STUCK: Duration = Duration::from_millis(500);
 
-/// How long those who woke up wait for the end.
+/// The time that the clients that woke up wait for the end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// From one look at all sockets to the next.
+/// The pause between two checks of all sockets.
 const GLANCE: Duration = Duration::from_millis(1);
 
 const SLEEPERS: &str = "sleepers";
@@ -118,7 +118,7 @@ fn print_times(pairs: &[(f64, f64)]) {
     println!("| the latter to itself, a round later | {noise} |\n");
 }
 
-/// A server and those of its clients that read.
+/// A server and the clients that read.
 struct Arena {
     server: Server,
     healthy: Listeners,
@@ -134,13 +134,13 @@ impl Arena {
         Self { server, healthy }
     }
 
-    /// One push, of which only the end matters.
+    /// One push, whose duration is not measured.
     fn push(&mut self) {
         self.server.push();
         self.healthy.read(PUSH);
     }
 
-    /// From the beginning of a push until the last reader has it, in ms.
+    /// The time from the beginning of a push until the last reader has it, in ms.
     fn round(&mut self) -> f64 {
         let began = self.server.push();
         self.server.settled_processor_time();
@@ -149,7 +149,7 @@ impl Arena {
     }
 }
 
-/// The life of the process of those that do not read.
+/// Runs the process of the clients that do not read.
 fn sleep(server: &str, count: &str) {
     let mut sockets = clients::open(server, count);
     for order in child::orders() {
@@ -164,7 +164,7 @@ fn sleep(server: &str, count: &str) {
     }
 }
 
-/// Sends messages until no socket takes any more.
+/// Sends messages until no socket accepts more.
 fn flood(sockets: &mut [TcpStream]) {
     let frame = frames::text(&"x".repeat(MESSAGE));
     for socket in &mut *sockets {
@@ -187,7 +187,7 @@ fn flood(sockets: &mut [TcpStream]) {
     }
 }
 
-/// Sends as much as goes, frame by frame; says whether anything did.
+/// Sends as much as the socket accepts, frame by frame. Returns whether it accepted a byte.
 fn send_some(socket: &mut TcpStream, rest: &mut VecDeque<u8>, frame: &[u8]) -> bool {
     if rest.is_empty() {
         rest.extend(frame);
@@ -202,7 +202,7 @@ fn send_some(socket: &mut TcpStream, rest: &mut VecDeque<u8>, frame: &[u8]) -> b
     }
 }
 
-/// How a connection has ended.
+/// The end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     CloseTryAgainLater,
@@ -210,7 +210,7 @@ enum End {
     Reset,
 }
 
-/// Reads everything from all at once, and counts the ends.
+/// Reads all bytes from all sockets at once, and counts the ends.
 fn wake(sockets: &mut [TcpStream]) -> String {
     let mut received = vec![Vec::new(); sockets.len()];
     let mut ends = vec![None; sockets.len()];
@@ -233,7 +233,7 @@ fn wake(sockets: &mut [TcpStream]) -> String {
     )
 }
 
-/// What is there; and the end, if that is what comes next.
+/// Reads the available bytes, and returns the end if it comes next.
 fn read_some(socket: &mut TcpStream, received: &mut Vec<u8>) -> Option<End> {
     match socket.read_to_end(received) {
         Ok(_) if ends_with_1013(received) => Some(End::CloseTryAgainLater),

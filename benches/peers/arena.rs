@@ -1,4 +1,4 @@
-//! One server of the comparison with its clients, and how it is put through its rounds.
+//! One server of the comparison with its clients and its rounds.
 
 use carillon_server::Config;
 
@@ -9,7 +9,7 @@ use super::support::server::{PUSH, Server};
 use super::support::{machine, ours};
 use super::{frameworks, plain};
 
-/// The life of a server's process.
+/// Runs a server's process.
 pub(crate) fn live(role: &[String]) {
     machine::pin(0);
     match &role[0][..] {
@@ -19,7 +19,7 @@ pub(crate) fn live(role: &[String]) {
     }
 }
 
-/// One of them with its clients.
+/// One server with its clients.
 pub(crate) struct Arena {
     connections: usize,
     server: Server,
@@ -32,7 +32,7 @@ impl Arena {
     /// Starts the server and its clients.
     pub(crate) fn open(contender: Contender, connections: usize) -> Self {
         let server = Server::start(&role(contender));
-        // Code that is loaded on its first use is no part of what a connection takes.
+        // Code that is loaded on its first use must not count for a connection.
         let mut first = Listeners::start(server.address, 1);
         first.await_open();
         let before = server.settled_resident();
@@ -44,7 +44,7 @@ impl Arena {
         Self { connections, server, clients, idle_memory: grown as f64 / connections as f64 }
     }
 
-    /// One push, while the clients rest.
+    /// One push, while the clients do not read.
     pub(crate) fn round(&mut self) -> Round {
         let before = self.server.settled_processor_time();
         let began = self.server.push();
@@ -58,7 +58,7 @@ impl Arena {
     }
 }
 
-/// What the process of a server is told to be.
+/// The role of a server's process.
 fn role(contender: Contender) -> String {
     let ours = |fanout, shards| ours::role(fanout, shards, &Config::default());
     match contender {

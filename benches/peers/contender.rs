@@ -1,19 +1,19 @@
-//! Who is compared.
+//! The servers of the comparison.
 
-/// A server.
+/// One server of the comparison.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contender {
-    /// A loop of `write`, the floor of all that do one system call per client.
+    /// A loop of `write`, the minimum for every server with one system call per client.
     Plain,
-    /// Ours, one send after the other.
+    /// Carillon, one send after the other.
     Portable,
     /// The same with two shards.
     PortableTwo,
-    /// Ours, through an io_uring.
+    /// Carillon, through an io_uring.
     Batched,
     /// The same with two shards.
     BatchedTwo,
-    /// tokio-tungstenite with a channel and a writer task per client, as its defaults are.
+    /// tokio-tungstenite with its defaults, and a channel and a writer task per client.
     Channels,
     /// The same with small buffers.
     ChannelsTuned,
@@ -34,7 +34,7 @@ impl Contender {
         Self::Broadcast,
     ];
 
-    /// The words for it in the table.
+    /// The name of the server in the table.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain `write` loop",

@@ -1,4 +1,4 @@
-//! What the rounds came to, as a table.
+//! The results of the rounds, as a table.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -6,33 +6,33 @@ use super::ROUNDS;
 use super::contender::Contender;
 use super::support::spread::Spread;
 
-/// One push of one server, while its clients rest.
+/// One push of one server, while its clients do not read.
 #[derive(Clone, Copy)]
 pub(crate) struct Round {
     /// Processor time in µs per delivery.
     pub(crate) spent: f64,
-    /// From the beginning of the push to its first arrival at a client's socket, in ms.
+    /// The time from the beginning of the push to its first arrival at a client's socket, in ms.
     pub(crate) first: f64,
-    /// The same to its last arrival.
+    /// The time to its last arrival, in ms.
     pub(crate) last: f64,
 }
 
 /// All rounds of one size.
 pub(crate) struct Figures {
     pub(crate) connections: usize,
-    /// The plain loop of a round to that of the round before.
+    /// The ratio of the plain loop in a round to that in the round before.
     noise: Spread,
     pub(crate) rows: Vec<Row>,
-    /// ms to the last arrival with two shards, to that with one in the same round.
+    /// The ratio of the time to the last arrival with two shards to that with one shard in the same round.
     two_to_one: [(Contender, Spread); 2],
 }
 
-/// One server.
+/// The figures of one server.
 pub(crate) struct Row {
     pub(crate) contender: Contender,
     /// Processor time in µs per delivery.
     pub(crate) spent: Spread,
-    /// The same to that of the plain loop in the same round.
+    /// The ratio of that time to the plain loop's in the same round.
     ratio: Spread,
     /// ms to the last arrival.
     pub(crate) last: Spread,
@@ -45,7 +45,7 @@ pub(crate) struct Row {
 const PLAIN: usize = 0;
 
 impl Figures {
-    /// Of rounds in each of which every contender had its turn; memory is in bytes.
+    /// The figures of complete rounds, in each of which every contender had its turn; memory is in bytes.
     pub(crate) fn of(connections: usize, memory: [f64; Contender::ALL.len()], rounds: &[Vec<Round>]) -> Self {
         let row = |(index, contender): (usize, Contender)| {
             let spread =
@@ -71,7 +71,7 @@ impl Figures {
     }
 }
 
-/// What a delivery costs at the largest size, to what it costs at the smallest.
+/// The ratio of a delivery's cost at the largest size to its cost at the smallest.
 pub(crate) fn growth(results: &[Figures]) -> impl Iterator<Item = (Contender, f64)> {
     let of = |figures: &Figures, index: usize| figures.rows[index].spent.median;
     Contender::ALL.into_iter().enumerate().filter_map(move |(index, contender)| {

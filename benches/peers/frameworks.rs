@@ -1,4 +1,4 @@
-//! What users would write instead: the very servers that stand trial in the simulator's examples.
+//! Servers that users would write instead: those of the simulator's examples.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ pub(crate) const CHANNELS_TUNED: &str = "channels-tuned";
 
 const MAX_MESSAGE: usize = 64 << 10;
 
-/// The life of the process of one of them, in the runtime that `#[tokio::main]` would give it on one core.
+/// Runs the process of one server, in the runtime that `#[tokio::main]` creates on one core.
 pub(crate) fn live(role: &str) {
     let runtime = Runtime::new().expect("the system has room for a runtime");
     let defaults = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE));
@@ -38,7 +38,7 @@ fn live_broadcast(runtime: &Runtime) {
     let (pushes, _) = broadcast::channel(axum_broadcast::CAPACITY);
     let app = axum_broadcast::app(pushes.clone(), MAX_MESSAGE);
     let address = listen_on(runtime, |listener| async {
-        axum::serve(listener, app).await.expect("it serves as long as the process lives");
+        axum::serve(listener, app).await.expect("axum serves until the process ends");
     });
     server::obey(address, || {
         let pushes = pushes.clone();
@@ -51,7 +51,7 @@ fn live_channels(runtime: &Runtime, config: WebSocketConfig) {
     let accepting = clients.clone();
     let address = listen_on(runtime, move |listener| async move {
         loop {
-            let (stream, _) = listener.accept().await.expect("nobody leaves before");
+            let (stream, _) = listener.accept().await.expect("no client leaves before");
             tokio::spawn(accepting.clone().serve(stream, config));
         }
     });
@@ -61,7 +61,7 @@ fn live_channels(runtime: &Runtime, config: WebSocketConfig) {
     });
 }
 
-/// Spawns what serves the connections of a new socket.
+/// Spawns the task that serves the connections of a new listener.
 fn listen_on<Serve>(runtime: &Runtime, serve: impl FnOnce(TcpListener) -> Serve) -> SocketAddr
 where
     Serve: Future<Output = ()> + Send + 'static,
@@ -73,7 +73,7 @@ where
     address
 }
 
-/// Where a ticker would be.
+/// Pushes once, in the place of a ticker.
 fn on_a_task(runtime: &Runtime, push: impl Future<Output = ()> + Send + 'static) {
     runtime.block_on(runtime.spawn(push)).expect("the push does not panic");
 }

@@ -1,15 +1,15 @@
-//! What a push costs, here and elsewhere: this server on both of its paths beside a plain loop of `write`, and beside
-//! what its users could write in an afternoon instead.
+//! The cost of a push: this server on both of its paths, a plain loop of `write`, and servers that its users could write
+//! in an afternoon instead.
 //!
-//! Every server is a process of its own on the first core (with two shards, on both), its clients are another one on the
-//! second. All servers of a size are open at the same time, and take turns. While a push is under way the clients rest:
-//! one that waits is woken at the expense of whoever writes to it, and takes a core from two shards.
+//! Every server runs in a separate process on the first core (with two shards, on both cores), its clients in another
+//! process on the second. All servers of a size are open at the same time, and take turns. While a push is under way the
+//! clients do not read: waking a waiting client costs the server that writes to it, and takes a core from two shards.
 //!
-//! * Processor time is what the server's process has spent when it has nothing left to do, as the kernel accounts for it,
+//! * Processor time is the time that the server's process has used when it is idle again, as the kernel accounts for it,
 //!   together with that of the kernel's threads that take over when there is much to receive.
-//! * The first and the last subscriber have the push when the kernel has it for them: it stamps what arrives.
+//! * A subscriber has the push when the kernel has it for the subscriber's socket, by the kernel's timestamp.
 //!
-//! Nothing here is an absolute figure: compare within one run. `CARILLON_BENCH_QUICK=1` does the smallest size only.
+//! No figure is absolute: compare within one run. `CARILLON_BENCH_QUICK=1` runs the smallest size only.
 
 mod arena;
 mod contender;
@@ -32,7 +32,7 @@ use support::clients::Listeners;
 /// Below the 20,000 files that a process may open on many systems.
 const SIZES: [usize; 3] = [1_000, 10_000, 19_000];
 
-/// Rounds that are thrown away, and that count.
+/// The rounds that are discarded, and the rounds that count.
 const WARM_UP: usize = 1;
 const ROUNDS: usize = 9;
 
@@ -80,7 +80,7 @@ fn measure(connections: usize) -> Figures {
     figures
 }
 
-/// A push of each. Each turn begins with another one, as a round leaves its traces in the caches.
+/// A push of each contender. Each turn begins with another contender, as a round affects the next one through the caches.
 fn round(arenas: &mut [Arena], turn: usize) -> Vec<Round> {
     let first = turn % arenas.len();
     arenas.rotate_left(first);
@@ -90,7 +90,7 @@ fn round(arenas: &mut [Arena], turn: usize) -> Vec<Round> {
     rounds
 }
 
-/// In the folder where cargo builds.
+/// The path of the plot, in cargo's target folder.
 fn plot_path() -> PathBuf {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     scratch.parent().unwrap_or(scratch).join("peers").join("peers.svg")

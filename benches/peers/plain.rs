@@ -1,4 +1,4 @@
-//! The floor: one prepared frame, and a loop of `write`.
+//! The minimum: one prepared frame, and a loop of `write`.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use super::support::{frames, server};
 
 pub(crate) const ROLE: &str = "plain";
 
-/// A push as it stands on the wire: all are of the same length.
+/// A push with its frame header. All pushes have the same length.
 const FRAME: &[u8; server::PUSH] = b"\x81\x2aServer push message at 2026-11-22 12:00:00";
 
 /// The answer to [`frames::REQUEST`].
@@ -20,7 +20,7 @@ const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
 
 type Sockets = Arc<Mutex<Vec<TcpStream>>>;
 
-/// The life of its process.
+/// Runs the process of the plain server.
 pub(crate) fn live() {
     let listener = server::listen();
     let address = listener.local_addr().expect("it is bound");

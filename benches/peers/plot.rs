@@ -11,17 +11,17 @@ use super::figures::{Figures, Row};
 const WIDTH: f64 = 900.0;
 const LEFT: f64 = 250.0;
 const RIGHT: f64 = 30.0;
-/// From one server to the next.
+/// The distance from one server to the next.
 const LINE: f64 = 24.0;
-/// Above the first server of a panel, for its title and the axis.
+/// The space above the first server of a panel, for the title and the axis.
 const HEAD: f64 = 56.0;
-/// Blue, orange, green: told apart by the colour-blind, too.
+/// Blue, orange, green: colour-blind readers can distinguish them, too.
 const COLOURS: [&str; 3] = ["#0072b2", "#d55e00", "#009e73"];
 
 const STYLE: &str = "<style>text{font:13px sans-serif;fill:#222}.title{font-weight:bold}line{stroke:#ccc}\
     @media(prefers-color-scheme:dark){svg{background:#1b1b1b}text{fill:#ddd}line{stroke:#444}}</style>";
 
-/// Least, middle and most of a figure.
+/// Least, median and most of a figure.
 type Range = [f64; 3];
 
 struct Panel {
@@ -41,7 +41,7 @@ const PANELS: [Panel; 3] = [
     Panel { title: "Resident memory per idle connection, KiB", range: |row| [row.memory; 3] },
 ];
 
-/// Writes it as an SVG that needs nothing else.
+/// Writes the table as an SVG that needs no other file.
 pub(crate) fn write(path: &Path, results: &[Figures]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
@@ -87,7 +87,7 @@ fn draw_panel(svg: &mut String, panel: &Panel, top: f64, results: &[Figures]) {
     }
 }
 
-/// The middle as a dot, the rest as a line through it.
+/// The median as a dot, the range as a line through it.
 fn dot(svg: &mut String, axis: &Axis, y: f64, range: Range, colour: &str) {
     let [least, middle, most] = range.map(|value| axis.place(value));
     add(
@@ -115,7 +115,7 @@ struct Axis {
 }
 
 impl Axis {
-    /// Less than this cannot be told from nothing.
+    /// The smallest start of an axis: smaller figures cannot be told from zero.
     const LEAST: f64 = 0.05;
 
     fn over(ranges: impl Iterator<Item = Range> + Clone) -> Self {

@@ -1,7 +1,7 @@
-//! When a push reached each of many sockets, by the kernel's stamps.
+//! The arrival time of a push at each of many sockets, by the kernel's timestamps.
 //!
-//! The kernel notes when data comes to a socket, though nobody reads it. So the clients can rest until the push is over,
-//! and take no processor time from a server with which they share a core.
+//! The kernel records when data comes to a socket, even if no process reads it. So the clients can rest until the push is
+//! over, and take no processor time from a server that shares their core.
 
 use std::io::IoSliceMut;
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use nix::sys::time::TimeSpec;
 
 use super::{child, machine};
 
-/// Has whatever comes from now on stamped, at some 20 ns for each packet of the whole machine.
+/// Makes the kernel stamp all data that comes from now on, at some 20 ns for each packet of the whole machine.
 pub(crate) fn stamp(sockets: &[TcpStream]) {
     for socket in sockets {
         setsockopt(socket, sockopt::ReceiveTimestampns, &true).expect("Linux stamps");
@@ -21,8 +21,8 @@ pub(crate) fn stamp(sockets: &[TcpStream]) {
     child::report("stamping");
 }
 
-/// Reads so many bytes from each socket, which must be there by now or be under way, and reports when the first socket
-/// had all of its own, and when the last.
+/// Reads the given number of bytes from each socket, which must have arrived or be on their way. Returns when the first
+/// socket had all its bytes, and when the last.
 pub(crate) fn report(sockets: &[TcpStream], bytes: usize) {
     let arrivals: Vec<_> = sockets.iter().map(|socket| read(socket, bytes)).collect();
     // Stamps are in wall time.
@@ -32,7 +32,7 @@ pub(crate) fn report(sockets: &[TcpStream], bytes: usize) {
     child::report(&format!("{} {}", first.as_nanos(), last.as_nanos()));
 }
 
-/// When the last of so many bytes arrived, in wall time.
+/// The time at which the last of these bytes arrived, in wall time.
 fn read(socket: &TcpStream, bytes: usize) -> Duration {
     let (mut missing, mut arrived) = (bytes, None);
     while missing > 0 {

@@ -1,4 +1,4 @@
-//! The floor: the least that a process can do to write one frame to many sockets.
+//! The minimum: the least work with which a process can write one frame to many sockets.
 
 use std::os::fd::{BorrowedFd, RawFd};
 
@@ -8,9 +8,9 @@ use rustix::net::SendFlags;
 /// Sends per system call, as many as in a slice of the server.
 const BATCH: usize = carillon_server::hub::SLICE;
 
-/// One `write` after the other; says whether every socket took all.
+/// One `write` after the other. Returns whether every socket accepted all bytes.
 ///
-/// The sockets must be open: a process may not open every socket twice, and the shard owns the streams.
+/// The sockets must be open: the shard owns the streams, and the process may not have files for duplicates.
 pub(crate) fn write_all(sockets: &[RawFd], frame: &[u8]) -> bool {
     sockets.iter().all(|&socket| rustix::io::write(borrow(socket), frame) == Ok(frame.len()))
 }
@@ -23,11 +23,11 @@ pub(crate) fn send_all(sockets: &[RawFd], frame: &[u8]) -> bool {
 
 #[expect(unsafe_code, reason = "the shard owns the streams")]
 fn borrow(socket: RawFd) -> BorrowedFd<'static> {
-    // SAFETY: the shard holds every stream for as long as its client does, and that is longer than any round.
+    // SAFETY: the shard holds every stream as long as its client does, which is longer than any round.
     unsafe { BorrowedFd::borrow_raw(socket) }
 }
 
-/// An io_uring that sends, and checks that everything was taken.
+/// An io_uring that sends, and checks that all bytes were accepted.
 pub(crate) struct BareRing(IoUring);
 
 impl BareRing {
@@ -35,7 +35,7 @@ impl BareRing {
         Self(IoUring::new(BATCH as u32).expect("the system has io_uring"))
     }
 
-    /// One batch after the other; says whether every socket took all.
+    /// One batch after the other. Returns whether every socket accepted all bytes.
     pub(crate) fn send_all(&mut self, sockets: &[RawFd], frame: &[u8]) -> bool {
         sockets.chunks(BATCH).all(|batch| self.send_batch(batch, frame))
     }
@@ -47,7 +47,7 @@ impl BareRing {
             let send = opcode::Send::new(types::Fd(socket), frame.as_ptr(), frame.len() as u32)
                 .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
                 .build();
-            // SAFETY: the frame outlives the call below, which returns when all of the batch is reported.
+            // SAFETY: the frame outlives the call below, which returns when the whole batch is reported.
             unsafe { queue.push(&send) }.expect("the queue holds a batch");
         }
         drop(queue);

@@ -1,4 +1,4 @@
-//! Another process of the same binary: an environment variable says what it is to be, lines of text do the rest.
+//! Another process of the same binary. An environment variable gives its role, and both sides exchange lines of text.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
@@ -9,23 +9,23 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const ROLE: &str = "CARILLON_BENCH_ROLE";
 
-/// What this process is to be, in words, if another one has started it for that.
+/// The role of this process, in words; `None` if it is not a child.
 pub(crate) fn role() -> Option<Vec<String>> {
     let role = env::var(ROLE).ok()?;
     Some(role.split(' ').map(str::to_owned).collect())
 }
 
-/// Says a line to the process that has started this one.
+/// Sends a line to the parent process.
 pub(crate) fn report(line: &str) {
     println!("{line}");
 }
 
-/// What the process that has started this one says, line by line, until it has nothing left to say.
+/// The lines of the parent process, until it closes the pipe.
 pub(crate) fn orders() -> impl Iterator<Item = String> {
     io::stdin().lines().map_while(Result::ok)
 }
 
-/// A child process. It is terminated, and waited for, when this is dropped.
+/// A child process. Dropping the value ends the process and waits for it.
 pub(crate) struct Child {
     process: process::Child,
     orders: ChildStdin,
@@ -52,28 +52,28 @@ impl Child {
         self.process.id()
     }
 
-    /// Says a line to it.
+    /// Sends a line to the child.
     pub(crate) fn order(&mut self, line: &str) {
         writeln!(self.orders, "{line}").expect("the child listens");
     }
 
-    /// The next line that it says.
+    /// The next line of the child.
     pub(crate) fn hear(&mut self) -> String {
         let mut line = String::new();
-        let reports = self.reports.as_mut().expect("nobody else listens");
+        let reports = self.reports.as_mut().expect("no other code reads it");
         reports.read_line(&mut line).expect("the child speaks UTF-8");
         assert!(line.ends_with('\n'), "the child has ended; its error stands above");
         line.trim_end().to_owned()
     }
 
-    /// Waits until it says this.
+    /// Waits for this line of the child.
     pub(crate) fn await_report(&mut self, expected: &str) {
         assert_eq!(self.hear(), expected, "said by the child");
     }
 
-    /// Lets it say what it wants from now on, at full speed.
+    /// Discards all further lines of the child, so that it never waits.
     pub(crate) fn ignore(&mut self) {
-        let mut reports = self.reports.take().expect("nobody else listens");
+        let mut reports = self.reports.take().expect("no other code reads it");
         thread::spawn(move || io::copy(&mut reports, &mut io::sink()));
     }
 }
@@ -82,6 +82,6 @@ impl Drop for Child {
     fn drop(&mut self) {
         // It fails if the child has ended by itself.
         kill_process(Pid::from_child(&self.process), Signal::TERM).ok();
-        self.process.wait().expect("nobody else waits for it");
+        self.process.wait().expect("no other code waits for it");
     }
 }

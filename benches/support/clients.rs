@@ -1,4 +1,4 @@
-//! Clients in a process of their own, on the second core: many sockets that are opened, and read when they are told to.
+//! Clients in a separate process on the second core: many sockets that are opened, and read on command.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,20 +7,20 @@ use std::time::Duration;
 use super::child::{self, Child};
 use super::{arrivals, frames, machine};
 
-/// How long a client waits for what it was promised.
+/// The longest time that a client waits for its bytes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Clients that only listen, seen from the server's side.
 ///
-/// They rest until somebody wants them to read. A client that waits in the kernel instead is woken at the expense of
-/// whoever writes to it, which doubles the price of a delivery; and most servers have their clients elsewhere.
+/// They do not read until a command tells them to. Waking a client that waits in the kernel costs the process that writes
+/// to it, which doubles the cost of a delivery; and the clients of most servers are on other machines.
 pub(crate) struct Listeners(Child);
 
 impl Listeners {
-    /// What [`child::role`] says in their process, before address and number.
+    /// The first word of [`child::role`] in their process; address and number follow.
     pub(crate) const ROLE: &'static str = "listeners";
 
-    /// Starts them. They connect meanwhile.
+    /// Starts the clients, which connect in the background.
     pub(crate) fn start(server: SocketAddr, count: usize) -> Self {
         Self(Child::start(&format!("{} {server} {count}", Self::ROLE)))
     }
@@ -30,20 +30,20 @@ impl Listeners {
         self.0.await_report("open");
     }
 
-    /// Lets each of them read so many bytes, and makes sure that there are no more.
+    /// Lets each client read this many bytes, and asserts that there are no more.
     pub(crate) fn read(&mut self, bytes: usize) {
         self.0.order(&format!("read {bytes}"));
         self.0.await_report("read");
     }
 
-    /// Has the kernel note when something arrives, for [`Listeners::arrivals`].
+    /// Makes the kernel stamp arriving data, for [`Listeners::arrivals`].
     pub(crate) fn stamp(&mut self) {
         self.0.order("stamp");
         self.0.await_report("stamping");
     }
 
-    /// Lets each of them read so many bytes, and says when the first of them had all of its own, and when the last, on
-    /// the clock of [`machine::moment`].
+    /// Lets each client read this many bytes. Returns when the first client had all its bytes, and when the last, on the
+    /// clock of [`machine::moment`].
     pub(crate) fn arrivals(&mut self, bytes: usize) -> (Duration, Duration) {
         self.0.order(&format!("arrivals {bytes}"));
         let report = self.0.hear();
@@ -52,7 +52,7 @@ impl Listeners {
         (moment(first), moment(last))
     }
 
-    /// The life of their process.
+    /// Runs the clients' process.
     pub(crate) fn live(server: &str, count: &str) {
         let mut sockets = open(server, count);
         for order in child::orders() {
@@ -81,14 +81,14 @@ pub(crate) fn open(server: &str, count: &str) -> Vec<TcpStream> {
     sockets
 }
 
-/// One of them, for this process.
+/// One client in this process.
 pub(crate) fn open_one(server: SocketAddr) -> TcpStream {
     let mut socket = connect(&server.to_string());
     read_response(&mut socket);
     socket
 }
 
-/// How many bytes the server's text frame with a payload of this length has.
+/// The length in bytes of the server's text frame with a payload of this length.
 pub(crate) fn length_of_reply(payload: usize) -> usize {
     payload + if payload <= 125 { 2 } else { 4 }
 }
@@ -101,7 +101,7 @@ fn connect(server: &str) -> TcpStream {
     socket
 }
 
-/// Byte by byte, as what stands behind it is not to be lost.
+/// Reads the response byte by byte, so that it consumes no byte behind the response.
 fn read_response(socket: &mut TcpStream) {
     let (mut response, mut byte) = (Vec::new(), [0]);
     while !response.ends_with(b"\r\n\r\n") {

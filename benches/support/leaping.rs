@@ -1,4 +1,4 @@
-//! A clock that need not be waited for.
+//! A clock that a bench can put forward.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use carillon_server::shell::{Clock, SystemClock};
 use carillon_server::{Now, Timestamp};
 use tokio::time::Instant;
 
-/// The machine's clock, but that it can be put forward. A shard notices when its [`run`] is called anew.
+/// The machine's clock with an offset that a bench can increase. A shard notices a leap when its [`run`] is called again.
 ///
 /// [`run`]: carillon_server::shell::Shard::run
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub(crate) struct LeapingClock {
 }
 
 impl LeapingClock {
-    /// Makes it `at` now.
+    /// Makes the clock show `at` now.
     pub(crate) fn leap(&self, at: Timestamp) {
         let span = at.since(self.now().at).as_nanos() as u64;
         self.ahead.fetch_add(span, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What the operating system knows: time, processors, memory.
+//! Figures of the operating system: time, processors, memory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Runs `act` and says how much processor time this thread spent on it, in the kernel and outside.
+/// Runs `act` and returns the processor time that this thread spent on it, in the kernel and outside.
 pub(crate) fn accounted<R>(act: impl FnOnce() -> R) -> (R, Duration) {
     let start = processor_time();
     let result = act();
@@ -21,11 +21,11 @@ fn processor_time() -> Duration {
     time.try_into().expect("a thread does not spend negative time")
 }
 
-/// Processor time so far of the kernel's thread that takes over when there is much to receive on this core; zero where it
+/// The processor time so far of the kernel's thread that takes over when there is much to receive on this core; zero if it
 /// cannot be seen.
 ///
-/// A loopback send is received at once, by whoever sends, unless that thread has been woken: then its time is missing
-/// from the sender's, though nothing was saved.
+/// A loopback send is received at once, on the sender's time, unless that thread was woken. Then the sender's time lacks
+/// the thread's time, although no work was saved.
 pub(crate) fn softirq_time(core: usize) -> Duration {
     static HELPERS: LazyLock<Vec<(String, PathBuf)>> = LazyLock::new(|| {
         let processes = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
@@ -46,13 +46,13 @@ pub(crate) fn moment() -> Duration {
     clock_gettime(ClockId::Monotonic).try_into().expect("it counts from the start of the machine")
 }
 
-/// The wall clock, which may be set while it is looked at.
+/// The wall clock, which may be set at any time.
 pub(crate) fn wall_time() -> Duration {
     clock_gettime(ClockId::Realtime).try_into().expect("it counts from 1970")
 }
 
-/// Processor time that all threads of a process have spent so far, by the kernel's own accounting, once none of them has
-/// anything left to do.
+/// The processor time that all threads of a process have spent so far, by the kernel's accounting. Waits until all of them
+/// are idle.
 pub(crate) fn settled_processor_time(process: u32) -> Duration {
     let (mut spent, mut same) = (Duration::MAX, 0);
     while same < CALM {
@@ -63,7 +63,7 @@ pub(crate) fn settled_processor_time(process: u32) -> Duration {
     spent
 }
 
-/// So many glances must agree before a process is taken to be idle.
+/// The number of equal readings after which a process counts as idle.
 const CALM: usize = 3;
 
 const GLANCE: Duration = Duration::from_millis(4);
@@ -83,14 +83,14 @@ fn is_running(process: u32) -> bool {
     of_threads(process, "stat").any(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" R")))
 }
 
-/// What the kernel says in this file about each thread of a process; one that ends meanwhile is left out.
+/// The content of this file of the kernel for each thread of a process. A thread that ends meanwhile is left out.
 fn of_threads(process: u32, file: &str) -> impl Iterator<Item = String> {
     let tasks = fs::read_dir(Path::new("/proc").join(process.to_string()).join("task"));
     let tasks = tasks.expect("the process is there").filter_map(Result::ok);
     tasks.filter_map(move |task| fs::read_to_string(task.path().join(file)).ok())
 }
 
-/// Keeps this thread on one core; where the machine has too few or forbids it, results are merely less even.
+/// Keeps this thread on one core. If the machine has too few cores or forbids it, the results only vary more.
 pub(crate) fn pin(core: usize) {
     let mut cores = CpuSet::new();
     cores.set(core);
@@ -99,12 +99,12 @@ pub(crate) fn pin(core: usize) {
     }
 }
 
-/// Resident memory of a process at the moment, in bytes.
+/// The resident memory of a process at the moment, in bytes.
 pub(crate) fn resident(process: u32) -> u64 {
     status(process, "VmRSS:")
 }
 
-/// Resident memory of a process once that stays as it is, in bytes.
+/// The resident memory of a process once it no longer changes, in bytes.
 pub(crate) fn settled_resident(process: u32) -> u64 {
     let mut memory = resident(process);
     loop {
@@ -119,10 +119,10 @@ pub(crate) fn settled_resident(process: u32) -> u64 {
 /// Memory is settled when it has not changed for this long.
 const SETTLED: Duration = Duration::from_millis(500);
 
-/// Changes below this are none, in bytes.
+/// The largest change that does not count, in bytes.
 const UNCHANGED: u64 = 64 << 10;
 
-/// The most that this process ever had resident, in bytes.
+/// The peak of this process's resident memory, in bytes.
 pub(crate) fn peak_resident() -> u64 {
     status(std::process::id(), "VmHWM:")
 }

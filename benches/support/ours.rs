@@ -1,4 +1,4 @@
-//! Our server: shards on threads of their own, as `carillon serve` has them, and a clock that leaps to the next push.
+//! The reference server: shards on separate threads, as in `carillon serve`, and a clock that leaps to the next push.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,25 +19,25 @@ use super::{machine, server};
 
 pub(crate) const ROLE: &str = "ours";
 
-/// What the clock leaps with every push.
+/// The leap of the clock with every push.
 pub(crate) const PERIOD: Duration = Duration::from_secs(300);
 
-/// Ten years: the clock leaps a period a round, and no client is to be pinged.
+/// Ten years: the clock leaps one period per round, and no client should be pinged.
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(3650 * 86_400);
 
-/// What a shard's thread is given to do.
+/// A task for a shard's thread.
 enum Task {
     Push,
     Serve(std::net::TcpStream),
 }
 
-/// How to start it: [`ROLE`] and these words.
+/// The words that start the process: [`ROLE`] and the settings.
 pub(crate) fn role(fanout: &str, shards: usize, config: &Config) -> String {
     let Config { max_message, outbox_limit, close_timeout, .. } = config;
     format!("{ROLE} {fanout} {shards} {max_message} {outbox_limit} {}", close_timeout.as_secs())
 }
 
-/// The life of its process.
+/// Runs the server's process.
 pub(crate) fn live(words: &[String]) {
     let [fanout, shards, max_message, outbox_limit, close_timeout] = words else { panic!("{words:?}") };
     let config = Config {
@@ -85,12 +85,12 @@ fn fanout_of(name: &str) -> Fanout {
     }
 }
 
-/// Deals the connections to the shards in turn.
+/// Gives the connections to the shards in turn.
 fn accept(listener: TcpListener, shards: Vec<UnboundedSender<Task>>) -> SocketAddr {
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {
         for (stream, shard) in listener.incoming().zip(shards.iter().cycle()) {
-            let stream = stream.expect("nobody leaves before");
+            let stream = stream.expect("no client leaves before");
             stream.set_nodelay(true).expect("the socket is open");
             stream.set_nonblocking(true).expect("the socket is open");
             shard.send(Task::Serve(stream)).expect("the shard lives");
@@ -99,12 +99,12 @@ fn accept(listener: TcpListener, shards: Vec<UnboundedSender<Task>>) -> SocketAd
     address
 }
 
-/// The life of a shard's thread: like the server's own, but that pushes are told to it.
+/// Runs a shard's thread: like the server's own, but it pushes on command.
 async fn run(shard: Shard<TcpStream>, mut tasks: UnboundedReceiver<Task>) {
     let mut timer = spawn_local(shard.run());
     while let Some(task) = tasks.recv().await {
         match task {
-            // Called anew, it notices that the clock has leapt.
+            // `run` is called again, so that the shard notices the leap of the clock.
             Task::Push => {
                 timer.abort();
                 timer = spawn_local(shard.run());

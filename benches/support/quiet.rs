@@ -1,4 +1,4 @@
-//! A hub whose output goes nowhere.
+//! A hub whose output is discarded.
 
 use std::hint::black_box;
 
@@ -6,7 +6,7 @@ use carillon_server::{Config, ConnectionId, Hub, LogLine, Now, Wire};
 
 use super::frames;
 
-/// A wire that takes everything and keeps nothing.
+/// A wire that accepts all bytes and discards them.
 pub(crate) struct Discard;
 
 impl Wire for Discard {
@@ -33,7 +33,7 @@ impl Wire for Discard {
     }
 }
 
-/// A hub with so many open connections, all of them subscribed at `now`.
+/// A hub with this many open connections, all of them subscribed at `now`.
 pub(crate) fn open_hub(config: &Config, connections: usize, now: Now) -> (Hub, Vec<ConnectionId>) {
     let mut hub = Hub::new(config.clone(), 1).expect("the scenario is valid");
     let ids: Vec<_> = (0..connections).map(|_| hub.handle_connect(now, true)).collect();

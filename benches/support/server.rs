@@ -1,4 +1,4 @@
-//! A server in a process of its own, on the first core, that pushes when it is told to.
+//! A server in a separate process on the first core that pushes on command.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -9,43 +9,43 @@ use super::machine;
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// The bytes of a push, with the header of its frame.
+/// The length of a push in bytes, with the header of its frame.
 pub(crate) const PUSH: usize = 44;
 
-/// The server, seen from the process that judges it.
+/// The server, seen from the process that measures it.
 pub(crate) struct Server {
     process: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    /// Starts this binary once more, with a role whose life ends in [`obey`].
+    /// Starts this binary once more, with a role that ends by calling [`obey`].
     pub(crate) fn start(role: &str) -> Self {
         let mut process = Child::start(role);
         let address = process.hear().parse().expect("the child says where it listens");
         Self { process, address }
     }
 
-    /// Lets it push to everybody, and says when it began.
+    /// Lets the server push to all clients, and returns when the push began.
     pub(crate) fn push(&mut self) -> Duration {
         self.process.order("push");
         let nanos = self.process.hear().parse().expect("the child says a number");
         Duration::from_nanos(nanos)
     }
 
-    /// Processor time that it has spent so far, and that the kernel has spent on both cores on what it had sent; waits
-    /// until it is idle.
+    /// The processor time of the server so far, together with the kernel's time on both cores for receiving its output.
+    /// Waits until the server is idle.
     pub(crate) fn settled_processor_time(&self) -> Duration {
         let own = machine::settled_processor_time(self.process.id());
         own + machine::softirq_time(0) + machine::softirq_time(1)
     }
 
-    /// Its resident memory at the moment, in bytes.
+    /// The server's resident memory at the moment, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         machine::resident(self.process.id())
     }
 
-    /// Its resident memory in bytes; waits until that stays as it is.
+    /// The server's resident memory in bytes, once it no longer changes.
     pub(crate) fn settled_resident(&self) -> u64 {
         machine::settled_resident(self.process.id())
     }
@@ -58,14 +58,14 @@ pub(crate) fn listen() -> TcpListener {
     listener
 }
 
-/// The same for a task of the runtime that is entered.
+/// The same for the current tokio runtime.
 pub(crate) fn listen_in_runtime() -> tokio::net::TcpListener {
     let listener = listen();
     listener.set_nonblocking(true).expect("the socket is open");
     tokio::net::TcpListener::from_std(listener).expect("the runtime has a driver")
 }
 
-/// The rest of a server's life: says where it listens, and pushes whenever it is told to.
+/// Runs a server after its start: reports its address, then pushes on each command.
 pub(crate) fn obey(address: SocketAddr, mut push: impl FnMut()) {
     child::report(&address.to_string());
     for _order in child::orders() {

@@ -1,8 +1,8 @@
-//! A few measurements of the same thing.
+//! The spread of several measurements of the same figure.
 
 use std::fmt;
 
-/// Their middle and their ends.
+/// The median, the least and the most of some measurements.
 pub(crate) struct Spread {
     pub(crate) median: f64,
     pub(crate) min: f64,
@@ -10,7 +10,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of at least one measurement.
+    /// The spread of at least one measurement.
     pub(crate) fn of(measurements: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<_> = measurements.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
