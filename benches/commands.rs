@@ -1,4 +1,5 @@
-//! The time that the core needs for one message of a client: unmask, decode, execute, and answer on a wire that discards.
+//! The time that the core needs for one message of a client: unmask, decode, execute, and answer on a wire that
+//! discards.
 
 mod support;
 

@@ -1,8 +1,8 @@
-//! The time of an echo while a push to 19,000 clients is under way: the walk is cut into slices, so that the server serves
-//! commands in between.
+//! The time of an echo while a push to 19,000 clients is under way: the walk is cut into slices, so that the server
+//! serves commands in between.
 //!
-//! The subscribers do not read meanwhile. An echo counts as one during a push if the client sent its text after the push
-//! began and before the kernel had the push for the last subscriber.
+//! The subscribers do not read meanwhile. An echo counts as one during a push if the client sent its text after the
+//! push began and before the kernel had the push for the last subscriber.
 
 mod support;
 

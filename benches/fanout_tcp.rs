@@ -1,6 +1,6 @@
-//! A fan-out over loopback TCP: one shard of the server, on each of its paths, next to the simplest loops that write the
-//! same bytes to the same sockets: one of `write`, one of `send`, and one of io_uring batches. The first two differ by the
-//! work of the kernel's file layer before it reaches the socket.
+//! A fan-out over loopback TCP: one shard of the server, on each of its paths, next to the simplest loops that write
+//! the same bytes to the same sockets: one of `write`, one of `send`, and one of io_uring batches. The first two
+//! differ by the work of the kernel's file layer before it reaches the socket.
 //!
 //! The bench measures the processor time of the server's thread, as the kernel accounts for it: the server on the first
 //! core, the clients in a separate process on the second. Rounds alternate, and after each round the clients read all

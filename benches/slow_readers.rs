@@ -1,9 +1,9 @@
 //! Slow readers during a fan-out: one client in a hundred never reads. The bench measures whether the others wait, the
 //! memory that the slow clients cost, and the ends of their connections.
 //!
-//! Two servers take turns, which differ only in the slow clients. The slow clients first flood the server with messages
-//! whose echoes they do not read, until the server no longer reads from them: their outboxes are then half full, and every
-//! push brings them nearer to the limit.
+//! Two servers take turns, which differ only in the slow clients. The slow clients first flood the server with
+//! messages whose echoes they do not read, until the server no longer reads from them: their outboxes are then half
+//! full, and every push brings them nearer to the limit.
 
 mod support;
 

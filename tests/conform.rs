@@ -1,4 +1,5 @@
-//! Verdicts over real sockets: a server that keeps its promises is acquitted, a server with one defect is convicted of it.
+//! Verdicts over real sockets: a server that keeps its promises is acquitted, a server with one defect is convicted of
+//! it.
 //!
 //! Time is real here, but no test asserts a time: the harness measures its own limits and reports them.
 
@@ -13,7 +14,7 @@ use carillon_simulator::live::conform::{ConformError, ConformOptions, Conformanc
 use carillon_simulator::live::{Address, Dialect};
 
 use crate::catalogue::Defect;
-use crate::support::child::{CLOSE_TIMEOUT, MAX_MESSAGE, PERIOD, PING_INTERVAL, Who, command};
+use crate::support::child::{CLOSE_TIMEOUT, MAX_MESSAGE, PERIOD, PING_INTERVAL, TestServer, command};
 use crate::support::free_port;
 
 /// The number of trials that run at the same time. They are idle for most of it.
@@ -41,8 +42,8 @@ const OUT_OF_SIGHT: [(Defect, &str); 15] = [
     (Defect::LogsStaleTime, "the instants of the log are not compared with a clock"),
 ];
 
-fn options(who: Who) -> ConformOptions {
-    let (port, command) = command(who);
+fn options(server: TestServer) -> ConformOptions {
+    let (port, command) = command(server);
     ConformOptions {
         address: Address::parse(&format!("ws://127.0.0.1:{port}/ws")).expect("a sound URL"),
         trust: Trust::default(),
@@ -81,7 +82,7 @@ fn acquitted(all: &[Defect]) -> Vec<(Defect, Vec<String>)> {
                     let is_strict = defect.guarantees().contains(&"G15");
                     let found = violated(&try_out(ConformOptions {
                         is_strict,
-                        ..options(Who::Compact(Some(defect)))
+                        ..options(TestServer::Compact(Some(defect)))
                     }));
                     let is_right = found.iter().any(|id| defect.guarantees().contains(&id.as_str()));
                     println!("{defect:?} {:?}: {found:?}", defect.guarantees());
@@ -101,7 +102,7 @@ const TRIALS: usize = 3;
 #[test]
 fn a_server_that_keeps_its_promises_is_acquitted() {
     let is_acquitted = || {
-        let conformance = try_out(options(Who::Compact(None)));
+        let conformance = try_out(options(TestServer::Compact(None)));
         conformance.guarantees().iter().all(|entry| {
             assert_ne!(entry.verdict, Verdict::Violated, "{entry:#?}");
             (entry.verdict == Verdict::Held) == (entry.id != "G15")
@@ -155,7 +156,7 @@ fn a_port_that_another_process_serves_is_refused() {
     let port = free_port();
     let _other = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
     let address = Address::parse(&format!("ws://127.0.0.1:{port}/ws")).expect("a sound URL");
-    let result = conform(ConformOptions { address, ..options(Who::Compact(None)) }, |_| ());
+    let result = conform(ConformOptions { address, ..options(TestServer::Compact(None)) }, |_| ());
     assert!(matches!(result, Err(ConformError::Occupied(_))));
 }
 
@@ -174,6 +175,6 @@ fn every_defect_that_can_be_seen_is_convicted() {
 fn the_listing_as_printed_fails_exactly_what_it_breaks() {
     use Guarantee::{G1, G2, G3, G4, G5, G6, G7, G8, G9};
     let guarantees = vec![G1, G2, G3, G4, G5, G6, G7, G8, G9];
-    let conformance = try_out(ConformOptions { guarantees, ..options(Who::Listing) });
+    let conformance = try_out(ConformOptions { guarantees, ..options(TestServer::Listing) });
     assert_eq!(violated(&conformance), ["G2", "G4"], "{:#?}", conformance.guarantees());
 }

@@ -1,5 +1,5 @@
-//! Two lists of the characters that could forge a log line: the server's list for its escapes, and the oracle's list for
-//! its verdicts. Each was written independently, so that a mistake in one of them shows here.
+//! Two lists of the characters that could forge a log line: the server's list for its escapes, and the oracle's list
+//! for its verdicts. Each was written independently, so that a mistake in one of them shows here.
 
 use carillon_server::log::is_escaped;
 use carillon_simulator::is_forging;

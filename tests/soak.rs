@@ -12,7 +12,7 @@ use carillon_simulator::{AppProfile, Scenario, SwitchProfile};
 use tokio::time::sleep;
 
 use crate::catalogue::Defect;
-use crate::support::child::{PERIOD, Process, Who};
+use crate::support::child::{PERIOD, Process, TestServer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -42,7 +42,7 @@ fn verdict(summary: &Summary, id: &str) -> Verdict {
 
 #[test]
 fn a_server_that_keeps_its_promises_is_acquitted() {
-    let server = Process::start(Who::Compact(None));
+    let server = Process::start(TestServer::Compact(None));
     let summary = soak(options(server.port, 60, 8), pending(), |_| ()).expect("a load");
     assert_eq!(summary.verdict, Verdict::Held, "{:#?}", summary.guarantees);
     for id in ["G1", "G2", "G3", "G4", "G5", "G6", "G8"] {
@@ -58,7 +58,7 @@ fn a_server_that_keeps_its_promises_is_acquitted() {
 #[test]
 fn a_server_that_breaks_a_promise_is_convicted() {
     for (defect, id) in [(Defect::IgnoresUnsubscribe, "G2"), (Defect::LosesLastSubscriber, "G3")] {
-        let server = Process::start(Who::Compact(Some(defect)));
+        let server = Process::start(TestServer::Compact(Some(defect)));
         let summary = soak(options(server.port, 20, 6), pending(), |_| ()).expect("a load");
         assert_eq!(verdict(&summary, id), Verdict::Violated, "{defect:?}: {:#?}", summary.guarantees);
     }
@@ -67,7 +67,7 @@ fn a_server_that_breaks_a_promise_is_convicted() {
 /// The report counts the connections that were lost with the server.
 #[test]
 fn a_server_that_dies_is_an_outage_and_no_violation() {
-    let server = Process::start(Who::Compact(None));
+    let server = Process::start(TestServer::Compact(None));
     let port = server.port;
     let mut server = Some(server);
     let summary = soak(options(port, 30, 8), pending(), move |progress| {
@@ -83,7 +83,7 @@ fn a_server_that_dies_is_an_outage_and_no_violation() {
 
 #[test]
 fn an_interrupted_load_reports_the_results_so_far() {
-    let server = Process::start(Who::Compact(None));
+    let server = Process::start(TestServer::Compact(None));
     let interrupted = async { sleep(SECOND * 3).await };
     let summary = soak(options(server.port, 10, 600), interrupted, |_| ()).expect("a load");
     assert!(summary.interrupted && summary.deliveries > 0, "{summary:#?}");

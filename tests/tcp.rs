@@ -1,7 +1,7 @@
 //! The whole server over loopback, with clients of tokio-tungstenite and with sockets that send what no library sends.
 //!
-//! Every test runs with each kind of fan-out. No test measures time. Where an event must not happen, the pushes of another
-//! client prove that cycles went by.
+//! Every test runs with each kind of fan-out. No test measures time. Where an event must not happen, the pushes of
+//! another client prove that cycles went by.
 
 #![expect(clippy::unwrap_used, reason = "these are the bodies of tests; a macro makes the tests of them")]
 
@@ -256,14 +256,14 @@ async fn a_client_beyond_the_limit_gets_503_until_another_leaves(fanout: FanoutC
 async fn a_client_that_floods_and_never_reads_is_closed_with_1013_and_delays_no_other(fanout: FanoutChoice) {
     let mut server = start(fanout, narrow(Duration::from_millis(20)));
     let mut bystander = server.connect().await;
-    let Raw { mut ear, mouth } = Raw::open_narrow(server.address).await;
+    let Raw { mut input, output } = Raw::open_narrow(server.address).await;
     // Echoes fill the kernel's buffers and half of the outbox; only pushes can fill the rest.
-    let flood = tokio::spawn(flood(mouth));
+    let flood = tokio::spawn(flood(output));
     server.logged("Closing a connection: 1013").await;
     fence(&mut bystander, "now").await;
     pushes(&mut bystander, 3).await;
     let mut last = None;
-    while let Some(heard) = ear.next().await {
+    while let Some(heard) = input.next().await {
         last = Some(heard);
     }
     assert_eq!(last, Some(Heard::Close(1013)));
@@ -274,18 +274,18 @@ async fn a_flood_that_is_read_late_loses_no_echo(fanout: FanoutChoice) {
     // No push comes, so no outbox overflows: the outbox of 2,054 bytes and the kernel fill up, and the server stops
     // reading.
     let server = start(fanout, narrow(Duration::from_secs(300)));
-    let Raw { mut ear, mut mouth } = Raw::open_narrow(server.address).await;
+    let Raw { mut input, mut output } = Raw::open_narrow(server.address).await;
     let mut sent = 0;
     // A write that takes this long succeeds only after the client reads. If not, the test is easier, but still right.
     let patience = Duration::from_millis(200);
     let mut text = frames::text(&numbered(sent));
-    while let Ok(written) = tokio::time::timeout(patience, mouth.write_all_buf(&mut text.as_slice())).await {
+    while let Ok(written) = tokio::time::timeout(patience, output.write_all_buf(&mut text.as_slice())).await {
         written.unwrap();
         sent += 1;
         text = frames::text(&numbered(sent));
     }
     for number in 0..sent {
-        assert!(ear.next().await == Some(Heard::Text(format!("Server received: {}", numbered(number)))));
+        assert!(input.next().await == Some(Heard::Text(format!("Server received: {}", numbered(number)))));
     }
 }
 
@@ -294,11 +294,11 @@ async fn a_client_that_reads_slowly_and_steadily_is_not_cut_off(fanout: FanoutCh
     const INTERVAL: Duration = Duration::from_millis(500);
 
     let server = start(fanout, Options { ping_interval: INTERVAL, ..Options::default() });
-    let Raw { mut ear, mouth } = Raw::open_narrow(server.address).await;
-    let flood = tokio::spawn(flood(mouth));
+    let Raw { mut input, output } = Raw::open_narrow(server.address).await;
+    let flood = tokio::spawn(flood(output));
     // The speed of a slow link: 100 KB a second, of the megabytes that the kernel might hold for it.
     for echo in 0..200 {
-        assert!(ear.next().await.is_some(), "cut off after {echo} echoes");
+        assert!(input.next().await.is_some(), "cut off after {echo} echoes");
         tokio::time::sleep(INTERVAL / 50).await;
     }
     flood.abort();
@@ -316,7 +316,7 @@ async fn a_silent_client_is_pinged_and_cut_off_and_one_that_sends_is_not(fanout:
         heard = silent.next() => assert_eq!(heard, None, "no Close for a dead client"),
         () = talk => {}
     }
-    assert_eq!(silent.ear.pings, 1);
+    assert_eq!(silent.input.pings, 1);
     fence(&mut talker, "Heartbeat").await;
 }
 
@@ -420,9 +420,9 @@ async fn close_code(client: &mut Client) -> u16 {
 }
 
 /// Sends texts until the server reads no more.
-async fn flood(mut mouth: OwnedWriteHalf) {
+async fn flood(mut output: OwnedWriteHalf) {
     let text = frames::text(&"x".repeat(1000));
-    while mouth.write_all(&text).await.is_ok() {}
+    while output.write_all(&text).await.is_ok() {}
 }
 
 /// A text of 1,000 bytes.

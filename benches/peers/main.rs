@@ -1,12 +1,13 @@
-//! The cost of a push: this server on both of its paths, a plain loop of `write`, and servers that its users could write
-//! in an afternoon instead.
+//! The cost of a push: this server on both of its paths, a plain loop of `write`, and servers that its users could
+//! write in an afternoon instead.
 //!
 //! Every server runs in a separate process on the first core (with two shards, on both cores), its clients in another
-//! process on the second. All servers of a size are open at the same time, and take turns. While a push is under way the
-//! clients do not read: waking a waiting client costs the server that writes to it, and takes a core from two shards.
+//! process on the second. All servers of a size are open at the same time, and take turns. While a push is under way
+//! the clients do not read: waking a waiting client costs the server that writes to it, and takes a core from two
+//! shards.
 //!
-//! * Processor time is the time that the server's process has used when it is idle again, as the kernel accounts for it,
-//!   together with that of the kernel's threads that take over when there is much to receive.
+//! * Processor time is the time that the server's process has used when it is idle again, as the kernel accounts for
+//!   it, together with that of the kernel's threads that take over when there is much to receive.
 //! * A subscriber has the push when the kernel has it for the subscriber's socket, by the kernel's timestamp.
 //!
 //! No figure is absolute: compare within one run. `CARILLON_BENCH_QUICK=1` runs the smallest size only.
@@ -80,7 +81,8 @@ fn measure(connections: usize) -> Figures {
     figures
 }
 
-/// A push of each contender. Each turn begins with another contender, as a round affects the next one through the caches.
+/// A push of each contender. Each turn begins with another contender, as a round affects the next one through the
+/// caches.
 fn round(arenas: &mut [Arena], turn: usize) -> Vec<Round> {
     let first = turn % arenas.len();
     arenas.rotate_left(first);

@@ -1,7 +1,7 @@
 //! The arrival time of a push at each of many sockets, by the kernel's timestamps.
 //!
-//! The kernel records when data comes to a socket, even if no process reads it. So the clients can rest until the push is
-//! over, and take no processor time from a server that shares their core.
+//! The kernel records when data comes to a socket, even if no process reads it. So the clients can rest until the push
+//! is over, and take no processor time from a server that shares their core.
 
 use std::io::IoSliceMut;
 use std::net::TcpStream;

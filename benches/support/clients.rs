@@ -12,8 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Clients that only listen, seen from the server's side.
 ///
-/// They do not read until a command tells them to. Waking a client that waits in the kernel costs the process that writes
-/// to it, which doubles the cost of a delivery; and the clients of most servers are on other machines.
+/// They do not read until a command tells them to. Waking a client that waits in the kernel costs the process that
+/// writes to it, which doubles the cost of a delivery; and the clients of most servers are on other machines.
 pub(crate) struct Listeners(Child);
 
 impl Listeners {
@@ -42,8 +42,8 @@ impl Listeners {
         self.0.await_report("stamping");
     }
 
-    /// Lets each client read this many bytes. Returns when the first client had all its bytes, and when the last, on the
-    /// clock of [`machine::moment`].
+    /// Lets each client read this many bytes. Returns when the first client had all its bytes, and when the last, on
+    /// the clock of [`machine::moment`].
     pub(crate) fn arrivals(&mut self, bytes: usize) -> (Duration, Duration) {
         self.0.order(&format!("arrivals {bytes}"));
         let report = self.0.hear();

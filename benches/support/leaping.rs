@@ -7,7 +7,8 @@ use carillon_server::shell::{Clock, SystemClock};
 use carillon_server::{Now, Timestamp};
 use tokio::time::Instant;
 
-/// The machine's clock with an offset that a bench can increase. A shard notices a leap when its [`run`] is called again.
+/// The machine's clock with an offset that a bench can increase. A shard notices a leap when its [`run`] is called
+/// again.
 ///
 /// [`run`]: carillon_server::shell::Shard::run
 #[derive(Default)]

@@ -21,11 +21,11 @@ fn processor_time() -> Duration {
     time.try_into().expect("a thread does not spend negative time")
 }
 
-/// The processor time so far of the kernel's thread that takes over when there is much to receive on this core; zero if it
-/// cannot be seen.
+/// The processor time so far of the kernel's thread that takes over when there is much to receive on this core; zero
+/// if it cannot be seen.
 ///
-/// A loopback send is received at once, on the sender's time, unless that thread was woken. Then the sender's time lacks
-/// the thread's time, although no work was saved.
+/// A loopback send is received at once, on the sender's time, unless that thread was woken. Then the sender's time
+/// lacks the thread's time, although no work was saved.
 pub(crate) fn softirq_time(core: usize) -> Duration {
     static HELPERS: LazyLock<Vec<(String, PathBuf)>> = LazyLock::new(|| {
         let processes = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
@@ -51,8 +51,8 @@ pub(crate) fn wall_time() -> Duration {
     clock_gettime(ClockId::Realtime).try_into().expect("it counts from 1970")
 }
 
-/// The processor time that all threads of a process have spent so far, by the kernel's accounting. Waits until all of them
-/// are idle.
+/// The processor time that all threads of a process have spent so far, by the kernel's accounting. Waits until all of
+/// them are idle.
 pub(crate) fn settled_processor_time(process: u32) -> Duration {
     let (mut spent, mut same) = (Duration::MAX, 0);
     while same < CALM {

@@ -10,8 +10,8 @@ use crate::schedule::Schedule;
 use crate::time::{Now, Timestamp};
 use crate::zone::Zone;
 
-/// The number of pushes that are kept for shards that have not asked yet. A shard that is further behind would skip them
-/// anyway, because they are too old (see [`Schedule`]).
+/// The number of pushes that are kept for shards that have not asked yet. A shard that is further behind would skip
+/// them anyway, because they are too old (see [`Schedule`]).
 const KEPT: usize = 4;
 
 /// The message of one cycle, rendered and framed.

@@ -18,11 +18,12 @@ use crate::wire::{ConnectionId, Wire};
 /// A small write takes 6 µs on loopback, so 256 of them take a millisecond and a half.
 pub const SLICE: usize = 256;
 
-/// The number of slots that one slice visits at most, so that a hub full of unsubscribed clients is walked in slices, too.
+/// The number of slots that one slice visits at most, so that a hub full of unsubscribed clients is walked in slices,
+/// too.
 const SLICE_SLOTS: usize = 64 * SLICE;
 
-/// Session deadlines are rounded up to a multiple of the grain. The grain is this part of the shortest configured timeout,
-/// and at most [`LARGEST_GRAIN`], so that a drain ends in time even if all timeouts are long.
+/// Session deadlines are rounded up to a multiple of the grain. The grain is this part of the shortest configured
+/// timeout, and at most [`LARGEST_GRAIN`], so that a drain ends in time even if all timeouts are long.
 const GRAIN_DIVISOR: u32 = 64;
 
 const LARGEST_GRAIN: Duration = Duration::from_millis(250);
@@ -31,20 +32,22 @@ const LARGEST_GRAIN: Duration = Duration::from_millis(250);
 ///
 /// A hub does no I/O, starts no task and reads no clock. Its driver has these duties:
 ///
-/// * Inputs are the methods `handle_*`. They take the current time, which never runs backwards, and the [`Wire`] to answer
-///   on. Call [`Hub::handle_connect`] for each new connection, then [`Hub::handle_input`] with its bytes in order,
-///   [`Hub::handle_writable`] when a blocked connection can accept more, and [`Hub::handle_end`] or
+/// * Inputs are the methods `handle_*`. They take the current time, which never runs backwards, and the [`Wire`] to
+///   answer on. Call [`Hub::handle_connect`] for each new connection, then [`Hub::handle_input`] with its bytes in
+///   order, [`Hub::handle_writable`] when a blocked connection can accept more, and [`Hub::handle_end`] or
 ///   [`Hub::handle_reset`] at its end.
-/// * After every input, [`Hub::poll_timeout`] returns the instant at which to call [`Hub::handle_timeout`]. An instant in
-///   the past means: as soon as other inputs had their turn.
+/// * After every input, [`Hub::poll_timeout`] returns the instant at which to call [`Hub::handle_timeout`]. An instant
+///   in the past means: as soon as other inputs had their turn.
 /// * Pushes come from the server's [`Announcer`](crate::Announcer): hand each to [`Hub::handle_push`].
 ///
-/// The hub answers errors of clients on the wire. A [`ConnectionId`] that is not open is a bug of the driver, and panics.
+/// The hub answers errors of clients on the wire. A [`ConnectionId`] that is not open is a bug of the driver, and
+/// panics.
 #[derive(Debug)]
 pub struct Hub {
     config: Config,
     sessions: Vec<Option<Session>>,
-    /// The data that the fan-out needs of each slot. It lies apart from the sessions, so that a walk reads 8 bytes a slot.
+    /// The data that the fan-out needs of each slot. It lies apart from the sessions, so that a walk reads 8 bytes a
+    /// slot.
     subscriptions: Vec<Subscription>,
     free: Vec<u32>,
     timers: Timers,
@@ -56,8 +59,8 @@ pub struct Hub {
     batch: Batch,
 }
 
-/// The instant at which a slot's subscription took effect, in nanoseconds, shifted left by one bit. The lowest bit is set
-/// if the session has an outbox.
+/// The instant at which a slot's subscription took effect, in nanoseconds, shifted left by one bit. The lowest bit is
+/// set if the session has an outbox.
 #[derive(Clone, Copy, Debug)]
 struct Subscription(u64);
 
@@ -177,8 +180,8 @@ impl Hub {
         })
     }
 
-    /// Adds an accepted connection and returns its id. If it is not admitted, its request is answered with 503: the server
-    /// is full.
+    /// Adds an accepted connection and returns its id. If it is not admitted, its request is answered with 503: the
+    /// server is full.
     pub fn handle_connect(&mut self, now: Now, is_admitted: bool) -> ConnectionId {
         let jitter = self.next_jitter();
         let session = Session::new(now, &self.config, is_admitted, jitter);
@@ -195,8 +198,8 @@ impl Hub {
 
     /// The most bytes that a driver should read from a connection next, so that the hub refuses few of them.
     ///
-    /// A reply is about as long as its message. The driver would have to keep input whose replies do not fit into half of
-    /// the outbox.
+    /// A reply is about as long as its message. The driver would have to keep input whose replies do not fit into half
+    /// of the outbox.
     pub fn input_allowance(&self, from: ConnectionId) -> usize {
         let session = self.sessions[from.index()].as_ref();
         session.map_or(usize::MAX, |session| session.input_allowance(&self.config))
@@ -204,8 +207,8 @@ impl Hub {
 
     /// Handles input of a connection and returns the number of bytes consumed, counted from the front.
     ///
-    /// If that is less than all bytes, the connection has a backlog of replies: the driver keeps the rest, reads no more,
-    /// and offers the rest again after [`Wire::resume`].
+    /// If that is less than all bytes, the connection has a backlog of replies: the driver keeps the rest, reads no
+    /// more, and offers the rest again after [`Wire::resume`].
     pub fn handle_input(
         &mut self,
         from: ConnectionId,
@@ -237,19 +240,19 @@ impl Hub {
         self.with_session(connection, now, wire, |_, _| Fate::Over);
     }
 
-    /// Queues the fan-out of a push to the clients that were subscribed at its due instant; [`Hub::handle_timeout`] does
-    /// the work.
+    /// Queues the fan-out of a push to the clients that were subscribed at its due instant; [`Hub::handle_timeout`]
+    /// does the work.
     ///
-    /// If its walk would begin later than [`schedule::lateness_limit`], the hub counts and drops the push: this shard was
-    /// stalled.
+    /// If its walk would begin later than [`schedule::lateness_limit`], the hub counts and drops the push: this shard
+    /// was stalled.
     pub fn handle_push(&mut self, push: Arc<Push>) {
         let slots = self.sessions.len();
         let next = starting_point(push.cycle(), slots);
         self.walks.push_back(Walk { push, slots, next, left: slots, subscribers: 0 });
     }
 
-    /// The instant at which to call [`Hub::handle_timeout`] next; [`Timestamp::ZERO`] while a fan-out is under way, `None`
-    /// if nothing is pending.
+    /// The instant at which to call [`Hub::handle_timeout`] next; [`Timestamp::ZERO`] while a fan-out is under way,
+    /// `None` if nothing is pending.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         if self.walks.is_empty() { self.timers.next() } else { Some(Timestamp::ZERO) }
     }

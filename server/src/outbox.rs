@@ -9,14 +9,15 @@ use crate::framing;
 /// memory than its pushes need, and thousands of slow clients have one queue each.
 const MORE_CHUNKS: usize = 8;
 
-/// The largest buffer of replies, in bytes. A buffer is freed as a whole: a single buffer would keep everything that was
-/// sent to a client that reads steadily but never catches up. Together with the allocator's header this is four pages.
+/// The largest buffer of replies, in bytes. A buffer is freed as a whole: a single buffer would keep everything that
+/// was sent to a client that reads steadily but never catches up. Together with the allocator's header this is four
+/// pages.
 const LARGEST_BUFFER: usize = (16 << 10) - 64;
 
 /// The unsent rest of one connection's output, in order.
 ///
-/// A push that is shared with other connections stays shared: its entry is a pointer. The frames of this connection alone
-/// are gathered in buffers, so that many small replies need little more memory than their bytes.
+/// A push that is shared with other connections stays shared: its entry is a pointer. The frames of this connection
+/// alone are gathered in buffers, so that many small replies need little more memory than their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     chunks: VecDeque<Chunk>,
@@ -100,7 +101,8 @@ impl Outbox {
         self.chunks.push_back(chunk);
     }
 
-    /// Offers the waiting bytes to `send`, which returns the number of bytes accepted, until it accepts less than offered.
+    /// Offers the waiting bytes to `send`, which returns the number of bytes accepted, until it accepts less than
+    /// offered.
     pub(crate) fn flush(&mut self, mut send: impl FnMut(&[u8]) -> usize) {
         while let Some(chunk) = self.chunks.front() {
             let offered = &chunk.bytes()[self.sent..];

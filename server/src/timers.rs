@@ -8,10 +8,10 @@ use crate::time::{Timestamp, nanos};
 /// One pending wake-up per slot.
 ///
 /// Deadlines are rounded, so thousands of sessions share one turn of the wheel, and taking the next of them costs no
-/// search. A deadline usually moves to a later instant, because a client that sends is alive. A later deadline leaves the
-/// old entry in place: the entry fires early, the session finds that nothing is due, and arms its timer again. So the
-/// common case is one comparison. An entry that an earlier deadline has replaced stays until its turn comes, or until such
-/// entries outnumber the live ones.
+/// search. A deadline usually moves to a later instant, because a client that sends is alive. A later deadline leaves
+/// the old entry in place: the entry fires early, the session finds that nothing is due, and arms its timer again. So
+/// the common case is one comparison. An entry that an earlier deadline has replaced stays until its turn comes, or
+/// until such entries outnumber the live ones.
 #[derive(Debug)]
 pub(crate) struct Timers {
     /// The turns of the wheel, each with the slots to wake.
@@ -114,7 +114,8 @@ impl Timers {
         Some(slot)
     }
 
-    /// Keeps the number of entries within twice the number of armed slots plus 64, however often connections come and go.
+    /// Keeps the number of entries within twice the number of armed slots plus 64, however often connections come and
+    /// go.
     fn drop_overtaken(&mut self) {
         if self.entries <= 2 * self.armed + 64 {
             return;

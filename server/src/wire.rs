@@ -29,8 +29,8 @@ pub trait Wire {
 
     /// Offers the same frame to many connections: the fan-out.
     ///
-    /// `taken` has the length of `to`. The wire sets entry i to the number of bytes that connection i accepted. For each
-    /// blocked connection the driver has the same duty as after [`Wire::send`].
+    /// `taken` has the length of `to`. The wire sets entry i to the number of bytes that connection i accepted. For
+    /// each blocked connection the driver has the same duty as after [`Wire::send`].
     fn send_all(&mut self, to: &[ConnectionId], frame: &[u8], taken: &mut [usize]);
 
     /// The driver may offer the input again that the hub refused before.

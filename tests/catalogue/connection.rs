@@ -78,7 +78,7 @@ impl CompactServer {
         let cause = self.run(ticket.id, &mut tap, &outbox, &mut output).await;
         if self.leaks(cause) {
             let kept = Box::new((tap, output));
-            self.attic.lock().expect("no task panics with the lock").push(kept);
+            self.leaked.lock().expect("no task panics with the lock").push(kept);
         }
     }
 

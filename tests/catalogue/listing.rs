@@ -1,6 +1,6 @@
-//! The original app's listing as printed, as a reader would type it in with tokio-tungstenite. It has these mistakes of
-//! its own: each connection starts a timer that pushes to all clients, `unsubscribe` is only logged, a closed client never
-//! leaves the map, and each send is awaited in the loop.
+//! The original app's listing as printed, as a reader would type it in with tokio-tungstenite. It has these mistakes
+//! of its own: each connection starts a timer that pushes to all clients, `unsubscribe` is only logged, a closed
+//! client never leaves the map, and each send is awaited in the loop.
 
 use std::{
     collections::BTreeMap,

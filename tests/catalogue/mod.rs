@@ -5,8 +5,8 @@
 //!   started with one it must be convicted of a guarantee that [`Defect::guarantees`] names.
 //! * [`Listing`]: the original app's server as a reader of its listing types it in.
 //!
-//! Neither uses the crates of this workspace, so neither can share a mistake with them. Time is tokio's, and no code here
-//! draws a random number: on a paused single-threaded runtime a run repeats to the byte.
+//! Neither uses the crates of this workspace, so neither can share a mistake with them. Time is tokio's, and no code
+//! here draws a random number: on a paused single-threaded runtime a run repeats to the byte.
 //!
 //! | file | subject |
 //! |---|---|

@@ -33,8 +33,8 @@ pub(crate) fn encode(frame: Frame) -> Encoded {
     bytes.into()
 }
 
-/// One client's queue. Any task may add a frame. Only the connection's own task writes, so no other task ever waits for the
-/// client.
+/// One client's queue. Any task may add a frame. Only the connection's own task writes, so no other task ever waits
+/// for the client.
 pub(crate) struct Outbox {
     limit: usize,
     /// Bytes queued in the whole server.

@@ -55,7 +55,7 @@ pub(crate) struct CompactServer {
     pub(super) started: (Instant, NaiveDateTime),
     pub(super) budget: Arc<AtomicUsize>,
     /// The streams that a leaking defect keeps.
-    pub(super) attic: Mutex<Vec<Box<dyn Any + Send>>>,
+    pub(super) leaked: Mutex<Vec<Box<dyn Any + Send>>>,
     /// Due instant of the last cycle, on the wall clock.
     pub(super) last_cycle: Mutex<NaiveDateTime>,
     served: AtomicUsize,
@@ -137,7 +137,7 @@ impl CompactServer {
             journal,
             started: (now(), civil),
             budget: Arc::default(),
-            attic: Mutex::default(),
+            leaked: Mutex::default(),
             last_cycle: Mutex::new(civil),
             served: AtomicUsize::new(0),
             state: Mutex::new(state),

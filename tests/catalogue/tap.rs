@@ -1,5 +1,5 @@
-//! The stream as tungstenite sees it: it reads the client's bytes and writes into the client's outbox. So all output for a
-//! client goes through one queue, and the library never waits for a client.
+//! The stream as tungstenite sees it: it reads the client's bytes and writes into the client's outbox. So all output
+//! for a client goes through one queue, and the library never waits for a client.
 
 use std::{
     io,
@@ -53,8 +53,8 @@ impl<R: AsyncRead + Unpin> Tap<R> {
         Self { heard, reads: 0, fragments: None, input, outbox, ahead: Vec::new(), head: 0, open: false }
     }
 
-    /// Reads the whole request head before tungstenite sees any of it: tungstenite rejects a head in very small pieces as an
-    /// attack, and bytes after the head as junk.
+    /// Reads the whole request head before tungstenite sees any of it: tungstenite rejects a head in very small pieces
+    /// as an attack, and bytes after the head as junk.
     pub(crate) async fn read_head(&mut self) -> Head {
         loop {
             if let Some(end) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {

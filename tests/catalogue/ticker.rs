@@ -17,8 +17,8 @@ use super::{
 };
 
 impl CompactServer {
-    /// Fires cycle k at start + k periods. The instants are absolute, so lateness does not add up. After a stall only the
-    /// last missed cycle is fired, and only if it is not too late.
+    /// Fires cycle k at start + k periods. The instants are absolute, so lateness does not add up. After a stall only
+    /// the last missed cycle is fired, and only if it is not too late.
     pub(super) async fn tick(self: Arc<Self>) {
         match self.defect {
             Some(Defect::SchedulesByWallClock) => return self.tick_by_wall_clock().await,

@@ -110,8 +110,8 @@ proptest! {
         for who in play.connected().collect::<Vec<_>>() {
             if who % 2 == 0 { play.reset(who) } else { play.end(who) }
         }
-        // A client that ended its stream has the close timeout to read the queued output. An end behind refused input is
-        // not seen; silence then ends the connection.
+        // A client that ended its stream has the close timeout to read the queued output. An end behind refused input
+        // is not seen; silence then ends the connection.
         play.advance(2 * PING_INTERVAL + CLOSE_TIMEOUT + 1);
         prop_assert_eq!(play.hub.census(), Census::default());
         prop_assert!(play.hub.is_empty());
@@ -173,7 +173,8 @@ fn release_all_links(play: &mut Play) {
 
 /// The limit of G10 in bytes: the request head, or one incomplete message and an outbox.
 fn most_held(play: &Play, who: usize) -> usize {
-    // A vector that grows has less than twice the capacity that it uses. The head is refused when it is a byte too long.
+    // A vector that grows has less than twice the capacity that it uses. The head is refused when it is a byte too
+    // long.
     const HEAD: usize = 2 * (8192 + 1);
     // The largest control frame may come between two fragments; 14 is the longest header.
     const MESSAGE: usize = 2 * (MAX_MESSAGE + 125 + 14);

@@ -368,9 +368,9 @@ impl Model {
 }
 
 impl Client {
-    /// Whether the client's timeout is over. The hub checks the client a 16th of the timeout before its end, and again at
-    /// least a 32nd later. A hub that is late checks once more. If it is late by more than an eighth of the timeout, the
-    /// timeout starts again. The number of checks is limited.
+    /// Whether the client's timeout is over. The hub checks the client a 16th of the timeout before its end, and again
+    /// at least a 32nd later. A hub that is late checks once more. If it is late by more than an eighth of the
+    /// timeout, the timeout starts again. The number of checks is limited.
     fn is_given_up(&mut self, now: u64, patience: u64) -> bool {
         let (look, late) = (patience / 32, now.saturating_sub(self.deadline));
         let due = if self.looks == 0 { self.deadline - 2 * look } else { self.deadline };

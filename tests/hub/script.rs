@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-/// `who` selects one of the connected clients, modulo their number. Without a client the operation does nothing. A tick is
-/// [`TICK`](super::settings::TICK).
+/// `who` selects one of the connected clients, modulo their number. Without a client the operation does nothing. A
+/// tick is [`TICK`](super::settings::TICK).
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     /// Time passes, and the hub is woken at each of its timeouts.

@@ -16,7 +16,7 @@ use crate::catalogue::{CompactServer, Defect, Listing, Settings};
 
 /// The environment variables for the process.
 const PORT: &str = "CARILLON_TEST_PORT";
-const WHO: &str = "CARILLON_TEST_SERVER";
+const SERVER: &str = "CARILLON_TEST_SERVER";
 
 /// The value that selects the original app's listing.
 const LISTING: &str = "listing";
@@ -33,22 +33,22 @@ pub(crate) const MAX_MESSAGE: usize = 64 << 10;
 
 /// The server that the process runs.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Who {
+pub(crate) enum TestServer {
     Compact(Option<Defect>),
     Listing,
 }
 
 /// A port that was free a moment ago, and the shell command that serves on it.
-pub(crate) fn command(who: Who) -> (u16, String) {
+pub(crate) fn command(server: TestServer) -> (u16, String) {
     let port = free_port();
-    let name = match who {
-        Who::Compact(None) => "none".to_owned(),
-        Who::Compact(Some(defect)) => format!("{defect:?}"),
-        Who::Listing => LISTING.to_owned(),
+    let name = match server {
+        TestServer::Compact(None) => "none".to_owned(),
+        TestServer::Compact(Some(defect)) => format!("{defect:?}"),
+        TestServer::Listing => LISTING.to_owned(),
     };
     let executable = env::current_exe().expect("a test has an executable");
     let test = "support::child::serves_as_it_is_told --exact --ignored --nocapture";
-    (port, format!("{PORT}={port} {WHO}={name} exec '{}' {test}", executable.display()))
+    (port, format!("{PORT}={port} {SERVER}={name} exec '{}' {test}", executable.display()))
 }
 
 /// A server that runs until this value is dropped, and is then killed.
@@ -59,15 +59,15 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts the server, and waits until it listens.
-    pub(crate) fn start(who: Who) -> Self {
+    pub(crate) fn start(server: TestServer) -> Self {
         // Another process may have taken the port in the meantime.
-        let started = (0..5).find_map(|_| Self::try_start(who));
+        let started = (0..5).find_map(|_| Self::try_start(server));
         started.expect("a server that serves")
     }
 
     /// `None` if the server ended before it listened.
-    fn try_start(who: Who) -> Option<Self> {
-        let (port, command) = command(who);
+    fn try_start(server: TestServer) -> Option<Self> {
+        let (port, command) = command(server);
         let quiet = || Stdio::null();
         let child = Command::new("sh").args(["-c", &command]).stdout(quiet()).stderr(quiet()).spawn();
         let mut process = Self { child: child.expect("the system has room for a process"), port };
@@ -94,21 +94,21 @@ impl Drop for Process {
 #[test]
 #[ignore = "a server that other tests start"]
 fn serves_as_it_is_told() {
-    let port: u16 = env::var(PORT).expect("other tests say where").parse().expect("a number");
-    let who = env::var(WHO).expect("other tests say who");
+    let port: u16 = env::var(PORT).expect("other tests give the port").parse().expect("a number");
+    let name = env::var(SERVER).expect("other tests name the server");
     Runtime::new().expect("the system has room for a runtime").block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
         let clock = Arc::new(|| Local::now().naive_local());
         let journal = Arc::new(|line: String| println!("{line}"));
         let mut told = signal(SignalKind::terminate()).expect("signals can be caught");
-        if who == LISTING {
+        if name == LISTING {
             let listing = Listing::start(settings(), clock, journal);
             loop {
                 let (stream, _) = listener.accept().await.expect("sockets are accepted");
                 tokio::spawn(listing.clone().serve(stream));
             }
         }
-        let defect = Defect::ALL.iter().copied().find(|defect| format!("{defect:?}") == who);
+        let defect = Defect::ALL.iter().copied().find(|defect| format!("{defect:?}") == name);
         let server = CompactServer::start(settings(), defect, clock, journal);
         loop {
             tokio::select! {

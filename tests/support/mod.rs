@@ -19,8 +19,8 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), what).await.expect("the awaited event never came")
 }
 
-/// A port of the loopback interface that was free a moment ago, for a process that listens on a given port. The function
-/// returns no port twice: two servers that start at the same time must not use the same port.
+/// A port of the loopback interface that was free a moment ago, for a process that listens on a given port. The
+/// function returns no port twice: two servers that start at the same time must not use the same port.
 pub(crate) fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {

@@ -12,13 +12,13 @@ use super::soon;
 /// Both halves of a socket.
 #[derive(Debug)]
 pub(crate) struct Raw {
-    pub(crate) ear: Ear,
-    pub(crate) mouth: OwnedWriteHalf,
+    pub(crate) input: Input,
+    pub(crate) output: OwnedWriteHalf,
 }
 
 /// The half that reads.
 #[derive(Debug)]
-pub(crate) struct Ear {
+pub(crate) struct Input {
     /// The number of pings from the server.
     pub(crate) pings: usize,
     reader: OwnedReadHalf,
@@ -47,32 +47,32 @@ impl Raw {
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        soon(self.mouth.write_all(bytes)).await.expect("the server takes what it is sent");
+        soon(self.output.write_all(bytes)).await.expect("the server takes what it is sent");
     }
 
     /// The next frame or response of the server; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<Heard> {
-        self.ear.next().await
+        self.input.next().await
     }
 
     /// Ends the sending side in good order.
     pub(crate) async fn hang_up(&mut self) {
         // It fails if the server ended the connection first.
-        self.mouth.shutdown().await.ok();
+        self.output.shutdown().await.ok();
     }
 
     /// Resets the connection.
     pub(crate) fn reset(self) {
-        self.mouth.as_ref().set_zero_linger().expect("loopback sockets take options");
+        self.output.as_ref().set_zero_linger().expect("loopback sockets take options");
         // Not a drop of the halves, which would first end the stream in good order.
-        self.mouth.forget();
+        self.output.forget();
     }
 
     fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("loopback sockets take options");
-        let (reader, mouth) = stream.into_split();
+        let (reader, output) = stream.into_split();
         let bytes = Vec::with_capacity(64 << 10);
-        Self { ear: Ear { pings: 0, reader, bytes, is_open: false }, mouth }
+        Self { input: Input { pings: 0, reader, bytes, is_open: false }, output }
     }
 
     async fn shake_hands(mut self) -> Self {
@@ -82,7 +82,7 @@ impl Raw {
     }
 }
 
-impl Ear {
+impl Input {
     /// The next frame or response of the server; `None` at the end of the stream. Pings are counted and skipped.
     pub(crate) async fn next(&mut self) -> Option<Heard> {
         loop {

@@ -1,8 +1,8 @@
 //! RFC 6455 frames: decodes client frames, in pieces of any size, and encodes server frames.
 //!
 //! tungstenite parses and writes the frame headers and names the opcodes. This module assembles the messages. The
-//! `WebSocketContext` of tungstenite does not fit: it copies every message into a buffer of its own, keeps the largest one
-//! for the life of the connection, and closes no connection on an error.
+//! `WebSocketContext` of tungstenite does not fit: it copies every message into a buffer of its own, keeps the largest
+//! one for the life of the connection, and closes no connection on an error.
 
 use std::io::Cursor;
 
@@ -14,8 +14,9 @@ use crate::protocol::CloseReason;
 /// The longest header of a client's frame: two bytes, an eight-byte length, a four-byte mask.
 const MAX_HEADER: usize = 14;
 
-/// The most memory that is reserved at once for a message that arrives in pieces, in bytes. A buffer that grows from a few
-/// bytes would fragment the heap (measured: 2 KiB per connection after all clients have sent 60 KB at the same time).
+/// The most memory that is reserved at once for a message that arrives in pieces, in bytes. A buffer that grows from a
+/// few bytes would fragment the heap (measured: 2 KiB per connection after all clients have sent 60 KB at the same
+/// time).
 const FIRST_PIECE: u64 = 4 << 10;
 
 /// The largest payload of a control frame (RFC 6455 section 5.5).
@@ -200,7 +201,8 @@ impl Partial {
     }
 }
 
-/// The header of a final frame that lies complete in `input`. Removes the header, so that `input` begins with the payload.
+/// The header of a final frame that lies complete in `input`. Removes the header, so that `input` begins with the
+/// payload.
 fn whole_frame(input: &mut &[u8], max_message: usize) -> Result<Option<Frame>, CloseReason> {
     let Some((frame, header)) = parse_header(input, None, max_message)? else {
         return Ok(None);

@@ -26,7 +26,8 @@ pub(crate) struct Session {
     decoder: Decoder,
     outbox: Option<Box<Outbox>>,
     last_heard: Timestamp,
-    /// The instant at which the phase ends by force; in the open phase, at which a client that was pinged counts as dead.
+    /// The instant at which the phase ends by force; in the open phase, at which a client that was pinged counts as
+    /// dead.
     deadline: Timestamp,
     /// The instant at which the subscription took effect; `MAX` while there is none.
     subscribed_since: Timestamp,
@@ -34,7 +35,7 @@ pub(crate) struct Session {
     jitter: u8,
     was_open: bool,
     /// How often a check has postponed the deadline.
-    looks: u8,
+    postponements: u8,
 }
 
 #[derive(Debug)]
@@ -76,7 +77,8 @@ pub(crate) struct Scratch {
 }
 
 impl Session {
-    /// The session of a connection that has just been accepted. If it is not admitted, its request is answered with 503.
+    /// The session of a connection that has just been accepted. If it is not admitted, its request is answered with
+    /// 503.
     pub(crate) fn new(now: Now, config: &Config, is_admitted: bool, jitter: u8) -> Self {
         Self {
             phase: Phase::Handshake { head: Vec::new(), is_admitted },
@@ -87,7 +89,7 @@ impl Session {
             subscribed_since: Timestamp::MAX,
             jitter,
             was_open: false,
-            looks: 0,
+            postponements: 0,
         }
     }
 
@@ -148,7 +150,8 @@ impl Session {
         self.flush(cx)
     }
 
-    /// The client has ended its side of the stream. If it has sent no Close, it still gets the queued output, but no push.
+    /// The client has ended its side of the stream. If it has sent no Close, it still gets the queued output, but no
+    /// push.
     pub(crate) fn handle_end<W: Wire>(&mut self, cx: &mut Context<'_, W>) -> Fate {
         match &mut self.phase {
             Phase::Handshake { .. } => return Fate::Over,
@@ -194,10 +197,10 @@ impl Session {
         };
         let (before, is_admitted) = (head.len(), *is_admitted);
         let room = (handshake::MAX_HEAD + 1 - before).min(input.len());
-        let is_worth_a_look =
+        let may_be_complete =
             before == 0 || input[..room].contains(&b'\n') || before + room > handshake::MAX_HEAD;
         head.extend_from_slice(&input[..room]);
-        if !is_worth_a_look {
+        if !may_be_complete {
             *input = &input[room..];
             return;
         }
@@ -287,7 +290,7 @@ impl Session {
         }
         self.phase = Phase::Closing { has_ended: false, is_shut: false };
         self.deadline = cx.now.at + cx.config.close_timeout;
-        self.looks = 0;
+        self.postponements = 0;
         self.subscribed_since = Timestamp::MAX;
         self.decoder = Decoder::default();
     }

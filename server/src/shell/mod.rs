@@ -1,4 +1,5 @@
-//! The tokio shell: it moves bytes between sockets and the core, sleeps until the core's next timeout, and writes the log.
+//! The tokio shell: it moves bytes between sockets and the core, sleeps until the core's next timeout, and writes the
+//! log.
 //!
 //! | module | subject |
 //! |---|---|

@@ -89,7 +89,8 @@ impl Options {
         self.shards.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// The most connections: [`Options::max_connections`], or else the number that the present limit of open files allows.
+    /// The most connections: [`Options::max_connections`], or else the number that the present limit of open files
+    /// allows.
     pub fn connection_limit(&self) -> usize {
         self.max_connections.unwrap_or_else(|| limits::capacity(limits::open_files(), self.shard_count()))
     }

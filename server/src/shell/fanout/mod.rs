@@ -60,11 +60,11 @@ impl Fanout {
         Ring::open().map(|ring| Self(Way::Uring(Box::new(ring))))
     }
 
-    /// Offers `frame` once to each of the first [`SLICE`] sockets, bypassing their streams, and stores in `sent`, in the
-    /// order of the sockets, the number of bytes accepted.
+    /// Offers `frame` once to each of the first [`SLICE`] sockets, bypassing their streams, and stores in `sent`, in
+    /// the order of the sockets, the number of bytes accepted.
     ///
-    /// The number is zero if the socket has no room or has failed, and if it was not tried, as for `None`. The stream then
-    /// tells more. The entry is `None` if the number is not known.
+    /// The number is zero if the socket has no room or has failed, and if it was not tried, as for `None`. The stream
+    /// then tells more. The entry is `None` if the number is not known.
     pub(super) fn send_all<'a>(
         &mut self,
         frame: &[u8],
@@ -84,8 +84,8 @@ impl Fanout {
     }
 }
 
-/// Sends directly to the sockets. A stream of tokio would first check its own readiness, and `write` would go through the
-/// file system: a delivery would cost a tenth more (`cargo bench --bench fanout_tcp`).
+/// Sends directly to the sockets. A stream of tokio would first check its own readiness, and `write` would go through
+/// the file system: a delivery would cost a tenth more (`cargo bench --bench fanout_tcp`).
 fn send_each<'a>(
     frame: &[u8],
     sockets: impl Iterator<Item = Option<BorrowedFd<'a>>>,

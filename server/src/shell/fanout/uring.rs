@@ -1,5 +1,5 @@
-//! One frame to many sockets through an io_uring: a single system call for up to [`SLICE`] sends. All unsafe code of the
-//! batches is in this file.
+//! One frame to many sockets through an io_uring: a single system call for up to [`SLICE`] sends. All unsafe code of
+//! the batches is in this file.
 //!
 //! The kernel reads a buffer that belongs to the [`Ring`] alone. The ring writes to the buffer only while no send is in
 //! flight. A ring that cannot finish its sends leaks the buffer and is never used again.
@@ -14,7 +14,8 @@ use io_uring::{IoUring, Probe, opcode, squeue, types};
 
 use crate::hub::SLICE;
 
-/// A send that finds no room fails at once. A send to a client that has left returns an error instead of raising a signal.
+/// A send that finds no room fails at once. A send to a client that has left returns an error instead of raising a
+/// signal.
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 /// The result of a send that the kernel never saw: as after a failed send, no byte was accepted.
@@ -45,8 +46,8 @@ impl Ring {
     /// The kernel is too old (`ENOSYS`), a policy forbids it (`EPERM`), or memory or files are short.
     pub(in crate::shell) fn open() -> io::Result<Self> {
         // The sends are complete once the kernel has taken them, so flags about their later completion have no effect.
-        // Measured without a difference: coop_taskrun, single_issuer with defer_taskrun, no_sqarray, registered sockets,
-        // and writes instead of sends.
+        // Measured without a difference: coop_taskrun, single_issuer with defer_taskrun, no_sqarray, registered
+        // sockets, and writes instead of sends.
         let queues = IoUring::new(SLICE as u32)?;
         let mut probe = Probe::new();
         queues.submitter().register_probe(&mut probe)?;
@@ -61,9 +62,9 @@ impl Ring {
     /// Offers `frame` once to each of the first [`SLICE`] sockets and returns, in their order, the number of bytes
     /// accepted.
     ///
-    /// The number is zero if the socket has no room or has failed, and if it was not tried: for `None`, beyond the batch,
-    /// and after the kernel rejected a batch. A plain send then tells more. The result is `None` if the kernel took the
-    /// send of a rejected batch and did not report it.
+    /// The number is zero if the socket has no room or has failed, and if it was not tried: for `None`, beyond the
+    /// batch, and after the kernel rejected a batch. A plain send then tells more. The result is `None` if the kernel
+    /// took the send of a rejected batch and did not report it.
     pub(super) fn send_all<'a>(
         &mut self,
         frame: &[u8],
@@ -103,7 +104,8 @@ fn taken(result: i32) -> Option<usize> {
     (result != UNKNOWN).then(|| usize::try_from(result).unwrap_or(0))
 }
 
-/// Queues one send for each socket, and marks it as [`UNKNOWN`] until the kernel reports it. Returns the number of sends.
+/// Queues one send for each socket, and marks it as [`UNKNOWN`] until the kernel reports it. Returns the number of
+/// sends.
 fn queue(queues: &mut IoUring, frame: &[u8], sockets: &[Option<RawFd>], results: &mut [i32]) -> usize {
     // A longer frame is accepted in part.
     let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
@@ -199,7 +201,8 @@ mod tests {
 
     use super::*;
 
-    /// One call of [`Kernel::submit_and_wait`]: the number of sends that it takes, of sends that it reports, and its error.
+    /// One call of [`Kernel::submit_and_wait`]: the number of sends that it takes, of sends that it reports, and its
+    /// error.
     struct Turn(usize, usize, Option<i32>);
 
     /// A kernel that follows a script. It reports the oldest sends first, as accepted completely.

@@ -92,7 +92,8 @@ impl Log for Journal {
             LogLine::Disconnected => -1,
             _ => return self.queue.push(self.render(line, now, 0), now.wall),
         };
-        // Counted and queued under one lock. Otherwise lines of two shards could be queued in another order than counted.
+        // Counted and queued under one lock. Otherwise lines of two shards could be queued in another order than
+        // counted.
         let mut pending = self.queue.lock();
         pending.connections = pending.connections.saturating_add_signed(change);
         let rendered = self.render(line, now, pending.connections);

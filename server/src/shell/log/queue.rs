@@ -13,8 +13,8 @@ const QUEUE_LIMIT: usize = 4 << 20;
 /// The memory that the writer keeps for its next batch, in bytes.
 const BATCH_KEPT: usize = 64 << 10;
 
-/// The pause of the writer between two batches. A shard wakes the writer only if the queue was empty, so the pause saves a
-/// busy shard one system call per line: in a storm of 8,000 handshakes, a sixth of its processor time.
+/// The pause of the writer between two batches. A shard wakes the writer only if the queue was empty, so the pause
+/// saves a busy shard one system call per line: in a storm of 8,000 handshakes, a sixth of its processor time.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// The queue that the shards fill and the writing thread empties.
@@ -68,7 +68,8 @@ impl Queue {
     pub(super) fn write_to(&self, mut output: impl Write, describe_lost: impl Fn(u64, WallTime) -> String) {
         let mut batch = Vec::new();
         while self.take(&mut batch, &describe_lost) {
-            // An output that has failed may work again later, such as a disk that was full. The lines of this batch are lost.
+            // An output that has failed may work again later, such as a disk that was full. The lines of this batch
+            // are lost.
             output.write_all(&batch).and_then(|()| output.flush()).ok();
             batch.clear();
             // A burst of lines should not occupy memory for ever.

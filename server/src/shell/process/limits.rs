@@ -5,14 +5,15 @@ use std::num::NonZeroUsize;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Files that are not connections of clients: standard streams, listener, signals, and the runtime that accepts. 10 were
-/// counted.
+/// Files that are not connections of clients: standard streams, listener, signals, and the runtime that accepts. 10
+/// were counted.
 const OWN_FILES: u64 = 16;
 
 /// Such files for each shard: epoll twice, wake-ups, signals, io_uring. 5 were counted.
 const FILES_OF_A_SHARD: u64 = 6;
 
-/// The number of clients beyond the limit that get the answer 503 at the same time; further ones are dropped unanswered.
+/// The number of clients beyond the limit that get the answer 503 at the same time; further ones are dropped
+/// unanswered.
 pub(in crate::shell) const MOST_REFUSED: usize = 256;
 
 /// The most files that the process may have open; `u64::MAX` where there is no limit.

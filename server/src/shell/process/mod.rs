@@ -22,8 +22,8 @@ const FLUSH_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Serves until SIGTERM or SIGINT, then drains; a second signal ends the server at once.
 ///
-/// The log goes to standard output, an error that stops the server to standard error. The exit code is 0 after a drain, 2
-/// for options that contradict each other, and 1 for any other error.
+/// The log goes to standard output, an error that stops the server to standard error. The exit code is 0 after a
+/// drain, 2 for options that contradict each other, and 1 for any other error.
 pub fn serve(options: &Options) -> ExitCode {
     memory::return_large_blocks();
     let result = Journal::new(options.log_format, options.time_zone.clone(), io::stdout())

@@ -66,8 +66,8 @@ impl Gate {
 
 /// Accepts sockets for ever and gives them to the shards in turn.
 ///
-/// It runs on a thread that serves no client. So a storm of clients is accepted as fast as the kernel delivers them, and a
-/// shard only does the work for its own arrivals.
+/// It runs on a thread that serves no client. So a storm of clients is accepted as fast as the kernel delivers them,
+/// and a shard only does the work for its own arrivals.
 pub(super) async fn accept_all(
     listener: &TcpListener,
     gate: &Gate,

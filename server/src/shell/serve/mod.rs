@@ -33,13 +33,13 @@ pub use error::ServeError;
 /// later.
 const BACKLOG: u32 = 16_384;
 
-/// The time that a drain may take beyond the close timeout, before the server ends without the remaining clients. Together
-/// with the time to write the rest of the log it is the second that G14 allows.
+/// The time that a drain may take beyond the close timeout, before the server ends without the remaining clients.
+/// Together with the time to write the rest of the log it is the second that G14 allows.
 const DRAIN_GRACE: Duration = Duration::from_millis(700);
 
-/// The most unsent bytes that the kernel accepts for one client. The rest waits in the outbox, where it is counted. A slow
-/// reader is also noticed earlier, as the kernel asks for more when half of the bytes are sent. By default the kernel
-/// holds megabytes, and asks for more when a third of them is sent.
+/// The most unsent bytes that the kernel accepts for one client. The rest waits in the outbox, where it is counted. A
+/// slow reader is also noticed earlier, as the kernel asks for more when half of the bytes are sent. By default the
+/// kernel holds megabytes, and asks for more when a third of them is sent.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 32 << 10;
 
@@ -60,7 +60,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The options are invalid, the address is not available, or the options demand an io_uring that the system refuses.
+    /// The options are invalid, the address is not available, or the options demand an io_uring that the system
+    /// refuses.
     pub fn bind(options: &Options, journal: Arc<Journal>) -> Result<Self, ServeError> {
         let config = options.config().map_err(ServeError::Config)?;
         let listener =
@@ -128,8 +129,8 @@ impl Server {
         Ok(())
     }
 
-    /// Starts the threads. A shard drains once its sender is dropped. At its end it sends to the receiver whether it ended
-    /// in good order.
+    /// Starts the threads. A shard drains once its sender is dropped. At its end it sends to the receiver whether it
+    /// ended in good order.
     fn start_shards(&mut self, announcer: &Arc<Mutex<Announcer>>) -> Result<Shards, ServeError> {
         let (tell, over) = unbounded_channel();
         let mut senders = Vec::new();

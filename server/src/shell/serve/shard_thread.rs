@@ -19,8 +19,9 @@ use crate::shell::shard::Shard;
 
 use super::accept::Arrival;
 
-/// The number of tasks that a shard polls before it asks the system for new events. A task does up to one buffer's worth
-/// of work. With tokio's default of 61, a few clients that ask for more than others could delay all other clients.
+/// The number of tasks that a shard polls before it asks the system for new events. A task does up to one buffer's
+/// worth of work. With tokio's default of 61, a few clients that ask for more than others could delay all other
+/// clients.
 const POLLS: u32 = 8;
 
 /// The data with which one thread runs its shard.
@@ -77,8 +78,8 @@ impl ShardThread {
     }
 }
 
-/// Belongs to a task. A panic of the task ends the shard, because the shard's state may be incomplete; tokio alone would
-/// continue.
+/// Belongs to a task. A panic of the task ends the shard, because the shard's state may be incomplete; tokio alone
+/// would continue.
 struct FailOnPanic(Rc<Notify>);
 
 impl Drop for FailOnPanic {

@@ -12,14 +12,14 @@ use super::socket::{Socket, poll_read};
 use super::state::{Shared, State};
 use super::streams::{Streams, Ticket};
 
-/// The most reads of one poll, before other tasks get their turn. A poll also ends when its reads have filled the shard's
-/// buffer, as handling a byte takes longer than reading it.
+/// The most reads of one poll, before other tasks get their turn. A poll also ends when its reads have filled the
+/// shard's buffer, as handling a byte takes longer than reading it.
 const READS: usize = 4;
 
 /// The task of one connection: a future that ends with the connection. Dropping it earlier cuts the client off.
 ///
-/// The task holds no state, so that an idle connection is small. The socket, the hub or a fan-out whose write was refused
-/// leaves the work in the connection's slot and wakes the task.
+/// The task holds no state, so that an idle connection is small. The socket, the hub or a fan-out whose write was
+/// refused leaves the work in the connection's slot and wakes the task.
 #[must_use = "a connection is served by polling it"]
 pub struct Connection<S: Socket> {
     shard: Rc<Shared<S>>,

@@ -13,16 +13,16 @@ use tokio::task::coop;
 
 /// A byte stream to a client: a TCP socket, a TLS stream, one end of a pipe in memory.
 ///
-/// The stream must pass on accepted bytes as soon as the client can accept them. A stream that gathers small writes, such
-/// as a `BufWriter`, does not fit, as a fan-out does not flush.
+/// The stream must pass on accepted bytes as soon as the client can accept them. A stream that gathers small writes,
+/// such as a `BufWriter`, does not fit, as a fan-out does not flush.
 ///
 /// The default methods fit every stream, so that most implementations are empty.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
     /// Offers bytes and returns the number of bytes accepted, counted from the front.
     ///
-    /// If that is less than all bytes, or `Pending` for none, the stream is blocked: it must register the waker and wake
-    /// it as soon as it can accept more. The caller is often another task than the one that `cx` wakes: a fan-out offers
-    /// the same bytes to thousands of streams from one poll.
+    /// If that is less than all bytes, or `Pending` for none, the stream is blocked: it must register the waker and
+    /// wake it as soon as it can accept more. The caller is often another task than the one that `cx` wakes: a fan-out
+    /// offers the same bytes to thousands of streams from one poll.
     ///
     /// # Errors
     ///
@@ -31,8 +31,8 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
         offer(bytes, |rest| poll_write_unconstrained(self, cx, rest))
     }
 
-    /// The socket to which the stream passes its bytes, unchanged and at once; `None` if there is none. A fan-out may send
-    /// to the socket directly, and then offers the stream the bytes that the socket refused.
+    /// The socket to which the stream passes its bytes, unchanged and at once; `None` if there is none. A fan-out may
+    /// send to the socket directly, and then offers the stream the bytes that the socket refused.
     fn socket(&self) -> Option<BorrowedFd<'_>> {
         None
     }
@@ -50,9 +50,10 @@ impl Socket for TcpStream {
         offer(bytes, |rest| {
             loop {
                 match self.try_write(rest) {
-                    // `try_write` has cleared the readiness, or the readiness was never set: tokio refuses without asking
-                    // the kernel until its driver has seen that a new socket is writable. If the readiness has come back
-                    // meanwhile, the next turn tries again. If the task's budget is spent, its waker is woken at once.
+                    // `try_write` has cleared the readiness, or the readiness was never set: tokio refuses without
+                    // asking the kernel until its driver has seen that a new socket is writable. If the readiness has
+                    // come back meanwhile, the next turn tries again. If the task's budget is spent, its waker is
+                    // woken at once.
                     Err(error) if error.kind() == ErrorKind::WouldBlock => ready!(self.poll_write_ready(cx))?,
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     result => return Poll::Ready(result),
@@ -71,8 +72,8 @@ impl Socket for TcpStream {
         self.set_zero_linger().ok();
     }
 
-    /// Limits the time of the kernel for unsent bytes. Otherwise a client that does not read could occupy megabytes of the
-    /// kernel's memory for a quarter of an hour, and the server would not count them.
+    /// Limits the time of the kernel for unsent bytes. Otherwise a client that does not read could occupy megabytes of
+    /// the kernel's memory for a quarter of an hour, and the server would not count them.
     #[cfg(target_os = "linux")]
     fn finish(&mut self, within: Duration) {
         let millis = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
@@ -83,7 +84,8 @@ impl Socket for TcpStream {
 
 impl Socket for DuplexStream {}
 
-/// Writes until all bytes are accepted or the stream blocks. After a short write alone the stream would not wake the task.
+/// Writes until all bytes are accepted or the stream blocks. After a short write alone the stream would not wake the
+/// task.
 fn offer(
     bytes: &[u8],
     mut poll_write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,

@@ -107,8 +107,9 @@ impl<S: Socket> Slot<S> {
         self.stream.as_ref().filter(|_| !self.has_failed)?.socket()
     }
 
-    /// Finishes a send that bypassed the stream. `sent` is the number of bytes accepted, if it is known. The rest is offered
-    /// to the stream: that costs one more system call, and the stream itself finds that it is blocked or broken.
+    /// Finishes a send that bypassed the stream. `sent` is the number of bytes accepted, if it is known. The rest is
+    /// offered to the stream: that costs one more system call, and the stream itself finds that it is blocked or
+    /// broken.
     fn settle(&mut self, bytes: &[u8], sent: Option<usize>) -> usize {
         match sent {
             Some(sent) => sent + self.offer(&bytes[sent..]),

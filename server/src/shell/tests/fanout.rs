@@ -74,13 +74,13 @@ impl Clock for HandClock {
 }
 
 /// A shard over narrow sockets. The test moves its clock and polls its timer loop.
-struct Yard {
+struct NarrowShard {
     shard: Shard<TcpStream>,
     clock: Arc<HandClock>,
     listener: TcpListener,
 }
 
-impl Yard {
+impl NarrowShard {
     fn open(fanout: Fanout) -> Self {
         let config = Config { ping_interval: 100_000 * PERIOD, ..Config::default() };
         let announcer = Arc::new(Mutex::new(Announcer::new(Timestamp::ZERO, PERIOD, Zone::UTC)));
@@ -126,13 +126,13 @@ async fn a_client_that_reads_late_gets_every_push_whole_and_in_order_and_delays_
 
     each_way(async |fanout| {
         let serve = async {
-            let yard = Yard::open(fanout);
-            let mut readers = [yard.subscribe().await, yard.subscribe().await];
-            let mut late = yard.subscribe().await;
+            let narrow = NarrowShard::open(fanout);
+            let mut readers = [narrow.subscribe().await, narrow.subscribe().await];
+            let mut late = narrow.subscribe().await;
             let mut pushes = Vec::new();
             // Ten more pushes after the first one that the late client's socket refused.
-            while yard.shard.census().held < 10 * push(1).len() {
-                yard.push().await;
+            while narrow.shard.census().held < 10 * push(1).len() {
+                narrow.push().await;
                 let [one, two] = &mut readers;
                 let push = read(one, push(1).len()).await;
                 assert_eq!(read(two, push.len()).await, push);
@@ -142,7 +142,7 @@ async fn a_client_that_reads_late_gets_every_push_whole_and_in_order_and_delays_
             assert_eq!(pushes[0], push(1));
             assert_eq!(pushes[1], push(2));
             assert!(read(&mut late, pushes.len() * push(1).len()).await == pushes.concat());
-            assert_eq!(yard.shard.census().held, 0);
+            assert_eq!(narrow.shard.census().held, 0);
         };
         LocalSet::new().run_until(serve).await;
     })

@@ -259,14 +259,14 @@ impl Log for Events {
 }
 
 /// A shard of a server that has just started.
-pub(super) struct Stage<S: Socket> {
+pub(super) struct Fixture<S: Socket> {
     pub(super) shard: Shard<S>,
     pub(super) announcer: Arc<Mutex<Announcer>>,
     pub(super) events: Arc<Events>,
     clock: Arc<NoonClock>,
 }
 
-impl<S: Socket> Stage<S> {
+impl<S: Socket> Fixture<S> {
     #[expect(clippy::disallowed_methods, reason = "the origin of a virtual clock is the runtime's")]
     pub(super) fn new(config: Config) -> Self {
         let announcer = Announcer::new(Timestamp::ZERO, config.period, Zone::UTC);
