@@ -144,8 +144,8 @@ pub(crate) struct Windows {
     /// The newest cycle whose push has arrived.
     pub(crate) last_cycle: u32,
     pub(crate) state: State,
-    /// The number of due echoes up to the first that proves that the command in flight took effect; 0 if the client asked
-    /// for none.
+    /// The number of due echoes up to the first that proves that the command in flight took effect; 0 if the client
+    /// asked for none.
     fence: u32,
     /// The state that the newest command asks for.
     wants: bool,
@@ -209,7 +209,8 @@ impl Windows {
         (self.fence == 0).then(|| self.settle(offset, now))
     }
 
-    /// Notes that the server has taken the client's stream up to `taken`, has run idle, and has sent `sent` bytes so far.
+    /// Notes that the server has taken the client's stream up to `taken`, has run idle, and has sent `sent` bytes so
+    /// far.
     ///
     /// If that settles a command, returns when that command was sent.
     pub(crate) fn on_idle(&mut self, taken: u64, sent: u64, now: Timestamp) -> Option<Timestamp> {

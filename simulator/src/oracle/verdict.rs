@@ -13,8 +13,8 @@ pub enum Verdict {
     Held,
     /// The promise was never exercised, so the run says nothing about it.
     NotExercised,
-    /// The promise was exercised, but the observations prove neither result. This happens only with real sockets and real
-    /// time.
+    /// The promise was exercised, but the observations prove neither result. This happens only with real sockets and
+    /// real time.
     Undecided,
     /// The promise was broken at least once.
     Violated,
@@ -30,7 +30,8 @@ impl Verdict {
         }
     }
 
-    /// The verdict on the whole run: [`Violated`](Self::Violated) if any guarantee was violated, else [`Held`](Self::Held).
+    /// The verdict on the whole run: [`Violated`](Self::Violated) if any guarantee was violated, else
+    /// [`Held`](Self::Held).
     pub fn of_run(score: &Score) -> Self {
         let is_broken = |tally: &Tally| tally.violations > 0;
         if score.tallies.iter().any(is_broken) { Self::Violated } else { Self::Held }

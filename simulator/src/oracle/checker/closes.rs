@@ -71,8 +71,8 @@ impl Checker {
         }
     }
 
-    /// Whether the server may close a client that does not read with this code. A third-party server may use other codes,
-    /// but none that means a normal end or a broken rule.
+    /// Whether the server may close a client that does not read with this code. A third-party server may use other
+    /// codes, but none that means a normal end or a broken rule.
     fn may_tell_the_slow(&self, code: Option<u16>) -> bool {
         code == Some(1013)
             || (self.server.is_foreign && !matches!(code, Some(1000 | 1002 | 1003 | 1007 | 1009 | 1010)))

@@ -84,13 +84,14 @@ impl Checker {
         }
     }
 
-    /// The instant by which the server must have dropped a connection that ends now, if it may first wait for `patience`.
+    /// The instant by which the server must have dropped a connection that ends now, if it may first wait for
+    /// `patience`.
     pub(crate) fn release_due(&self, now: Timestamp, patience: Duration) -> Timestamp {
         now + 5 * self.longest_way + self.limits.close_timeout * 5 / 4 + patience + self.bounds.release
     }
 
-    /// Judges a server that still holds a connection after its release was due. If the delay is excused, returns when to
-    /// check again.
+    /// Judges a server that still holds a connection after its release was due. If the delay is excused, returns when
+    /// to check again.
     pub(crate) fn on_unreleased(
         &mut self,
         connection: &Connection,

@@ -56,8 +56,8 @@ impl Checker {
         false
     }
 
-    /// Any other pong is a legal unsolicited one (RFC 6455 section 5.5.3). If the right pong never comes, the audit reports
-    /// it.
+    /// Any other pong is a legal unsolicited one (RFC 6455 section 5.5.3). If the right pong never comes, the audit
+    /// reports it.
     fn on_pong(&mut self, connection: &mut Connection, payload: &[u8]) {
         if connection.ping != 0 && payload == connection.ping.to_be_bytes() {
             connection.ping = 0;

@@ -35,7 +35,8 @@ impl Checker {
         });
     }
 
-    /// Whether no answer to a handshake is due: the connection is open, the request is incomplete, or a fault excuses it.
+    /// Whether no answer to a handshake is due: the connection is open, the request is incomplete, or a fault excuses
+    /// it.
     fn is_handshake_excused(&self, connection: &Connection, link: &Link) -> bool {
         let is_due = connection.phase == Phase::Handshake
             && connection.offence.is_none()

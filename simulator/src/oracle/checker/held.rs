@@ -12,8 +12,8 @@ use crate::oracle::score::Fault;
 const PUSH_FRAME: u64 = 44;
 
 impl Checker {
-    /// Reports a server that holds more bytes for a client than allowed. Due pushes count only if `has_census` says that
-    /// the server reports what it holds; any other server may have lost them.
+    /// Reports a server that holds more bytes for a client than allowed. Due pushes count only if `has_census` says
+    /// that the server reports what it holds; any other server may have lost them.
     pub(crate) fn check_held(
         &mut self,
         connection: &mut Connection,
@@ -29,7 +29,8 @@ impl Checker {
         let held = (replies + pushes * PUSH_FRAME).saturating_sub(u64::from(flow.outstanding()));
         let kept = 2 * (self.limits.outbox_limit + self.limits.max_message) as u64;
         let limit = kept + self.server.buffer_allowance;
-        // Above the limit once is no violation: the server may have given up on the client and discard what it still reads.
+        // Above the limit once is no violation: the server may have given up on the client and discard what it still
+        // reads.
         let was_over = std::mem::replace(&mut connection.is_over_held, held > limit);
         if was_over && held > limit {
             self.violate(Guarantee::G10, Fault::Leaked, now, connection, || {

@@ -16,7 +16,8 @@ use crate::oracle::score::Fault;
 use crate::wire::text::Text;
 
 impl Checker {
-    /// Judges what the server has logged since the last call. `serving` is the connection whose input the server handles.
+    /// Judges what the server has logged since the last call. `serving` is the connection whose input the server
+    /// handles.
     pub(crate) fn on_log(&mut self, book: &mut LogBook, mut serving: Option<&mut Connection>, now: Now) {
         if !book.lines.is_empty() {
             self.on_log_lines(std::mem::take(&mut book.lines), now);

@@ -1,7 +1,7 @@
 //! Compares what clients observe with the model, fact by fact, and keeps the score.
 //!
-//! The world calls one method for each fact: "this frame was read", "this stream ended", "this cycle is over". No method
-//! here moves a byte or a clock. The table in `oracle/mod.rs` shows which file judges which guarantee.
+//! The world calls one method for each fact: "this frame was read", "this stream ended", "this cycle is over". No
+//! method here moves a byte or a clock. The table in `oracle/mod.rs` shows which file judges which guarantee.
 
 mod audit;
 mod closes;
@@ -38,8 +38,8 @@ pub(crate) const KEPT: usize = 64;
 /// What the oracle must know about the kind of server on trial.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ServerTraits {
-    /// The server is a third-party server ("Other servers" in `PROTOCOL.md`): it may render a push when it sends it, and
-    /// send it to every client that is connected then.
+    /// The server is a third-party server ("Other servers" in `PROTOCOL.md`): it may render a push when it sends it,
+    /// and send it to every client that is connected then.
     pub(crate) is_foreign: bool,
     /// The server hands over each log line while it handles the input that caused the line.
     pub(crate) attributes_log: bool,

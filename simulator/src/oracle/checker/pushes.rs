@@ -75,8 +75,8 @@ impl Checker {
         self.exercise(Guarantee::G6, connection.met);
     }
 
-    /// The cycle of a push that may be late. Where daylight saving ends, two cycles have the same text: then the result is
-    /// the first cycle that the client still waits for, or else the newest.
+    /// The cycle of a push that may be late. Where daylight saving ends, two cycles have the same text: then the
+    /// result is the first cycle that the client still waits for, or else the newest.
     fn cycle_of(&mut self, connection: &Connection, text: &[u8], seen: Sighting) -> Option<u64> {
         let could_come = u64::from(connection.windows.last_cycle) + 1..=self.grid.newest(seen.sent_at);
         let waiting = connection.owed.iter().flat_map(|owed| &owed.waiting).map(|cycle| u64::from(*cycle));
@@ -184,8 +184,8 @@ impl Checker {
         }
     }
 
-    /// Checks that the server sent the push soon after its due instant. If every push of the cycle is late, the cycle is
-    /// off the grid (G7). If only this one is late, the server waited for another client (G10).
+    /// Checks that the server sent the push soon after its due instant. If every push of the cycle is late, the cycle
+    /// is off the grid (G7). If only this one is late, the server waited for another client (G10).
     fn check_punctuality(&mut self, connection: &Connection, cycle: u64, seen: Sighting) {
         if cycle > self.newest_cycle {
             self.newest_cycle = cycle;

@@ -10,8 +10,8 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
 impl Checker {
-    /// Checks that the server has served a client since its faults healed: the client is connected and has the last cycle's
-    /// push. `connection` is the client's newest connection, if it is open.
+    /// Checks that the server has served a client since its faults healed: the client is connected and has the last
+    /// cycle's push. `connection` is the client's newest connection, if it is open.
     pub(crate) fn check_healed(&mut self, client: u32, connection: Option<&Connection>, now: Timestamp) {
         let last = self.grid.newest(now);
         let Some(connection) = connection else {
@@ -26,8 +26,8 @@ impl Checker {
         }
     }
 
-    /// Notes the start of the shutdown, and what the server owes then. `has_unread` says whether the server has unread bytes
-    /// of a connection.
+    /// Notes the start of the shutdown, and what the server owes then. `has_unread` says whether the server has unread
+    /// bytes of a connection.
     pub(crate) fn on_drain(
         &mut self,
         connections: &mut [Connection],
@@ -46,8 +46,8 @@ impl Checker {
         }
     }
 
-    /// Judges the finished shutdown: no connection may be left, and the log must be complete. `census` is the server's own
-    /// count, if it has one.
+    /// Judges the finished shutdown: no connection may be left, and the log must be complete. `census` is the server's
+    /// own count, if it has one.
     pub(crate) fn on_drained(
         &mut self,
         connections: &[Connection],
