@@ -232,7 +232,7 @@ impl<'a> LineReader<'a> {
     }
 
     fn one_of<T: Copy>(&mut self, noun: &str, all: &[T], name: fn(T) -> &'static str) -> Result<T, String> {
-        let word = self.word(what)?;
+        let word = self.word(noun)?;
         all.iter().copied().find(|one| name(*one) == word).ok_or_else(|| {
             let allowed: Vec<&str> = all.iter().map(|one| name(*one)).collect();
             format!("{word:?} is not a known {noun}; allowed: {}", allowed.join(", "))
