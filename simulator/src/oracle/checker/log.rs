@@ -30,7 +30,7 @@ impl Checker {
         book.texts.clear();
     }
 
-    /// Notes a restart, after which the log begins anew.
+    /// Notes a restart, after which a new log begins.
     pub(super) fn restart_log(&mut self) {
         self.log.told = self.log.told.restarted();
         self.log.expected = None;
