@@ -1,32 +1,32 @@
-//! How every subcommand ends: one table of exit codes.
+//! The exit codes of all subcommands, in one table.
 
 use std::process::ExitCode;
 
 use crate::file::LoadError;
 
-/// How a subcommand ends. Of several that apply the greatest wins, which is the one that stands last here.
+/// The result of a subcommand. If several apply, the last one in this list wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// Everything that was put to the test held.
+    /// Everything that was exercised held.
     Held,
-    /// It ran, but nothing was put to the test.
+    /// The subcommand ran, but exercised nothing.
     NothingRan,
-    /// Somebody stopped it; what it has reported is true of the time until then.
+    /// A signal interrupted the subcommand. Its report covers the time until then.
     Interrupted,
-    /// A bound was crossed: a threshold, a promise of coverage, or a regression.
+    /// A bound was crossed: a threshold, a coverage promise, or a regression.
     Crossed,
-    /// It could not be done.
+    /// The subcommand could not run.
     Impossible,
-    /// These options make no sense.
+    /// The options are wrong, or do not fit together.
     Usage,
-    /// A file can be read, but not understood, or not together with the others.
+    /// A file contains a mistake, or does not fit the other files.
     Unreadable,
     /// A guarantee was violated.
     Violated,
 }
 
 impl Exit {
-    /// All of them, in the order of their codes.
+    /// All results, in the order of their codes.
     const ALL: [Self; 8] = [
         Self::Held,
         Self::Impossible,
@@ -38,7 +38,7 @@ impl Exit {
         Self::Interrupted,
     ];
 
-    /// The number that the shell sees.
+    /// The exit code of the process.
     pub const fn code(self) -> u8 {
         match self {
             Self::Held => 0,
@@ -66,7 +66,7 @@ impl Exit {
     }
 }
 
-/// How a program ends that needed the file.
+/// The exit code of a program that needs the file.
 impl From<&LoadError> for Exit {
     fn from(error: &LoadError) -> Self {
         match error {
@@ -82,7 +82,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What stands below the options of every subcommand: its own sentences, and the exit codes of all.
+/// The text below the options of every subcommand: its own sentences, and the table of exit codes.
 pub fn help(sentences: &str) -> String {
     let codes = Exit::ALL.map(|exit| format!("{:>5}  {}", exit.code(), exit.meaning())).join("\n");
     let gap = if sentences.is_empty() { "" } else { "\n\n" };
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_end_has_a_code_of_its_own_and_stands_in_the_help() {
+    fn each_exit_has_its_own_code_and_is_in_the_help() {
         let codes = Exit::ALL.map(Exit::code);
         assert!(codes.is_sorted_by(|one, other| one < other), "{codes:?}");
         let help = help("");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_the_same_table() {
+    fn the_readme_has_the_same_table_of_exit_codes() {
         let readme = include_str!("../../README.md");
         let words: Vec<&str> = readme.split_whitespace().collect();
         let readme = words.join(" ");

@@ -1,9 +1,9 @@
-//! Text in the midst of SVG, HTML and XML.
+//! Escapes text for SVG, HTML and XML.
 
 use std::fmt::Write;
 
-/// Text in which nothing is a sign of markup. What clients were sent may hold anything: control characters and what else
-/// XML forbids (section 2.2) are spelt out.
+/// The text without markup. Texts that clients read may contain any character, so control characters and others that
+/// XML forbids (section 2.2) are written as `\u{…}`.
 pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_in_a_text_is_taken_for_markup() {
+    fn markup_and_forbidden_characters_are_escaped() {
         let text = "<script a=\"b\">&amp;\u{1b}[2J\u{0}\t\n推";
         let expected = "&lt;script a=&quot;b&quot;&gt;&amp;amp;\\u{1b}[2J\\u{0}\t\n推";
         assert_eq!(escaped(text), expected);

@@ -1,9 +1,9 @@
-//! Seeded random numbers: one small stream per component.
+//! Random numbers from a seed: one small stream per component.
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
 ///
-/// Eight bytes a stream, so that every link and every client can have its own: a draw more here shifts nothing there.
-/// The algorithm is part of what a seed means, and never changes.
+/// A stream has eight bytes, so that every link and every client has its own, and one more draw on one stream changes
+/// no other. The algorithm defines the meaning of a seed and never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rng(u64);
 
@@ -13,14 +13,15 @@ impl Rng {
         Self(seed)
     }
 
-    /// The stream of a named part of what this stream decides. It draws nothing.
+    /// A new stream for the part named `label`. It depends on the state of this stream, and does not change it.
     #[must_use]
     pub fn fork(&self, label: &str) -> Self {
         let seed = label.bytes().fold(self.0, |seed, byte| mix(seed ^ u64::from(byte)));
         Self(mix(seed))
     }
 
-    /// The stream of one of many equal parts. It draws nothing.
+    /// A new stream for the part `index` of many equal parts. It depends on the state of this stream, and does not
+    /// change it.
     #[must_use]
     pub const fn split(&self, index: u64) -> Self {
         Self(mix(self.0 ^ mix(index.wrapping_add(1))))
@@ -32,7 +33,7 @@ impl Rng {
         mix(self.0)
     }
 
-    /// A number below `bound`; 0 if `bound` is. Biased by less than `bound` in 2⁶⁴.
+    /// A number below `bound`; 0 if `bound` is 0. The bias is less than `bound` in 2⁶⁴.
     pub const fn below(&mut self, bound: u64) -> u64 {
         ((self.bits() as u128 * bound as u128) >> 64) as u64
     }
@@ -47,7 +48,7 @@ impl Rng {
         low + self.below((high - low).saturating_add(1))
     }
 
-    /// Whether something happens that happens this many times in a thousand.
+    /// True with a probability of `per_mille` in 1000; always from 1000 on.
     pub const fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille
     }
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stream_is_the_published_one() {
+    fn the_numbers_equal_the_published_ones() {
         // The first outputs for seed 1234567, as printed with the reference implementation.
         let mut rng = Rng::new(1_234_567);
         let drawn: Vec<u64> = (0..5).map(|_| rng.bits()).collect();
@@ -88,7 +89,7 @@ mod tests {
         let before = rng.clone();
         assert_eq!(link, before.fork("link"));
         rng.bits();
-        assert_ne!(link, rng.fork("link"), "a fork belongs to a place in the stream");
+        assert_ne!(link, rng.fork("link"), "a fork depends on the state of the stream");
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! The wall time that a call takes.
+//! Measures the wall time of a call.
 
 use std::time::{Duration, Instant};
 
-/// What the call returns, and the wall time that it took.
+/// Calls `call`, and returns its value and the wall time that it took.
 ///
 /// # Errors
 ///
-/// Those of the call.
+/// The errors of the call.
 #[expect(clippy::disallowed_methods, reason = "the speeds of a report are figures of the wall clock")]
 pub fn clocked<T, E>(call: impl FnOnce() -> Result<T, E>) -> Result<(T, Duration), E> {
     let start = Instant::now();

@@ -1,24 +1,24 @@
-//! What happened, as a digest of everything and as the story of somebody.
+//! The trace of a run: a digest of every event, and one line for each event of the watched clients.
 
 use std::fmt::Write as _;
 use std::io::Write;
 
 use carillon_server::Timestamp;
 
-/// A rolling digest of what is fed to it, in order.
+/// A rolling digest of words and bytes, which depends on their order.
 ///
-/// One multiplication a word: it tells runs apart, it does not resist anybody.
+/// It costs one multiplication per word. It distinguishes runs, but is not cryptographic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Digest(u64);
 
 impl Digest {
-    /// Takes in one word.
+    /// Adds one word.
     pub const fn absorb(&mut self, word: u64) {
         let product = (self.0 ^ word ^ 0x9E37_79B9_7F4A_7C15) as u128 * 0xD6E8_FEB8_6659_FD93;
         self.0 = (product as u64).rotate_left(23) ^ (product >> 64) as u64;
     }
 
-    /// Takes in bytes.
+    /// Adds bytes and their length.
     pub fn absorb_bytes(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
@@ -37,30 +37,30 @@ impl Digest {
         digest.value()
     }
 
-    /// The value so far.
+    /// The digest of everything so far.
     pub const fn value(self) -> u64 {
         self.0
     }
 }
 
-/// Whose story is told.
+/// The clients whose events a trace writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Watch {
-    /// Everybody's.
+    /// All clients.
     Everybody,
-    /// Nobody's, which costs nothing.
+    /// No client, which costs nothing.
     #[default]
     Nobody,
-    /// One client's.
+    /// The client with this number.
     One(u32),
 }
 
-/// The record of a run.
+/// The trace of a run.
 #[derive(Default)]
 pub struct Trace {
-    /// Every event and everything that clients read, with its time.
+    /// The digest of every event, and of everything that clients read, with the times.
     pub digest: Digest,
-    /// Events so far.
+    /// The number of events so far.
     pub events: u64,
     watch: Watch,
     sink: Option<Box<dyn Write>>,
@@ -78,17 +78,17 @@ impl std::fmt::Debug for Trace {
 }
 
 impl Trace {
-    /// A record that writes the story of `watch` to `sink`, a line an event.
+    /// A trace that writes the events of the clients in `watch` to `sink`, one line each.
     pub fn new(watch: Watch, sink: Option<Box<dyn Write>>) -> Self {
         Self { watch, sink, ..Self::default() }
     }
 
-    /// Whether anybody wants to read about anybody.
+    /// Whether the trace writes the events of any client.
     pub(crate) fn is_watching(&self) -> bool {
         self.watch != Watch::Nobody
     }
 
-    /// Whether anybody wants to read about this client.
+    /// Whether the trace writes the events of this client.
     pub(crate) fn watches(&self, client: u32) -> bool {
         match self.watch {
             Watch::Nobody => false,
@@ -97,12 +97,12 @@ impl Trace {
         }
     }
 
-    /// Writes one line of the story: what a client did or saw.
+    /// Writes one line about what a client did or saw.
     pub(crate) fn tell(&mut self, at: Timestamp, client: u32, line: impl FnOnce(&mut String)) {
         self.write(at, "client", client, line);
     }
 
-    /// Writes one line of what is behind the story: bytes on a client's wire, and what the server makes of them.
+    /// Writes one line about bytes on a client's wire, and the server's reaction to them.
     pub(crate) fn note(&mut self, at: Timestamp, client: u32, line: impl FnOnce(&mut String)) {
         self.write(at, "wire", client, line);
     }
@@ -126,11 +126,11 @@ impl Trace {
         }
     }
 
-    /// Ends the record, and says whether all of it was written.
+    /// Ends the trace, and returns whether all of it was written.
     ///
     /// # Errors
     ///
-    /// The first error of the sink.
+    /// The first error of the sink. Nothing was written after it.
     pub fn finish(&mut self) -> std::io::Result<()> {
         if let Some(sink) = &mut self.sink {
             sink.flush()?;
@@ -139,7 +139,7 @@ impl Trace {
     }
 }
 
-/// What a client was sent may hold line breaks, and sequences that a terminal obeys.
+/// Escapes control characters: what a client reads may contain line breaks and terminal sequences.
 fn escaped(line: &str) -> String {
     let shown = |character: char| {
         if character.is_control() { character.escape_default().to_string() } else { character.into() }
@@ -160,12 +160,12 @@ mod tests {
     }
 
     #[test]
-    fn a_line_stays_one_line_whatever_a_client_was_sent() {
+    fn control_characters_in_a_line_are_escaped() {
         assert_eq!(escaped("echo of a\tb\n\u{1b}[2J 推"), "echo of a\\tb\\n\\u{1b}[2J 推");
     }
 
     #[test]
-    fn order_length_and_every_bit_count() {
+    fn the_digest_depends_on_order_length_and_every_bit() {
         assert_eq!(digest(&[b"ab", b"cd"]), digest(&[b"ab", b"cd"]));
         assert_ne!(digest(&[b"ab", b"cd"]), digest(&[b"cd", b"ab"]));
         assert_ne!(digest(&[b"ab"]), digest(&[b"ab\0"]));

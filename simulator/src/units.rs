@@ -1,4 +1,4 @@
-//! Numbers as people write them on a command line: `10k` clients, a seed, and what the server reads as well.
+//! Reads and writes counts, seeds, times and sizes, such as `10k` clients, as on a command line.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ pub use carillon_server::units::{format_span, parse_fixed_zone, parse_size, pars
 /// Multiples, largest first.
 const COUNTS: [(&str, u32); 3] = [("m", 1_000_000), ("k", 1000), ("", 1)];
 
-/// A virtual time as `2319.25s`, as scripts have it.
+/// A virtual time in the form of scripts, such as `2319.25s`.
 pub fn format_instant(at: Timestamp) -> String {
     format_seconds(at.since(Timestamp::ZERO))
 }
 
-/// A span in seconds with all its digits, as `0.01s`.
+/// A span in seconds with all its digits, such as `0.01s`.
 pub(crate) fn format_seconds(span: Duration) -> String {
     let text = format!("{}.{:09}", span.as_secs(), span.subsec_nanos());
     format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
@@ -37,16 +37,16 @@ pub fn parse_count(text: &str) -> Result<u32, String> {
         })
 }
 
-/// A count as [`parse_count`] reads it, as short as it gets without rounding.
+/// A count in the shortest exact form that [`parse_count`] reads.
 pub fn format_count(count: u32) -> String {
     let is_whole = |(_, scale): &&(&str, u32)| count >= *scale && count.is_multiple_of(*scale);
     let (unit, scale) = COUNTS.iter().find(is_whole).unwrap_or(&("", 1));
     format!("{}{unit}", count / scale)
 }
 
-/// A seed: a decimal number, or a commit hash of 7 to 40 hexadecimal digits, folded to 48 bits.
+/// Reads a seed: a decimal number, or a commit hash of 7 to 40 hexadecimal digits, which is folded to 48 bits.
 ///
-/// Digits alone are always a decimal number.
+/// A text of decimal digits only is always a decimal number.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ pub fn parse_seed(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Hexadecimal digits in blocks of 48 bits, one upon the other: a short hash is its own number.
+/// Combines blocks of 48 bits by XOR, so that a short hash is its own number.
 fn fold(digits: &str) -> u64 {
     let blocks = digits.as_bytes().chunks(12);
     let value = |block: &[u8]| {
@@ -77,7 +77,7 @@ fn count_digits(text: &str) -> usize {
     text.bytes().take_while(u8::is_ascii_digit).count()
 }
 
-/// A word that a shell takes for one.
+/// The word with quotes, if a shell needs them.
 pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,".contains(&byte);
     if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_are_decimal_unless_a_letter_says_otherwise() {
+    fn a_seed_is_decimal_unless_it_has_a_letter() {
         for (text, seed) in [
             ("0", 0),
             ("1234567", 1_234_567),
@@ -109,7 +109,7 @@ mod tests {
             ("3f2a9c1", 0x03f2_a9c1),
             ("3F2A9C1", 0x03f2_a9c1),
             ("ffffffffffff", (1 << 48) - 1),
-            // Twelve digits and twelve digits.
+            // Two blocks of twelve digits.
             ("00000000000f0000000000f0", 0xff),
         ] {
             assert_eq!(parse_seed(text), Ok(seed), "{text}");
@@ -122,21 +122,21 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_written_as_people_write_them() {
+    fn counts_are_written_with_k_and_m() {
         let counts = [0, 999, 1000, 1001, 10_000, 2_000_000, 2_001_000].map(format_count);
         assert_eq!(counts, ["0", "999", "1k", "1001", "10k", "2m", "2001k"]);
     }
 
     proptest! {
         #[test]
-        fn a_count_reads_back_as_it_was_written(count: u32, thousands in 0..4_000_000_u32) {
+        fn a_written_count_reads_back_equal(count: u32, thousands in 0..4_000_000_u32) {
             for count in [count, thousands * 1000] {
                 prop_assert_eq!(parse_count(&format_count(count)), Ok(count));
             }
         }
 
         #[test]
-        fn nothing_that_is_typed_is_a_panic(text: String) {
+        fn no_text_causes_a_panic(text: String) {
             let _answers = (parse_seed(&text), parse_count(&text));
         }
     }

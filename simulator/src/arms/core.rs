@@ -1,4 +1,4 @@
-//! The core arm: the reference server's hubs and their announcer as values, without sockets, tasks or a runtime.
+//! The core arm: the reference server's hubs and announcer as plain values, without sockets, tasks or a runtime.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::oracle::census::Census;
 use crate::rng::Rng;
 use crate::world::target::{Advance, Target};
 
-/// The largest difference between the clocks at which two shards wake up for the same cycle.
+/// The largest difference between the instants at which two shards wake up for the same cycle.
 const MAX_SKEW: Duration = Duration::from_millis(5);
 
-/// One to four hubs that deliver one sequence of pushes.
+/// The reference server without its shell: hubs that deliver one sequence of pushes.
 #[derive(Debug)]
 pub struct CoreTarget {
     config: Config,
@@ -22,9 +22,9 @@ pub struct CoreTarget {
     rng: Rng,
     announcer: Announcer,
     shards: Vec<Shard>,
-    /// When each shard wants to be woken: beside each other, as all are looked at before every event.
+    /// The next timer of each shard, in one vector because the world reads all of them before every event.
     wakes_at: Vec<Timestamp>,
-    /// Where each link is served.
+    /// The shard and the connection of each link.
     homes: Vec<Home>,
     next_shard: usize,
 }
@@ -34,9 +34,9 @@ struct Shard {
     hub: Hub,
     /// The link of each of the hub's connections.
     links: Vec<LinkId>,
-    /// How late this shard notices that a cycle is due.
+    /// How late this shard notices a due cycle.
     skew: Duration,
-    /// When it asks the announcer next.
+    /// When this shard asks the announcer next.
     asks_at: Timestamp,
     last_cycle: u64,
 }
@@ -81,11 +81,11 @@ impl Wire for HubWire<'_> {
 }
 
 impl CoreTarget {
-    /// A server of `shards` hubs that started at the origin of time. `rng` draws the skew between them.
+    /// A server of `shards` hubs, at least one, that starts at the origin of time. `rng` draws the skew between them.
     ///
     /// # Errors
     ///
-    /// A configuration with which the server cannot keep its promises.
+    /// A configuration that fails [`Config::validate`].
     pub fn new(config: &Config, zone: Zone, shards: usize, rng: Rng) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut target = Self {
@@ -117,7 +117,7 @@ impl CoreTarget {
         (0..shards).for_each(|shard| self.ask_when(shard));
     }
 
-    /// Asks a shard to which something has happened when it wants to be woken.
+    /// Updates the next timer of a shard after an event.
     fn ask_when(&mut self, shard: usize) {
         self.wakes_at[shard] = self.shards[shard].poll_timeout();
     }
@@ -231,7 +231,7 @@ impl Target for CoreTarget {
     }
 }
 
-/// Sets an element of a dense map, which grows as needed by copies of the value.
+/// Sets an element of a dense map. Growth fills the map with copies of the value.
 fn put<T: Copy>(map: &mut Vec<T>, index: usize, value: T) {
     if index >= map.len() {
         map.resize(index + 1, value);

@@ -1,4 +1,4 @@
-//! One run: a scenario and a seed, on one of the arms.
+//! Runs a scenario with a seed on one of the arms.
 
 pub(crate) mod core;
 pub mod paused;
@@ -19,13 +19,13 @@ use crate::trace::Trace;
 use crate::world::target::Target;
 use crate::world::{Outcome, World};
 
-/// Why there is no outcome.
+/// Why a run has no outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The server cannot keep its promises with this scenario's limits; change them.
+    /// The server refuses the scenario's limits, because it cannot keep its promises with them.
     Config(ConfigError),
-    /// The reference server's shell is not compiled in: switch on the feature `live`, or run on the core arm.
+    /// The reference server's shell is not compiled in: enable the feature `live`, or run on the core arm.
     NoShell,
     /// The runtime of the paused arm could not be built.
     Runtime(String),
@@ -58,18 +58,19 @@ impl From<ConfigError> for RunError {
     }
 }
 
-/// How to run, beyond what decides the run.
+/// Options that do not change the course of a run.
 #[derive(Debug, Default)]
 pub struct RunOptions {
-    /// What to write down.
+    /// What the run writes to the trace.
     pub trace: Trace,
-    /// Whether to keep a script of what happened from outside the server.
+    /// Whether to record a script of the run.
     pub records: bool,
-    /// When to stop, before the shutdown; `None` for a whole run.
+    /// The virtual time at which to stop, without a shutdown; `None` for a whole run.
     pub stops_at: Option<Timestamp>,
 }
 
-/// Runs `scenario` to its end; `seed` decides everything in it. `progress` is told the virtual time now and then.
+/// Runs `scenario` to its end; `seed` decides everything in it. Calls `progress` with the virtual time about once per
+/// period.
 ///
 /// # Errors
 ///
@@ -94,7 +95,7 @@ pub fn run_arm(
     }
 }
 
-/// The reference server's core, as this scenario has it.
+/// The reference server's core with this scenario's configuration.
 ///
 /// # Errors
 ///
@@ -104,7 +105,7 @@ pub fn core_target(scenario: &Scenario, rng: &Rng) -> Result<CoreTarget, RunErro
     Ok(CoreTarget::new(&scenario.server, scenario.zone.clone(), scenario.shards, server)?)
 }
 
-/// The reference server's shell, as this scenario has it.
+/// The reference server's shell with this scenario's configuration.
 ///
 /// # Errors
 ///
@@ -131,7 +132,7 @@ pub fn paused_target(_scenario: &Scenario, _rng: &Rng) -> Result<PausedTarget, R
     Err(RunError::NoShell)
 }
 
-/// Runs `scenario` with a target of any kind.
+/// Runs `scenario` on any target.
 pub(crate) fn run_target<T: Target>(
     scenario: &Scenario,
     target: T,

@@ -1,4 +1,4 @@
-//! Plays a script: on any target, or on the reference server.
+//! Plays a script on any target, or on the reference server.
 
 use crate::arms::{RunError, core_target, paused_target};
 use crate::rng::Rng;
@@ -9,20 +9,20 @@ use crate::world::target::Target;
 use crate::world::{Outcome, World};
 
 impl Outcome {
-    /// What was written down of this run, as a script that repeats it; `None` if the run kept no record.
+    /// The recorded run as a script that repeats it; `None` if the run was not recorded.
     pub fn script(&self, scenario: &Scenario, seed: u64, arm: Arm) -> Option<Script> {
         Some(Script::recorded(scenario, seed, arm, self.record.clone()?, &self.score))
     }
 }
 
 impl Script {
-    /// Plays it on this server.
+    /// Plays the script on this target.
     pub fn play_on<T: Target>(&self, target: T, trace: Trace) -> Outcome {
         let rng = Rng::new(self.seed);
         World::scripted(self.scenario.clone(), self.lines.clone(), target, &rng, trace).run(|_| ())
     }
 
-    /// Plays it on the reference server, on its arm.
+    /// Plays the script on the reference server, on the script's arm.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_script_is_judged_as_it_is_played() {
+    fn the_oracle_judges_a_played_script() {
         let script: Script = "\
 name = \"silence\"
 clients = 2
@@ -70,7 +70,7 @@ at 290s client 0 says unsubscribe, fence-1
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn what_was_recorded_is_read_back_and_plays_alike(seed: u64, paused: bool) {
+        fn a_recorded_run_reads_back_and_plays_with_the_same_digest(seed: u64, paused: bool) {
             let arm = if paused { Arm::Paused } else { Arm::Core };
             let scenario = Scenario::named("swarm", 8, 30 * MINUTE, 5 * MINUTE, seed).unwrap();
             let options = RunOptions { records: true, ..RunOptions::default() };

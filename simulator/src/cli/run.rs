@@ -198,7 +198,7 @@ mod tests {
     fn times_that_do_not_go_together_are_refused() {
         let too_short = refusal(&["--period", "999ms", "--for", "1h"]);
         // 500 ms for the server, 250 ms + 2 × 50 ms for the link.
-        assert!(too_short.contains("at least 1s, as a push may take 850ms"), "{too_short}");
+        assert!(too_short.contains("at least 1s, because a push may take 850ms"), "{too_short}");
         let too_brief = refusal(&["--for", "4m"]);
         assert!(too_brief.contains("between one period, 5m, and 366d"), "{too_brief}");
         let too_long = refusal(&["--for", "367d"]);

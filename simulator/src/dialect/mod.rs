@@ -1,4 +1,4 @@
-//! The words of a server that does what `PROTOCOL.md` says in words of its own.
+//! The dialect of a server: how it words the commands, echoes and pushes of `PROTOCOL.md`.
 
 use std::fmt;
 use std::path::Path;
@@ -13,19 +13,19 @@ use crate::file::{self, LoadError, Mistake, values};
 use crate::wire::codec::{self, Garbled, Received, opcode};
 use crate::wire::text::Text;
 
-/// How a server words what the protocol leaves to it.
+/// The texts, the path and the header fields that differ from server to server. The default is that of `PROTOCOL.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialect {
     subscribe: String,
     unsubscribe: String,
     echo_prefix: String,
-    /// A literal text with the conversions of `strftime`.
+    /// The text of a push, with the conversions of `strftime`.
     push: String,
-    /// Whether a new connection is subscribed.
+    /// Whether the server subscribes a new connection.
     pub(crate) is_subscribed: bool,
-    /// The path of the upgrade, if not the URL's.
+    /// The path of the upgrade request; `None` for the path of the URL.
     pub(crate) path: Option<String>,
-    /// Further fields of the request.
+    /// Further header fields of the request: name and value.
     pub(crate) headers: Vec<(String, String)>,
 }
 
@@ -43,38 +43,38 @@ impl Default for Dialect {
     }
 }
 
-/// What the text of a push says.
+/// The instant that the text of a push states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stated {
-    /// It follows the pattern, which holds no complete instant.
+    /// The text follows the pattern, which states no complete instant.
     Nothing,
-    /// This civil time in the server's zone.
+    /// The text states this civil time in the server's zone.
     Time(NaiveDateTime),
-    /// It does not follow the pattern.
+    /// The text does not follow the pattern.
     Wrong,
 }
 
 impl Dialect {
-    /// The dialect that this file describes.
+    /// Reads a dialect from a TOML file.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, or holds a mistake; it is named with its line.
+    /// The file cannot be read, or contains a mistake, which the error names with its line.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         file::load(path, Self::parse)
     }
 
-    /// The dialect that this TOML describes. What it leaves out is as in `PROTOCOL.md`.
+    /// Reads a dialect from TOML. Missing keys have the values of `PROTOCOL.md`.
     ///
     /// # Errors
     ///
-    /// The first mistake in it.
+    /// The first mistake in the text.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
         let document = section::document(text)?;
         read(Section::root(document.get_ref())).map_err(|wrong| wrong.locate(text))
     }
 
-    /// What a message or a control frame of the server means.
+    /// The meaning of a message or a control frame from the server.
     pub(crate) fn interpret<'a>(&self, code: u8, payload: &'a [u8]) -> Result<Received<'a>, Garbled> {
         if code != opcode::TEXT {
             return codec::interpret(code, payload);
@@ -91,7 +91,7 @@ impl Dialect {
         })
     }
 
-    /// The bytes that a client sends for `text`.
+    /// Appends the message that a client sends for `text`.
     pub(crate) fn render(&self, text: Text, to: &mut String) {
         match text.command() {
             Some(Command::Subscribe) => to.push_str(&self.subscribe),
@@ -100,7 +100,7 @@ impl Dialect {
         }
     }
 
-    /// The command that this text is, though it was not meant as one.
+    /// The command that the server reads in this text, even if the client did not mean one.
     pub(crate) fn command(&self, text: &str) -> Option<Command> {
         match text {
             _ if text == self.subscribe => Some(Command::Subscribe),
@@ -109,10 +109,10 @@ impl Dialect {
         }
     }
 
-    /// The instant that a push states.
+    /// The instant that the text of a push states.
     pub(crate) fn read_push(&self, text: &str) -> Stated {
         match NaiveDateTime::parse_from_str(text, &self.push) {
-            // Parsing is lenient about padding; a second rendering is not.
+            // Parsing accepts other padding, so the text is compared with a second rendering.
             Ok(time) if time.format(&self.push).to_string() == text => Stated::Time(time),
             Ok(_) => Stated::Wrong,
             Err(error) if error.kind() == chrono::format::ParseErrorKind::NotEnough => Stated::Nothing,
@@ -121,7 +121,7 @@ impl Dialect {
         }
     }
 
-    /// What every push begins with.
+    /// The prefix of every push.
     fn push_prefix(&self) -> &str {
         self.push.split('%').next().unwrap_or_default()
     }
@@ -146,7 +146,7 @@ fn read(mut root: Section<'_>) -> Result<Dialect, Wrong> {
         return clash("commands.subscribe and commands.unsubscribe must differ");
     }
     if dialect.push_prefix().starts_with(&dialect.echo_prefix) {
-        return clash("echo.prefix must not begin push.pattern: no push could be told from an echo");
+        return clash("echo.prefix must not begin push.pattern: a push would look like an echo");
     }
     Ok(dialect)
 }
@@ -174,7 +174,7 @@ fn path(value: &DeValue<'_>) -> Result<String, String> {
     if is_sound { Ok(path) } else { Err("write a path in quotes that begins with /".to_owned()) }
 }
 
-/// A table of fields, in the order of their names.
+/// Reads a table of header fields, in the order of their names.
 fn headers(value: &DeValue<'_>) -> Result<Vec<(String, String)>, String> {
     let expected =
         || "write a table of texts without line feeds, such as { Authorization = \"Bearer x\" }".to_owned();
@@ -208,7 +208,7 @@ mod tests {
         headers = { Authorization = \"Bearer x\" }\n";
 
     #[test]
-    fn a_dialect_says_what_the_texts_of_a_server_mean() {
+    fn a_dialect_interprets_the_texts_of_its_server() {
         let dialect = Dialect::parse(OTHER).unwrap();
         assert_eq!(dialect.interpret(opcode::TEXT, b"> hi"), Ok(Received::Echo(b"hi")));
         let push = "tick 22.11.2026 12:00:00";
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_the_protocol() {
+    fn the_default_dialect_is_that_of_the_protocol() {
         let dialect = Dialect::parse("").unwrap();
         assert_eq!(dialect, Dialect::default());
         for wrong in
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_named_with_its_line() {
+    fn a_mistake_is_reported_with_its_line() {
         for (text, line, part) in [
             ("[push]\npattern = \"at %Q\"\n", 2, "strftime"),
             ("[commands]\nsubscribe = \"\"\n", 2, "not empty"),
@@ -244,7 +244,7 @@ mod tests {
             ("[connection]\n\npath = \"ws\"\n", 3, "begins with /"),
             ("[echo]\nprefx = \"x\"\n", 2, "expected one of prefix"),
             ("[commands]\nsubscribe = \"unsubscribe\"\n", 1, "must differ"),
-            ("[echo]\nprefix = \"Server\"\n", 1, "no push could be told"),
+            ("[echo]\nprefix = \"Server\"\n", 1, "would look like an echo"),
         ] {
             let mistake = Dialect::parse(text).unwrap_err();
             assert_eq!(mistake.line, line, "{mistake}");

@@ -1,4 +1,4 @@
-//! Files that hold something to be understood: scenarios, scripts, dialects, reports.
+//! Reads files with a format: scenarios, scripts, dialects, reports.
 
 pub(crate) mod section;
 pub(crate) mod values;
@@ -8,12 +8,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a file was of no use.
+/// Why a file could not be loaded.
 #[derive(Debug)]
 pub enum LoadError {
-    /// It cannot be read; check the path.
+    /// The file cannot be read; check the path.
     Io(PathBuf, io::Error),
-    /// It can be read, but not understood: what is wrong, and where.
+    /// The file can be read, but contains a mistake. The text states the place and the mistake.
     Mistake(PathBuf, String),
 }
 
@@ -42,7 +42,7 @@ pub struct Mistake {
     pub line: usize,
     /// The character in that line, from 1.
     pub column: usize,
-    /// What stands there, and what was expected.
+    /// What is wrong, and what was expected.
     pub sentence: String,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Mistake {
 
 impl std::error::Error for Mistake {}
 
-/// What `parse` makes of the text in this file.
+/// Reads the file, and parses its text with `parse`.
 pub(crate) fn load<T, M: fmt::Display>(
     path: &Path,
     parse: impl FnOnce(&str) -> Result<T, M>,
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_not_there_is_told_from_one_with_a_mistake() {
+    fn a_missing_file_and_a_file_with_a_mistake_give_different_errors() {
         let nowhere = load(Path::new("/no/such/file"), |_| Ok::<_, String>(())).unwrap_err();
         assert!(nowhere.to_string().starts_with("cannot read /no/such/file: "), "{nowhere}");
         assert!(matches!(nowhere, LoadError::Io(..)));

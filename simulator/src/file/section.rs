@@ -1,18 +1,18 @@
-//! One table of a TOML file: its keys are asked for one by one, and what nobody asked for is a mistake.
+//! One table of a TOML file. The reader asks for its keys one by one, and all other keys are mistakes.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Mistake;
 
-/// What is wrong, and the byte at which it stands.
+/// A mistake, and its place in the file as a byte offset.
 #[derive(Debug)]
 pub(crate) struct Wrong {
     pub(crate) place: usize,
     pub(crate) sentence: String,
 }
 
-/// A TOML file as a table.
+/// Parses a TOML file as a table.
 pub(crate) fn document(text: &str) -> Result<Spanned<DeTable<'_>>, Mistake> {
     DeTable::parse(text).map_err(|error| {
         let place = error.span().map_or(0, |span| span.start);
@@ -21,7 +21,7 @@ pub(crate) fn document(text: &str) -> Result<Spanned<DeTable<'_>>, Mistake> {
 }
 
 impl Wrong {
-    /// The same, for people.
+    /// The same mistake with its line and column.
     pub(crate) fn locate(self, text: &str) -> Mistake {
         let before = text.get(..self.place).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
@@ -33,9 +33,9 @@ impl Wrong {
     }
 }
 
-/// A table, and what was asked for.
+/// A table, and the keys that the reader has asked for.
 pub(crate) struct Section<'a> {
-    /// Its name with a dot behind; empty for the file as a whole.
+    /// The name of the table and a dot; empty for the whole file.
     prefix: String,
     place: usize,
     table: &'a DeTable<'a>,
@@ -43,12 +43,12 @@ pub(crate) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The file as a whole.
+    /// The whole file as a section.
     pub(crate) fn root(table: &'a DeTable<'a>) -> Self {
         Self { prefix: String::new(), place: 0, table, known: Vec::new() }
     }
 
-    /// The value of a key, if it is there. `parse` says what was expected if it cannot read it.
+    /// The value of a key; `None` if the key is missing. The error of `parse` states what was expected.
     pub(crate) fn get<T>(
         &mut self,
         key: &'static str,
@@ -64,7 +64,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Sets `place` to the value of a key, if it is there.
+    /// Sets `place` to the value of a key, unless the key is missing.
     pub(crate) fn set<T>(
         &mut self,
         key: &'static str,
@@ -77,7 +77,7 @@ impl<'a> Section<'a> {
         Ok(())
     }
 
-    /// The value of a key that must be there.
+    /// The value of a required key.
     pub(crate) fn need<T>(
         &mut self,
         key: &'static str,
@@ -87,7 +87,7 @@ impl<'a> Section<'a> {
         value.ok_or_else(|| Wrong { place: self.place, sentence: format!("{}{key} is missing", self.prefix) })
     }
 
-    /// Reads a table in this one, if it is there.
+    /// Reads a table inside this one, unless it is missing.
     pub(crate) fn section(
         &mut self,
         key: &'static str,
@@ -107,7 +107,7 @@ impl<'a> Section<'a> {
         section.finish()
     }
 
-    /// Names the first key that nobody asked for.
+    /// Reports the first unknown key.
     pub(crate) fn finish(self) -> Result<(), Wrong> {
         let is_unknown = |key: &&Spanned<_>| !self.known.contains(&AsRef::<str>::as_ref(key.get_ref()));
         let first = self.table.keys().filter(is_unknown).min_by_key(|key| key.span().start);
@@ -119,7 +119,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Where the value of this dotted key stands, or else the innermost table that there is.
+/// The place of the value of this dotted key, or else of the innermost existing table.
 pub(crate) fn place_of(root: &DeTable<'_>, dotted: &str) -> usize {
     let (mut table, mut place) = (Some(root), 0);
     for key in dotted.split('.') {

@@ -1,4 +1,4 @@
-//! Single values of a scenario file. Each reader says what was expected if it finds something else.
+//! Reads single values of a TOML file. The error of each reader states what was expected.
 
 use std::time::Duration;
 
@@ -63,8 +63,8 @@ pub(crate) fn wall_time(value: &DeValue<'_>) -> Result<WallTime, String> {
         .ok_or_else(|| "write an instant before the year 2262 such as 2026-11-22T12:00:00Z".to_owned())
 }
 
-/// `"utc"`, an offset, or a table with two offsets and the instant of the change. The zone of this machine is none of
-/// them: the file would mean something else on the next machine.
+/// `"utc"`, an offset, or a table with two offsets and the instant of the change. The local zone is not allowed, because
+/// the file would have another meaning on another machine.
 pub(crate) fn zone(value: &DeValue<'_>) -> Result<Zone, String> {
     let zone = match value {
         DeValue::String(text) => parse_fixed_zone(text),

@@ -1,8 +1,8 @@
-//! How often things happened.
+//! Event counts of a soak.
 
 use serde::{Deserialize, Serialize};
 
-/// How often things happened, over all clients.
+/// Event counts over all clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
@@ -18,20 +18,20 @@ pub struct Counts {
     pub duplicates: u64,
     /// Replies that reached a client.
     pub echoes: u64,
-    /// Pushes that a client was owed and never got.
+    /// Pushes that the server owed to a client and that never came.
     pub lost: u64,
-    /// Connects of a client that had been connected before.
+    /// Handshakes that succeeded for a client that had been connected before.
     pub reconnects: u64,
-    /// Expectations that could be settled neither way.
+    /// Expectations that the measured times neither confirm nor refute.
     pub undecided: u64,
-    /// Broken promises.
+    /// Violations of guarantees.
     pub violations: u64,
 }
 
 impl Counts {
-    /// Adds the other one's.
+    /// Adds the counts of `other`.
     pub fn merge(&mut self, other: &Self) {
-        // Taken apart, so that no field is forgotten.
+        // The pattern lists every field, so that the compiler reports a missing one.
         let Self {
             closes,
             connects,

@@ -10,52 +10,54 @@ use super::timeline::{Sample, Timeline};
 use super::timing::Timing;
 use super::trend::Trend;
 
-/// Connected clients, as a share of the most that there ever were, while a soak counts as being at its height.
+/// The share of the largest number of connected clients from which a soak counts as being at its height.
 const HEIGHT: f64 = 0.9;
 
 /// Everything that a soak measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(into = "MetricsEntry", from = "MetricsEntry")]
 pub struct Metrics {
-    /// When it began, in milliseconds since 1970.
+    /// The start of the soak, in milliseconds since 1970.
     pub started_unix_millis: u64,
-    /// How long it went on.
+    /// The duration of the soak, in seconds.
     pub seconds: f64,
     /// From the start of a connection until the handshake is done.
     pub connect: Timing,
     /// From a message until its reply.
     pub echo: Timing,
-    /// From the moment that a socket was readable until it was read: what the load generator adds to every figure.
+    /// From the instant when a socket is readable until it is read: the error that the load generator adds to all
+    /// times.
     pub own_delay: Timing,
     /// From the due instant until the push was read.
     pub push_latency: Timing,
-    /// How often things happened.
+    /// Event counts.
     pub counts: Counts,
-    /// Each push.
+    /// The deliveries of each push.
     pub pushes: Pushes,
-    /// What was going on, sample by sample.
+    /// The state of the soak over time, sample by sample.
     pub timeline: Timeline,
 }
 
 impl Metrics {
-    /// Notes that a connection was made, and how long it took.
+    /// Records a successful handshake, and how long it took.
     pub fn record_connect(&mut self, span: Duration) {
         self.counts.connects += 1;
         self.connect.record(span);
     }
 
-    /// Notes a reply, and how long it took.
+    /// Records a reply, and how long it took.
     pub fn record_echo(&mut self, span: Duration) {
         self.counts.echoes += 1;
         self.echo.record(span);
     }
 
-    /// Notes how long a readable socket went unread.
+    /// Records how long a readable socket was unread.
     pub fn record_own_delay(&mut self, span: Duration) {
         self.own_delay.record(span);
     }
 
-    /// Notes that the push of `cycle`, due so long after the start, reached a client so long after that.
+    /// Records that the push of `cycle` reached a client. `due` counts from the start of the soak, `latency` from
+    /// `due`.
     pub fn record_push(&mut self, cycle: u64, due: Duration, latency: Duration) {
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         self.counts.deliveries += 1;
@@ -71,7 +73,7 @@ impl Metrics {
 
     /// Adds what another load generator measured in the same soak.
     ///
-    /// Their times are aligned by the wall clocks of their machines, which should agree to a fraction of a sample.
+    /// The wall clocks of their machines align the times, and should agree to a fraction of a sample.
     pub fn merge(&mut self, other: &Self) {
         let start = self.started_unix_millis.min(other.started_unix_millis);
         let mut other = other.clone();
@@ -87,13 +89,14 @@ impl Metrics {
         self.timeline.merge(&other.timeline);
     }
 
-    /// How the server's memory grew in the second half of the time that the soak was at its height: up to the last sample
-    /// at which nine in ten of the most clients were connected. `None` if there are too few samples.
+    /// The growth of the server's memory, in bytes, in the second half of the soak's height: the time between the
+    /// first and the last sample with at least 90 % of the largest number of clients. `None` if there are too few
+    /// samples.
     pub fn server_memory_trend(&self) -> Option<Trend> {
         self.trend(self.timeline.server_memory())
     }
 
-    /// How the load generator's memory grew, likewise.
+    /// The growth of the load generator's memory in the same time.
     pub fn own_memory_trend(&self) -> Option<Trend> {
         self.trend(self.timeline.own_memory())
     }
@@ -108,7 +111,7 @@ impl Metrics {
         Trend::of(&points)
     }
 
-    /// The same, with an earlier start.
+    /// Moves the start to an earlier time.
     fn start_at(&mut self, unix_millis: u64) {
         let later = self.started_unix_millis - unix_millis;
         self.started_unix_millis = unix_millis;
@@ -118,23 +121,23 @@ impl Metrics {
     }
 }
 
-/// [`Metrics`] in JSON. The spread and the trend are for readers: they follow from the rest.
+/// [`Metrics`] in JSON. Spread and trend are for readers only, because they follow from the other fields.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MetricsEntry {
-    /// When it began, in milliseconds since 1970.
+    /// The start of the soak, in milliseconds since 1970.
     started_unix_millis: u64,
-    /// How long it went on.
+    /// The duration of the soak, in seconds.
     seconds: f64,
-    /// How long things took.
+    /// The measured times.
     timings: Timings,
-    /// How often things happened.
+    /// Event counts.
     counts: Counts,
     /// How the server's memory grew in the second half, in bytes an hour.
     server_memory_trend: Option<Trend>,
-    /// Each push.
+    /// The deliveries of each push.
     pushes: Pushes,
-    /// What was going on, sample by sample.
+    /// The state of the soak over time, sample by sample.
     timeline: Timeline,
 }
 
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn who_began_later_has_later_times() {
+    fn merge_shifts_the_times_of_the_later_start() {
         let sample = Sample { at_millis: 500, connected: 3, ..Sample::default() };
         let mut early = measured(&[Event::Push(1, 7)]);
         early.timeline.push(sample);
@@ -246,10 +249,10 @@ mod tests {
     }
 
     #[test]
-    fn the_trend_is_that_of_the_second_half_of_the_height() {
+    fn the_trend_covers_the_second_half_of_the_height() {
         let mut metrics = Metrics::default();
         for second in 0..100_u64 {
-            // It fills up for 20 s, stands for 60 s, and empties; memory follows, and grows by 1 kB/s from 50 s on.
+            // Clients connect for 20 s, stay for 60 s, and leave; memory follows, and grows by 1 kB/s from 50 s on.
             let connected = if (20..80).contains(&second) { 1000 } else { 100 };
             let memory = connected * 5000 + second.saturating_sub(50) * 1000;
             metrics.timeline.push(Sample {
@@ -267,7 +270,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_sum_of_the_parts_is_the_whole(events in prop::collection::vec((event(), 0..3_usize), 0..200)) {
+        fn merged_parts_equal_the_whole(events in prop::collection::vec((event(), 0..3_usize), 0..200)) {
             let part = |wanted| measured(events.iter().filter(|(_, part)| *part == wanted).map(|(event, _)| event));
             let mut sum = part(0);
             sum.merge(&part(1));
@@ -276,7 +279,7 @@ mod tests {
         }
 
         #[test]
-        fn they_read_back_as_they_were_written(events in prop::collection::vec(event(), 0..50)) {
+        fn written_metrics_read_back_equal(events in prop::collection::vec(event(), 0..50)) {
             let metrics = measured(&events);
             let text = serde_json::to_string(&metrics).unwrap();
             prop_assert_eq!(serde_json::from_str::<Metrics>(&text).unwrap(), metrics);

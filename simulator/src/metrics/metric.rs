@@ -1,4 +1,4 @@
-//! What can be asked of the metrics, by name.
+//! The metrics and their aggregates by name.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use super::measurements::Metrics;
 use super::timing::Timing;
 use super::unit::Unit;
 
-/// Something that a soak measures.
+/// A measured quantity of a soak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// Connections that ended.
     Closes,
     /// From the start of a connection to its subscription: TCP, TLS and the handshake.
     Connect,
-    /// Handshakes that came to nothing.
+    /// Handshakes that were refused, failed, or took too long.
     ConnectFailures,
     /// Handshakes that succeeded.
     Connects,
@@ -25,27 +25,28 @@ pub enum Metric {
     Echo,
     /// Replies that reached a client.
     Echoes,
-    /// Pushes that were owed and never came.
+    /// Pushes that the server owed and that never came.
     Lost,
-    /// Share of a core that the load generator took.
+    /// The load generator's share of one core, in percent.
     OwnCpu,
-    /// From the moment that a socket was readable until it was read: what the load generator adds to every figure.
+    /// From the instant when a socket is readable until it is read: the error that the load generator adds to all
+    /// times.
     OwnDelay,
     /// Resident memory of the load generator.
     OwnMemory,
     /// From the due instant to the delivery.
     PushLatency,
-    /// Connects of clients that had been connected before.
+    /// Handshakes that succeeded for clients that had been connected before.
     Reconnects,
-    /// Share of a core that the server took.
+    /// The server's share of one core, in percent.
     ServerCpu,
     /// Resident memory of the server.
     ServerMemory,
     /// From the first delivery of a push to its last.
     Spread,
-    /// Expectations that could be settled neither way.
+    /// Expectations that the measured times neither confirm nor refute.
     Undecided,
-    /// Broken promises.
+    /// Violations of guarantees.
     Violations,
 }
 
@@ -54,9 +55,9 @@ pub enum Metric {
 pub enum Aggregate {
     /// The average.
     Avg,
-    /// How many there were.
+    /// The number of events or measurements.
     Count,
-    /// What it grows by in an hour over the second half; 0 if that cannot be told from zero ([`Trend::is_flat`]).
+    /// The growth per hour over the second half; 0 if it is not significant ([`Trend::is_flat`]).
     ///
     /// [`Trend::is_flat`]: crate::metrics::Trend::is_flat
     Growth,
@@ -66,13 +67,13 @@ pub enum Aggregate {
     Med,
     /// The smallest.
     Min,
-    /// So many percent are not larger.
+    /// The value that this share of all values, in percent from 0 to 100, does not exceed.
     Percentile(f64),
-    /// How many there were in a second.
+    /// The number per second.
     Rate,
 }
 
-/// What kind of metric it is.
+/// The kind of a metric, which decides its aggregates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Count,
@@ -82,7 +83,7 @@ enum Kind {
 }
 
 impl Metric {
-    /// All of them, in the order of their names.
+    /// All metrics, in the order of their names.
     pub const ALL: [Self; 19] = [
         Self::Closes,
         Self::Connect,
@@ -105,7 +106,7 @@ impl Metric {
         Self::Violations,
     ];
 
-    /// The word for it in thresholds and in JSON.
+    /// The metric's name in thresholds and in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Closes => "closes",
@@ -130,7 +131,7 @@ impl Metric {
         }
     }
 
-    /// The metric of this name.
+    /// The metric of this name, if there is one.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|metric| metric.name() == name)
     }
@@ -144,7 +145,7 @@ impl Metric {
         }
     }
 
-    /// The aggregates that mean something for it, as they are written.
+    /// The aggregates of the metric, as thresholds write them.
     pub const fn aggregates(self) -> &'static [&'static str] {
         match self.kind() {
             Kind::Count => &["count", "rate"],
@@ -154,7 +155,7 @@ impl Metric {
         }
     }
 
-    /// What the aggregate of it is counted in.
+    /// The unit of this aggregate of the metric.
     pub const fn unit(self, aggregate: Aggregate) -> Unit {
         match (aggregate, self.kind()) {
             (Aggregate::Rate, _) => Unit::PerSecond,
@@ -166,7 +167,7 @@ impl Metric {
         }
     }
 
-    /// The number, in its [`Unit`]; `None` if nothing was measured that it could be taken of.
+    /// The aggregate in [`Metric::unit`]; `None` if there are no measurements for it.
     pub fn of(self, aggregate: Aggregate, metrics: &Metrics) -> Option<f64> {
         let rate = |count: u64| (metrics.seconds > 0.0).then(|| count as f64 / metrics.seconds);
         match (self.kind(), aggregate) {
@@ -184,7 +185,7 @@ impl Metric {
         }
     }
 
-    /// The times that it is made of, if it is one of times.
+    /// The times of the metric; `None` if it does not measure times.
     pub fn timing(self, metrics: &Metrics) -> Option<Timing> {
         Some(match self {
             Self::Connect => metrics.connect.clone(),
@@ -255,11 +256,11 @@ fn of_samples(samples: &[f64], aggregate: Aggregate) -> Option<f64> {
 }
 
 impl Aggregate {
-    /// All that need no number.
+    /// All aggregates without a number.
     const NAMED: [Self; 7] =
         [Self::Avg, Self::Count, Self::Growth, Self::Max, Self::Med, Self::Min, Self::Rate];
 
-    /// The aggregate that is written so; percentiles are `p(99)` or `p(99.9)`, from 0 to 100.
+    /// The aggregate of this name. Percentiles are written as `p(99)` or `p(99.9)`, from 0 to 100.
     pub fn named(name: &str) -> Option<Self> {
         if let Some(percent) = name.strip_prefix("p(").and_then(|rest| rest.strip_suffix(')')) {
             let is_plain = percent.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

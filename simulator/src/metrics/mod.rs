@@ -1,7 +1,7 @@
-//! What a soak measures, and the bounds that it is held to.
+//! The measurements of a soak, and thresholds on them.
 //!
-//! Everything here adds up: [`Metrics::merge`] of what several load generators measured is, bucket by bucket, what one
-//! would have measured that had all their clients.
+//! All measurements can be merged: [`Metrics::merge`] of several load generators gives, bucket by bucket, what one load
+//! generator with all their clients would have measured.
 //!
 //! | file | subject |
 //! |---|---|

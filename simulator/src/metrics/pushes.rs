@@ -1,4 +1,4 @@
-//! Each push on its way to all clients: when the first client had it, and when the last.
+//! The deliveries of each push: when the first client read it, and when the last.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use super::timing::Timing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PushEntry {
-    /// The number of its cycle, which all shards of a soak count alike.
+    /// The number of the push's cycle, the same in all shards of a soak.
     pub cycle: u64,
-    /// When it was due, in microseconds since the start of the soak.
+    /// The due instant, in microseconds since the start of the soak.
     pub due_micros: u64,
-    /// How many clients it reached.
+    /// The number of clients that the push reached.
     pub deliveries: u64,
-    /// From the due instant until the first client had it, in microseconds.
+    /// From the due instant until the first client read the push, in microseconds.
     pub first_micros: u64,
-    /// From the due instant until the last client had it, in microseconds.
+    /// From the due instant until the last client read the push, in microseconds.
     pub last_micros: u64,
 }
 
 impl PushEntry {
-    /// From the first client to the last.
+    /// The time from the first client's read to the last client's.
     pub fn spread(&self) -> Duration {
         Duration::from_micros(self.last_micros.saturating_sub(self.first_micros))
     }
@@ -42,9 +42,9 @@ impl PushEntry {
 pub struct Pushes(Vec<PushEntry>);
 
 impl Pushes {
-    /// Notes one delivery, or what another shard knows of a push.
+    /// Adds one delivery, or the deliveries of a push that another shard recorded.
     pub fn add(&mut self, entry: PushEntry) {
-        // Nearly always the last one, so the search begins there.
+        // It is nearly always the last entry, so the search begins there.
         let place = self.0.iter().rposition(|known| known.cycle <= entry.cycle);
         match place {
             Some(place) if self.0[place].cycle == entry.cycle => self.0[place].merge(&entry),
@@ -52,19 +52,20 @@ impl Pushes {
         }
     }
 
-    /// Adds what another shard knows.
+    /// Adds the deliveries that another shard recorded.
     pub fn merge(&mut self, other: &Self) {
         other.0.iter().for_each(|entry| self.add(*entry));
     }
 
-    /// Each of them, in the order of their cycles.
+    /// One entry per push, in the order of their cycles.
     pub fn entries(&self) -> &[PushEntry] {
         &self.0
     }
 
-    /// From the first client to the last, of every push that reached at least two.
+    /// The spreads of all pushes that reached at least two clients.
     ///
-    /// The sum of the spreads of two shards is not the spread of their sum, so it is always taken from the entries.
+    /// It is computed from the entries, because the spread of a merged push does not follow from the spreads of its
+    /// parts.
     pub fn spread(&self) -> Timing {
         let mut spread = Timing::default();
         let shared = self.0.iter().filter(|entry| entry.deliveries > 1);
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_stand_in_the_order_of_cycles_whatever_comes_first() {
+    fn entries_are_in_the_order_of_cycles() {
         let mut pushes = Pushes::default();
         [4, 2, 9, 2, 1, 4].into_iter().for_each(|cycle| pushes.add(entry(cycle, 5, 5)));
         let cycles: Vec<_> = pushes.entries().iter().map(|entry| (entry.cycle, entry.deliveries)).collect();
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spread_of_two_shards_goes_from_the_first_to_the_last_of_both() {
+    fn the_spread_of_two_shards_spans_both() {
         let mut pushes = Pushes::default();
         pushes.add(entry(1, 100, 300));
         let mut other = Pushes::default();

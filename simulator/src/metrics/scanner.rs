@@ -1,9 +1,9 @@
-//! Reads bounds from left to right, and knows the column of every mistake.
+//! Reads thresholds from left to right. Every error names its column.
 
 use super::metric::{Aggregate, Metric};
 use super::unit::Unit;
 
-/// Reads one piece after the other, and knows the column.
+/// Reads the parts of a text one by one, and tracks the column.
 pub(crate) struct Scanner<'a> {
     text: &'a str,
     rest: &'a str,
@@ -14,7 +14,7 @@ impl<'a> Scanner<'a> {
         Self { text, rest: text.trim_start() }
     }
 
-    /// A figure, one of these comparisons, and a number; blanks may stand around the comparison.
+    /// Reads a metric with its aggregate, one of these comparisons, and a number. Blanks may surround the comparison.
     pub(crate) fn bound<T: Copy>(
         &mut self,
         comparisons: &[T],
@@ -27,7 +27,7 @@ impl<'a> Scanner<'a> {
         Ok((metric, aggregate, comparison, self.number()?))
     }
 
-    /// The unit of the number before; none is the first that there is.
+    /// Reads the unit of the preceding number. Without one, the first suffix of `unit` applies.
     pub(crate) fn suffix(&mut self, unit: Unit) -> Result<(&'static str, f64), String> {
         let before = self.rest;
         let name = self.take(|character| !character.is_whitespace());
@@ -45,20 +45,20 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Takes this, if it comes next.
+    /// Reads `mark`, if it comes next, and returns whether it did.
     pub(crate) fn takes(&mut self, mark: char) -> bool {
         let rest = self.rest.strip_prefix(mark);
         self.rest = rest.unwrap_or(self.rest);
         rest.is_some()
     }
 
-    /// Nothing but blanks may be left.
+    /// Checks that only blanks are left.
     pub(crate) fn finish(mut self) -> Result<(), String> {
         self.skip_blanks();
         if self.rest.is_empty() { Ok(()) } else { Err(self.wrong(self.rest, "expected the end")) }
     }
 
-    /// A metric, a colon and an aggregate that means something for it.
+    /// Reads a metric, a colon and an aggregate of the metric.
     fn figure(&mut self) -> Result<(Metric, Aggregate), String> {
         let before = self.rest;
         let name = self.take(|character| character.is_ascii_alphanumeric() || character == '_');
@@ -94,7 +94,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The first of `all` whose name comes next.
+    /// Reads the first of `all` whose name comes next.
     fn one_of<T: Copy>(&mut self, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, String> {
         match all.iter().find(|one| self.rest.starts_with(name(**one))) {
             Some(found) => {
@@ -108,7 +108,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A decimal number, with or without a sign.
+    /// Reads a decimal number, with or without a sign.
     fn number(&mut self) -> Result<f64, String> {
         let before = self.rest;
         let sign = self.rest.strip_prefix(['+', '-']);

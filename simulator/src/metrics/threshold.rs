@@ -1,6 +1,6 @@
-//! Bounds in the grammar of k6: `push_latency:p(99)<50ms`, `lost:count==0`.
+//! Thresholds in the grammar of k6: `push_latency:p(99)<50ms`, `lost:count==0`.
 //!
-//! A bound is a metric, a colon, an aggregate, a comparison and a number with its unit; blanks may stand around the
+//! A threshold is a metric, a colon, an aggregate, a comparison and a number with its unit. Blanks may surround the
 //! comparison. Times without a unit are milliseconds, as in k6.
 
 use std::borrow::Cow;
@@ -14,22 +14,22 @@ use super::metric::{Aggregate, Metric};
 use super::scanner::Scanner;
 use super::unit::Unit;
 
-/// A bound that a metric is held to.
+/// A bound on an aggregate of a metric. It displays, and parses, as in `push_latency:p(99)<50ms`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Threshold {
-    /// What is measured.
+    /// The metric.
     pub metric: Metric,
-    /// How it becomes one number.
+    /// The aggregate that makes one number of the metric.
     pub aggregate: Aggregate,
-    /// How that number relates to the bound.
+    /// The required relation between the number and the bound.
     pub comparison: Comparison,
-    /// The bound, in the unit that it was written in.
+    /// The bound, in the unit in which it was written.
     number: f64,
-    /// That unit, and what it is worth.
+    /// That unit, and its value in [`Metric::unit`].
     suffix: (&'static str, f64),
 }
 
-/// How a number relates to its bound.
+/// The required relation between a number and its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
     /// Equal.
@@ -38,25 +38,25 @@ pub enum Comparison {
     AtLeast,
     /// At most.
     AtMost,
-    /// Less.
+    /// Less than.
     Less,
-    /// More.
+    /// More than.
     More,
     /// Not equal.
     Unequal,
 }
 
-/// What a bound came to.
+/// The judgement of a threshold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Judgement {
-    /// The bound, as it is written.
+    /// The threshold as text.
     pub threshold: String,
-    /// The number; `null` if nothing was measured that it could be taken of.
+    /// The measured number; `null` if there are no measurements for it.
     pub observed: Option<f64>,
-    /// What the number counts: `ms`, `B`, `B/h`, `%`, `/s`, or nothing.
+    /// The unit of the number: `ms`, `B`, `B/h`, `%`, `/s`, or empty for a plain number.
     pub unit: Cow<'static, str>,
-    /// Whether the number is within the bound. Without a number it is not.
+    /// Whether the number satisfies the threshold; false without a number.
     pub held: bool,
 }
 
@@ -66,10 +66,10 @@ impl Threshold {
         self.number * self.suffix.1
     }
 
-    /// Holds the metrics to it.
+    /// Judges the metrics by this threshold.
     ///
-    /// Counts of nothing are 0. Every other figure of nothing is none, and none is within no bound. Here we part with k6,
-    /// which takes 0 for it: a soak in which no push ever came would have the best latency of all.
+    /// Without measurements a count is 0, and every other figure is missing and fails its threshold. In k6 a missing
+    /// figure is 0, but then a soak without a single push would have the best latency.
     pub fn evaluate(&self, metrics: &Metrics) -> Judgement {
         let observed = self.metric.of(self.aggregate, metrics);
         let held = observed.is_some_and(|observed| self.comparison.holds(observed, self.bound()));
@@ -79,7 +79,7 @@ impl Threshold {
 }
 
 impl Judgement {
-    /// What the number counts.
+    /// The unit of the number.
     pub fn unit(&self) -> Unit {
         Unit::named(&self.unit)
     }
@@ -89,7 +89,7 @@ impl Comparison {
     /// Longer ones first: a `<=` begins with a `<`.
     const ALL: [Self; 6] = [Self::AtMost, Self::AtLeast, Self::Equal, Self::Unequal, Self::Less, Self::More];
 
-    /// How it is written.
+    /// The sign of the comparison.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AtLeast => ">=",
@@ -101,7 +101,7 @@ impl Comparison {
         }
     }
 
-    /// Whether the number is within the bound.
+    /// Whether the number satisfies the comparison with the bound.
     pub fn holds(self, number: f64, bound: f64) -> bool {
         match self {
             Self::AtLeast => number >= bound,
@@ -126,7 +126,7 @@ impl FromStr for Threshold {
 
     /// # Errors
     ///
-    /// A sentence that names the column, what stands there, and what is allowed.
+    /// A sentence that names the column, the mistake, and what is allowed.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut scanner = Scanner::new(text);
         let (metric, aggregate, comparison, number) = scanner.bound(&Comparison::ALL, Comparison::name)?;
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_of_times_are_milliseconds_unless_they_say_otherwise() {
+    fn bounds_of_times_without_a_unit_are_milliseconds() {
         let metrics = hundred_pushes();
         for (text, held) in [
             // 98 ms, to a thousandth.
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_nothing_are_0_and_other_figures_of_nothing_hold_nothing() {
+    fn without_measurements_counts_are_0_and_other_thresholds_fail() {
         let nothing = Metrics { seconds: 1.0, ..Metrics::default() };
         assert_eq!(judged("lost:count==0", &nothing), (Some(0.0), true));
         assert_eq!(judged("deliveries:rate>5", &nothing), (Some(0.0), false));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_has_a_column_and_the_words_that_are_allowed() {
+    fn the_error_of_a_threshold_names_the_column_and_what_is_allowed() {
         for (text, column, words) in [
             ("", 1, "there is no metric \"\"; expected one of closes, connect,"),
             ("latency:p(99)<5", 1, "push_latency, reconnects"),
@@ -263,7 +263,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_threshold_reads_back_as_it_was_written(threshold in threshold()) {
+        fn a_written_threshold_reads_back_equal(threshold in threshold()) {
             let text = threshold.to_string();
             prop_assert_eq!(text.parse(), Ok(threshold));
             let spaced = text.replace(threshold.comparison.name(), &format!(" {} ", threshold.comparison.name()));
@@ -271,7 +271,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_that_is_typed_is_a_panic(text in "\\PC{0,30}|[a-z_]{4,12}:(p\\([0-9.é]{0,5}\\)|count)[<>=!é]{0,2}[0-9.+-]{0,4}[a-zµ]{0,2}") {
+        fn no_text_causes_a_panic(text in "\\PC{0,30}|[a-z_]{4,12}:(p\\([0-9.é]{0,5}\\)|count)[<>=!é]{0,2}[0-9.+-]{0,4}[a-zµ]{0,2}") {
             let _answer = text.parse::<Threshold>();
         }
     }

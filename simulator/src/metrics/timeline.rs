@@ -1,8 +1,8 @@
-//! What was going on, sample by sample.
+//! The state of a soak over time, sample by sample.
 
 use serde::{Deserialize, Serialize};
 
-/// The state at one moment; what grows is counted from the start.
+/// The state of a soak at one instant. Counters count from the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
@@ -10,7 +10,7 @@ pub struct Sample {
     pub at_millis: u64,
     /// Clients that are connected.
     pub connected: u64,
-    /// Clients that are subscribed, as far as they know.
+    /// Clients that consider themselves subscribed.
     pub subscribed: u64,
     /// Pushes that have reached a client.
     pub deliveries: u64,
@@ -18,7 +18,7 @@ pub struct Sample {
     pub echoes: u64,
     /// Connections that have ended.
     pub closes: u64,
-    /// Broken promises.
+    /// Violations of guarantees.
     pub violations: u64,
     /// Resident memory of the server, in bytes, if it runs on this machine.
     pub server_memory_bytes: Option<u64>,
@@ -36,7 +36,7 @@ impl Sample {
         self.at_millis as f64 / 1000.0
     }
 
-    /// Both at once. There is one server, which both look at; the clients and the load generators are different ones.
+    /// The sum of two load generators. They have different clients, but share one server, whose figures are not added.
     fn plus(&self, other: &Self) -> Self {
         Self {
             at_millis: self.at_millis.max(other.at_millis),
@@ -61,13 +61,13 @@ fn both<T>(one: Option<T>, two: Option<T>, join: impl FnOnce(T, T) -> T) -> Opti
     }
 }
 
-/// Samples in the order of their times. Between two of them the earlier one holds.
+/// Samples in the order of their times. Each is valid until the next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timeline(Vec<Sample>);
 
 impl Timeline {
-    /// Adds a sample that is not earlier than the last one; of two of one time the later one stays.
+    /// Adds a sample, which must not be earlier than the last. A sample of the same time replaces the last.
     pub fn push(&mut self, sample: Sample) {
         if self.0.last().is_some_and(|last| last.at_millis >= sample.at_millis) {
             self.0.pop();
@@ -75,12 +75,12 @@ impl Timeline {
         self.0.push(sample);
     }
 
-    /// Each of them, in the order of their times.
+    /// All samples, in the order of their times.
     pub fn samples(&self) -> &[Sample] {
         &self.0
     }
 
-    /// Adds the other one, moment by moment: a sample at each time of either.
+    /// Adds the timeline of another load generator. The result has a sample at each time of either.
     pub fn merge(&mut self, other: &Self) {
         let mut sum = Vec::with_capacity(self.0.len().max(other.0.len()));
         let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
@@ -105,12 +105,12 @@ impl Timeline {
         self.known(|sample| sample.own_memory_bytes.map(|bytes| bytes as f64))
     }
 
-    /// Share of one core that the server took from each sample to the next: seconds (of the latter) and percent.
+    /// The server's share of one core between consecutive samples: the time of the later one in seconds, and percent.
     pub fn server_cpu(&self) -> Vec<(f64, f64)> {
         shares(&self.known(|sample| sample.server_cpu_seconds))
     }
 
-    /// Share of one core that the load generator took from each sample to the next.
+    /// The load generator's share of one core between consecutive samples, in the same units.
     pub fn own_cpu(&self) -> Vec<(f64, f64)> {
         shares(&self.known(|sample| sample.own_cpu_seconds))
     }
@@ -125,7 +125,7 @@ impl Timeline {
     }
 }
 
-/// How much of each second was used, in percent, from one point to the next.
+/// The used share of each interval between two points, in percent.
 fn shares(used: &[(f64, f64)]) -> Vec<(f64, f64)> {
     used.windows(2)
         .map(|pair| (pair[1].0, 100.0 * (pair[1].1 - pair[0].1) / (pair[1].0 - pair[0].0)))
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_samples_of_one_time_the_later_one_stays() {
+    fn a_sample_of_the_same_time_replaces_the_last() {
         let mut line = timeline(&[(1000, 1)]);
         line.push(Sample { at_millis: 1000, deliveries: 2, ..Sample::default() });
         line.push(Sample { at_millis: 1001, deliveries: 3, ..Sample::default() });
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_of_a_core_is_that_since_the_sample_before() {
+    fn the_share_of_a_core_covers_the_time_since_the_last_sample() {
         let sample =
             |at_millis, seconds| Sample { at_millis, server_cpu_seconds: Some(seconds), ..Sample::default() };
         let line = Timeline(vec![sample(0, 1.0), sample(2000, 2.0), sample(3000, 3.5)]);

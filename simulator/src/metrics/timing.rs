@@ -1,4 +1,4 @@
-//! How long something took, every time that it was done.
+//! A histogram of measured times.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,72 +8,72 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-/// The longest time that is told apart from longer ones, in microseconds: an hour.
+/// The top of the histogram, one hour in microseconds. Longer times count as this one.
 const LONGEST: u64 = 3_600_000_000;
 
-/// Significant decimal digits of every time: a figure is off by a thousandth at most.
+/// Significant decimal digits of every time: the error is at most one thousandth.
 const DIGITS: u8 = 3;
 
-/// A histogram of times in microseconds, from 1 µs to an hour, to a thousandth of each.
+/// A histogram of times from 1 µs to one hour, with an error of at most one thousandth.
 ///
-/// All of them have the same buckets, so that the sum of two is what one would have been that had recorded both.
+/// All histograms have the same buckets, so that a merged one equals one that recorded all times itself.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "TimingEntry", try_from = "TimingEntry")]
 pub struct Timing(Histogram<u64>);
 
 impl Timing {
-    /// Notes that it took so long. What takes longer than an hour counts as an hour.
+    /// Records a time. Times over one hour count as one hour.
     pub fn record(&mut self, span: Duration) {
         self.0.saturating_record(u64::try_from(span.as_micros()).unwrap_or(LONGEST));
     }
 
-    /// Adds what the other one has recorded.
+    /// Adds the times that `other` has recorded.
     pub fn merge(&mut self, other: &Self) {
         self.0.add(&other.0).expect("the same buckets on both sides");
     }
 
-    /// How many times were recorded.
+    /// The number of recorded times.
     pub fn count(&self) -> u64 {
         self.0.len()
     }
 
-    /// The time, in milliseconds, that this share (0 to 1) of all do not exceed; `None` if there are none.
+    /// The time, in milliseconds, that this share (0 to 1) of all times does not exceed; `None` if there are none.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         self.known(|histogram| histogram.value_at_quantile(share) as f64)
     }
 
-    /// The shortest, in milliseconds.
+    /// The shortest time, in milliseconds; `None` if there are none.
     pub fn min(&self) -> Option<f64> {
         self.known(|histogram| histogram.min() as f64)
     }
 
-    /// The longest, in milliseconds.
+    /// The longest time, in milliseconds; `None` if there are none.
     pub fn max(&self) -> Option<f64> {
         self.known(|histogram| histogram.max() as f64)
     }
 
-    /// The average, in milliseconds.
+    /// The average, in milliseconds; `None` if there are no times.
     pub fn mean(&self) -> Option<f64> {
         self.known(Histogram::mean)
     }
 
-    /// The standard deviation, in milliseconds.
+    /// The standard deviation, in milliseconds; `None` if there are no times.
     pub fn deviation(&self) -> Option<f64> {
         self.known(Histogram::stdev)
     }
 
-    /// The counts in microseconds, to draw them.
+    /// The histogram itself, in microseconds, for charts.
     pub fn histogram(&self) -> &Histogram<u64> {
         &self.0
     }
 
-    /// A figure in microseconds as milliseconds, if there is anything to take it of.
+    /// A figure in microseconds as milliseconds; `None` if there are no times.
     fn known(&self, figure: impl FnOnce(&Histogram<u64>) -> f64) -> Option<f64> {
         (!self.0.is_empty()).then(|| figure(&self.0) / 1000.0)
     }
 }
 
-/// A few figures in the place of thousands of buckets.
+/// Shows a few figures instead of thousands of buckets.
 impl fmt::Debug for Timing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (p50, p99) = (self.quantile(0.5), self.quantile(0.99));
@@ -87,7 +87,7 @@ impl Default for Timing {
     }
 }
 
-/// The same histogram with other counters, such as that of a [`Score`](crate::Score).
+/// Converts a histogram with other buckets, such as that of a [`Score`](crate::Score).
 impl From<&Histogram<u64>> for Timing {
     fn from(histogram: &Histogram<u64>) -> Self {
         let mut timing = Self::default();
@@ -98,29 +98,29 @@ impl From<&Histogram<u64>> for Timing {
     }
 }
 
-/// A [`Timing`] in JSON. The figures are for readers; what counts is the histogram.
+/// A [`Timing`] in JSON. The figures are for readers; only the histogram is read back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TimingEntry {
-    /// How many times were recorded.
+    /// The number of recorded times.
     count: u64,
-    /// The shortest.
+    /// The shortest time.
     min_ms: Option<f64>,
     /// The average.
     avg_ms: Option<f64>,
     /// The median.
     p50_ms: Option<f64>,
-    /// Nine in ten took no longer.
+    /// 90 % of the times are not longer.
     p90_ms: Option<f64>,
-    /// 95 in a hundred took no longer.
+    /// 95 % of the times are not longer.
     p95_ms: Option<f64>,
-    /// 99 in a hundred took no longer.
+    /// 99 % of the times are not longer.
     p99_ms: Option<f64>,
-    /// 999 in a thousand took no longer.
+    /// 99.9 % of the times are not longer.
     p999_ms: Option<f64>,
-    /// The longest.
+    /// The longest time.
     max_ms: Option<f64>,
-    /// All of them in microseconds: HdrHistogram V2, compressed, in base64, as the tools of every language read it.
+    /// All times in microseconds: compressed HdrHistogram V2 in base64, which libraries of every language read.
     histogram: String,
 }
 
@@ -153,10 +153,10 @@ impl TryFrom<TimingEntry> for Timing {
     fn try_from(entry: TimingEntry) -> Result<Self, String> {
         let bytes = BASE64
             .decode(entry.histogram.as_bytes())
-            .map_err(|error| format!("the histogram is no base64: {error}"))?;
+            .map_err(|error| format!("the histogram is not base64: {error}"))?;
         let histogram: Histogram<u64> = Deserializer::new()
             .deserialize(&mut bytes.as_slice())
-            .map_err(|error| format!("the histogram is no HdrHistogram V2: {error}"))?;
+            .map_err(|error| format!("the histogram is not HdrHistogram V2: {error}"))?;
         if (histogram.low(), histogram.high(), histogram.sigfig()) != (1, LONGEST, DIGITS) {
             let (low, high, digits) = (histogram.low(), histogram.high(), histogram.sigfig());
             return Err(format!(
@@ -183,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing_there_are_no_figures() {
+    fn a_timing_without_times_has_no_figures() {
         let empty = Timing::default();
         assert_eq!((empty.min(), empty.max(), empty.mean(), empty.quantile(0.5)), (None, None, None, None));
     }
 
     #[test]
-    fn what_is_longer_than_an_hour_counts_as_an_hour() {
+    fn a_time_over_one_hour_counts_as_one_hour() {
         let long = timing(&[LONGEST, LONGEST * 100, u64::MAX]);
         assert_eq!(long.count(), 3);
         // To a thousandth.
@@ -197,15 +197,15 @@ mod tests {
     }
 
     #[test]
-    fn files_that_hold_another_histogram_are_refused() {
+    fn a_file_with_another_histogram_is_refused() {
         let mut narrow = Histogram::<u64>::new_with_bounds(1, 1000, 2).unwrap();
         narrow.record(7).unwrap();
         let mut bytes = Vec::new();
         V2DeflateSerializer::new().serialize(&narrow, &mut bytes).unwrap();
         let good = TimingEntry::from(timing(&[5]));
         for (histogram, count, words) in [
-            ("*".to_owned(), 1, "no base64"),
-            (BASE64.encode(b"something else"), 1, "no HdrHistogram V2"),
+            ("*".to_owned(), 1, "not base64"),
+            (BASE64.encode(b"something else"), 1, "not HdrHistogram V2"),
             (BASE64.encode(&bytes), 1, "from 1 to 1000 with 2 digits"),
             (good.histogram.clone(), 2, "holds 1 times, not 2"),
         ] {
@@ -216,14 +216,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_reads_back_as_it_was_written(micros in prop::collection::vec(0..2 * LONGEST, 0..50)) {
+        fn a_written_timing_reads_back_equal(micros in prop::collection::vec(0..2 * LONGEST, 0..50)) {
             let timing = timing(&micros);
             let text = serde_json::to_string(&timing).unwrap();
             prop_assert_eq!(serde_json::from_str::<Timing>(&text).unwrap(), timing);
         }
 
         #[test]
-        fn the_parts_add_up_to_the_whole(
+        fn merged_parts_equal_the_whole(
             micros in prop::collection::vec(0..2 * LONGEST, 0..200),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..5),
         ) {

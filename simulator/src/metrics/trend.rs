@@ -1,8 +1,8 @@
-//! Whether a figure grows: a straight line through its samples, and how sure its slope is.
+//! Decides whether a figure grows: a straight line through its samples, with the error of its slope.
 
 use serde::{Deserialize, Serialize};
 
-/// Fewer samples say nothing.
+/// The smallest number of samples for a trend.
 const FEWEST: usize = 8;
 
 /// The two-sided 95 % point of the normal distribution.
@@ -10,23 +10,24 @@ pub(crate) const NORMAL: f64 = 1.959_964;
 
 /// A line of ordinary least squares through samples (t, y).
 ///
-/// With t̄ and ȳ the means, S = Σ(t − t̄)² and e the distances from the line, the slope is Σ(t − t̄)(y − ȳ) / S and its
-/// standard error √(Σe² / (m − 2) / S) · √(n / m). Memory grows in steps, so one sample tells much of the next: instead
-/// of n samples only m = n(1 − r) / (1 + r) count, r ≥ 0 being the correlation of each e with the one after it (Santer et
-/// al., "Statistical significance of trends", J. Geophys. Res. 105, 2000, eqs. 3–6).
+/// With t̄ and ȳ the means, S = Σ(t − t̄)² and e the distances from the line, the slope is Σ(t − t̄)(y − ȳ) / S and
+/// its standard error √(Σe² / (m − 2) / S) · √(n / m). Memory grows in steps, so one sample tells much of the next:
+/// instead of n samples only m = n(1 − r) / (1 + r) count, r ≥ 0 being the correlation of each e with the one after it
+/// (Santer et al., "Statistical significance of trends", J. Geophys. Res. 105, 2000, eqs. 3–6).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trend {
-    /// How much it grows in an hour.
+    /// The growth per hour, in the unit of the samples.
     pub per_hour: f64,
-    /// The standard error of that.
+    /// The standard error of `per_hour`.
     pub error: f64,
-    /// How many independent samples there are in effect; at most as many as there are.
+    /// The effective number of independent samples, at most the number of samples.
     pub samples: f64,
 }
 
 impl Trend {
-    /// The trend of `points`, in seconds and anything; `None` if they are too few, or all of one time.
+    /// The trend of `points`: times in seconds, and values in any unit. `None` for fewer than 8 points, or if all have
+    /// the same time.
     pub fn of(points: &[(f64, f64)]) -> Option<Self> {
         let count = points.len() as f64;
         if points.len() < FEWEST {
@@ -45,14 +46,14 @@ impl Trend {
         Some(Self { per_hour: slope * 3600.0, error: (variance / spread).sqrt() * 3600.0, samples })
     }
 
-    /// Whether the slope cannot be told from zero at 95 %: zero lies within t standard errors, by Student's t.
+    /// Whether the slope is not significant at 95 %: zero lies within t standard errors, by Student's t.
     pub fn is_flat(&self) -> bool {
         // Sums of equal numbers differ in their last bits.
         self.per_hour.abs() <= student(self.samples - 2.0) * self.error + f64::EPSILON
     }
 }
 
-/// How many of `rests` count if each is like the one before.
+/// The effective number of independent `rests`, if each depends on the one before.
 fn effective(rests: &[f64], squares: f64) -> f64 {
     let count = rests.len() as f64;
     if squares <= 0.0 {
@@ -67,12 +68,12 @@ fn sum(points: &[(f64, f64)], term: impl Fn((f64, f64)) -> f64) -> f64 {
     points.iter().copied().map(term).sum()
 }
 
-/// The two-sided 95 % point of Student's t: the expansion in Abramowitz and Stegun, 26.7.5, exact for 1 and 2 degrees of
-/// freedom and off by less than 1 % from 3 on. Less than one degree of freedom counts as one.
+/// The two-sided 95 % point of Student's t: the expansion in Abramowitz and Stegun, 26.7.5, exact for 1 and 2 degrees
+/// of freedom and off by less than 1 % from 3 on. Less than one degree of freedom counts as one.
 pub(crate) fn student(freedom: f64) -> f64 {
     let freedom = freedom.max(1.0);
     if freedom < 3.0 {
-        // Between the exact values a line on the logarithm is near enough.
+        // Between the exact values a line on the logarithm is accurate enough.
         let exact: [f64; 3] = [12.7062, 4.3027, 3.1824];
         let (low, part) = (freedom.floor(), freedom.fract());
         let [from, to] = [exact[low as usize - 1], exact[low as usize]].map(f64::ln);
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_exact_line_the_slope_has_no_error() {
+    fn the_slope_of_an_exact_line_has_no_error() {
         let points: Vec<_> = (0..10).map(|at| (f64::from(at), 5.0 + 2.0 * f64::from(at))).collect();
         let trend = Trend::of(&points).unwrap();
         assert!((trend.per_hour - 7200.0).abs() < 1e-6, "{trend:?}");
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_textbook_sample_the_error_is_that_of_the_textbook() {
+    fn the_error_equals_that_of_a_textbook_sample() {
         // t̄ 4.5, ȳ 1/2, S 42, Σ(t − t̄)(y − ȳ) 2, Σe² 2 − 4/42; neighbours differ, so that all eight count.
         let points: Vec<_> = (1..=8).map(|at| (f64::from(at), f64::from((at + 1) % 2))).collect();
         let trend = Trend::of(&points).unwrap();
@@ -129,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn one_step_is_no_trend() {
+    fn one_step_is_flat() {
         let points: Vec<_> = (0..60).map(|at| (f64::from(at), if at < 25 { 1e6 } else { 1.1e6 })).collect();
         assert!(Trend::of(&points).unwrap().is_flat(), "{:?}", Trend::of(&points));
     }
 
     #[test]
-    fn a_constant_is_flat_and_a_few_samples_are_nothing() {
+    fn a_constant_is_flat_and_too_few_samples_have_no_trend() {
         let points: Vec<_> = (0..20).map(|at| (f64::from(at), 123_456_789.1)).collect();
         assert!(Trend::of(&points).unwrap().is_flat());
         assert_eq!(Trend::of(&points[..7]), None);
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn points_of_students_t_are_those_of_the_tables() {
+    fn students_t_equals_the_tables() {
         for (freedom, tabled) in
             [(1.0, 12.706), (2.0, 4.303), (3.0, 3.182), (5.0, 2.571), (10.0, 2.228), (30.0, 2.042)]
         {

@@ -1,28 +1,28 @@
-//! What numbers count, and how people write them.
+//! The units of numbers, and how numbers are written with them.
 
-/// What a number counts.
+/// The unit of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Memory.
+    /// Bytes of memory.
     Bytes,
-    /// Memory in an hour.
+    /// Growth of memory, in bytes per hour.
     BytesPerHour,
     /// Milliseconds.
     Millis,
-    /// A mere number.
+    /// A plain number.
     Number,
-    /// A hundredth of a core.
+    /// Hundredths of one core.
     Percent,
-    /// So many in a second.
+    /// Events per second.
     PerSecond,
 }
 
 impl Unit {
-    /// All of them.
+    /// All units.
     pub const ALL: [Self; 6] =
         [Self::Bytes, Self::BytesPerHour, Self::Millis, Self::Number, Self::Percent, Self::PerSecond];
 
-    /// The ways to write a number of it, and what each is worth; the first is the one that goes without saying.
+    /// The suffixes of the unit and their factors. The first is the default.
     pub const fn suffixes(self) -> &'static [(&'static str, f64)] {
         const KIB: f64 = 1024.0;
         match self {
@@ -45,7 +45,7 @@ impl Unit {
         }
     }
 
-    /// The word for it in JSON.
+    /// The unit's name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Number => "",
@@ -53,12 +53,12 @@ impl Unit {
         }
     }
 
-    /// The unit of this name; a mere number if there is none.
+    /// The unit of this name; [`Number`](Self::Number) if there is none.
     pub fn named(name: &str) -> Self {
         Self::ALL.into_iter().find(|unit| unit.name() == name).unwrap_or(Self::Number)
     }
 
-    /// A number of it as people read it.
+    /// A number in this unit as text, with a suitable prefix.
     pub fn format(self, number: f64) -> String {
         let scaled = |units: &[&str], step: f64| {
             let mut rest = number;

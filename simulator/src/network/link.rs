@@ -1,4 +1,4 @@
-//! One connection's two byte pipes: latency, jitter, and writes that arrive in pieces.
+//! A link: the two byte pipes of one connection, with latency, jitter, and writes that arrive in pieces.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use carillon_server::Timestamp;
 use crate::network::payloads::PayloadId;
 use crate::rng::Rng;
 
-/// A link of the simulated network. The world may use the id again once both ends and everything on the way are gone.
+/// The id of a link of the simulated network. The world reuses it once both ends and all bytes in transit are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub(crate) u32);
 
 impl LinkId {
-    /// Its index: small, dense and reused.
+    /// The index of the link, from 0: small, dense and reused.
     pub const fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// What links are drawn from.
+/// The ranges from which a scenario's links are drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkProfile {
-    /// The shortest one-way latency.
+    /// The shortest one-way latency, from 0 to `max_latency`.
     pub min_latency: Duration,
-    /// The longest one-way latency.
+    /// The longest one-way latency, at most 4 s.
     pub max_latency: Duration,
-    /// The longest jitter on top of the latency of one write.
+    /// The longest jitter, which is added to the latency of each write, at most 4 s.
     pub max_jitter: Duration,
-    /// How many of a thousand writes arrive in pieces, on the worst link.
+    /// How many of 1000 writes arrive in pieces on the worst link, from 0 to 1000.
     pub max_sliced: u64,
 }
 
@@ -46,36 +46,36 @@ impl LinkProfile {
         }
     }
 
-    /// The longest time that a write can take on a link of this profile.
+    /// The longest time that a write can take on a link of this profile: the latency and twice the jitter.
     pub fn longest_way(&self) -> Duration {
-        // The pieces of one write spread over at most another jitter.
+        // The last piece of a write arrives at most one more jitter later.
         self.max_latency + 2 * self.max_jitter
     }
 }
 
-/// The link of one connection.
+/// The properties of one connection's link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkPlan {
     /// The one-way latency.
     pub latency: Duration,
-    /// The longest jitter on top of it.
+    /// The longest jitter, which is added to the latency of each write.
     pub jitter: Duration,
-    /// How many of a thousand writes arrive in pieces. Toxiproxy's `slicer`.
+    /// How many of 1000 writes arrive in pieces. Toxiproxy calls this `slicer`.
     pub sliced: u16,
-    /// Bytes that may be on their way to the client or wait unread; `None` for no limit.
+    /// The limit of bytes in transit to the client or unread by it; `None` for no limit.
     pub window: Option<u32>,
-    /// Decides jitter and cuts.
+    /// The seed that decides jitter and the sizes of pieces.
     pub seed: u64,
 }
 
 /// How fast a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// Whatever arrives, at once.
+    /// The client reads all bytes as soon as they arrive.
     AtOnce,
-    /// Nothing. Toxiproxy's `timeout`.
+    /// The client reads nothing. Toxiproxy calls this `timeout`.
     Never,
-    /// This many bytes a second. Toxiproxy's `bandwidth`.
+    /// The client reads this many bytes a second. Toxiproxy calls this `bandwidth`.
     Slowly(u32),
 }
 
@@ -83,13 +83,13 @@ pub enum Reading {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum End {
-    /// In good order: everything before it arrives.
+    /// Cleanly: all earlier bytes arrive.
     Finished,
-    /// By force.
+    /// By a reset, which overtakes bytes in transit.
     Reset,
 }
 
-/// A part of a write and when it arrives.
+/// A piece of a write and its arrival time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) at: Timestamp,
@@ -97,14 +97,14 @@ pub(crate) struct Piece {
     pub(crate) end: u32,
 }
 
-/// The state of one link, in one cache line, as the fan-out passes over all of them.
+/// The state of one link. It fits one cache line, because a fan-out touches all links.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     rng: Rng,
-    /// When the last bytes towards the client arrive; later ones arrive later, as TCP keeps the order.
+    /// When the last bytes towards the client arrive. Later bytes arrive later, because TCP keeps the order.
     down_last: Timestamp,
     up_last: Timestamp,
-    /// Bytes that the server has sent.
+    /// The number of bytes that the server has sent.
     pub(crate) down_sent: u64,
     latency: u32,
     jitter: u32,
@@ -112,15 +112,15 @@ pub(crate) struct Link {
     pub(crate) is_client_gone: bool,
     pub(crate) is_server_gone: bool,
     pub(crate) is_down_ended: bool,
-    /// The server has seen it.
+    /// The server has accepted the connection.
     pub(crate) is_accepted: bool,
-    /// Its end is scheduled.
+    /// The end of the stream is scheduled.
     pub(crate) is_retired: bool,
-    /// What the server sends gets lost.
+    /// Bytes from the server get lost.
     pub(crate) is_down_lost: bool,
-    /// What the client sends gets lost.
+    /// Bytes from the client get lost.
     pub(crate) is_up_lost: bool,
-    /// The receive window, if it is limited.
+    /// The client's receive window, if it is limited.
     pub(crate) flow: Option<Box<Flow>>,
 }
 
@@ -131,24 +131,24 @@ pub(crate) const NARROW: u32 = 2048;
 #[derive(Clone, Debug)]
 pub(crate) struct Flow {
     window: u32,
-    /// Bytes on their way to the client, or unread.
+    /// Bytes in transit to the client, or unread.
     outstanding: u32,
-    /// The server was refused bytes since it last wrote all that it wanted to.
+    /// The link refused bytes in the server's last write.
     pub(crate) is_blocked: bool,
-    /// Until when that was so, or something was unread.
+    /// The last instant at which the link was blocked or had unread bytes.
     pub(crate) stuck_until: Timestamp,
     pub(crate) reading: Reading,
-    /// Something has waited to be read.
+    /// Bytes have once waited to be read.
     pub(crate) has_held: bool,
-    /// The end of the stream, behind what is unread.
+    /// The end of the stream, after the unread bytes.
     pub(crate) pending_end: Option<End>,
     /// The client's next read is scheduled.
     pub(crate) is_read_scheduled: bool,
-    /// What has arrived and was not read.
+    /// The bytes that have arrived and are unread.
     unread: VecDeque<Unread>,
 }
 
-/// Bytes of a payload that have arrived and were not read.
+/// A range of a payload that has arrived and is unread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unread {
     pub(crate) payload: PayloadId,
@@ -171,17 +171,17 @@ impl Flow {
         }
     }
 
-    /// Whether what waits at the server may take minutes to come through, however eagerly the client reads.
+    /// Whether bytes that wait at the server may take minutes to arrive, even if the client reads at once.
     pub(crate) fn is_narrow(&self) -> bool {
         self.window <= NARROW
     }
 
-    /// How many bytes it would take now.
+    /// How many bytes the link takes now.
     pub(crate) fn room(&self) -> usize {
         (self.window - self.outstanding) as usize
     }
 
-    /// How much of a write of this length is taken.
+    /// Takes as much of a write of this length as there is room for, and returns how much.
     pub(crate) fn take(&mut self, length: usize) -> usize {
         let taken = length.min(self.room());
         self.outstanding += taken as u32;
@@ -189,13 +189,13 @@ impl Flow {
         taken
     }
 
-    /// Bytes have arrived, and wait to be read: the flow has a reference to their payload from now on.
+    /// Adds unread bytes. The flow holds a reference to their payload from now on.
     pub(crate) fn arrive(&mut self, unread: Unread) {
         self.unread.push_back(unread);
     }
 
-    /// The client reads up to `limit` bytes of one arrival. The flow's reference goes with the last of them, which the
-    /// flag tells.
+    /// The client reads up to `limit` bytes of one arrival. The flag is true for the last of them, with which the flow
+    /// gives up its reference.
     pub(crate) fn read(&mut self, limit: u32) -> Option<(Unread, bool)> {
         let unread = self.unread.front_mut()?;
         let end = unread.end.min(unread.start.saturating_add(limit));
@@ -209,12 +209,12 @@ impl Flow {
         Some((read, is_last))
     }
 
-    /// What nobody is going to read any more.
+    /// Takes all unread bytes of a client that no longer reads.
     pub(crate) fn take_unread(&mut self) -> VecDeque<Unread> {
         std::mem::take(&mut self.unread)
     }
 
-    /// Bytes that were lost on their way take no room.
+    /// Frees the room of bytes that were lost or read at once.
     pub(crate) fn forget(&mut self, length: u32) {
         self.outstanding -= length;
     }
@@ -223,12 +223,12 @@ impl Flow {
         !self.unread.is_empty()
     }
 
-    /// Bytes on their way to the client, or unread.
+    /// Bytes in transit to the client, or unread.
     pub(crate) fn outstanding(&self) -> u32 {
         self.outstanding
     }
 
-    /// Whether everything that the server wants to send comes through.
+    /// Whether the link takes everything that the server wants to send.
     pub(crate) fn is_flowing(&self) -> bool {
         !self.is_blocked && !self.has_unread()
     }
@@ -261,33 +261,33 @@ impl Link {
         Duration::from_nanos(u64::from(self.latency))
     }
 
-    /// Whether the client has not always read what it was sent: the server may run out of patience with it.
+    /// Whether the client has ever left bytes unread, so that the server may lose patience with it.
     pub(crate) fn has_ever_stalled(&self) -> bool {
         let flow = self.flow.as_ref();
         flow.is_some_and(|flow| !flow.is_flowing() || flow.has_held || flow.stuck_until > Timestamp::ZERO)
     }
 
-    /// Until when the client last had something unread, or the server was last refused bytes; zero if never.
+    /// The last instant at which the client had unread bytes or the link refused bytes; zero if never.
     pub(crate) fn stuck_until(&self) -> Timestamp {
         self.flow.as_ref().map_or(Timestamp::ZERO, |flow| flow.stuck_until)
     }
 
-    /// The last instant at which something that was sent arrives, in either direction.
+    /// The arrival of the last bytes in transit, in either direction.
     pub(crate) fn quiet_from(&self) -> Timestamp {
         self.down_last.max(self.up_last)
     }
 
-    /// Sends a write towards the client: `arrive` gets each piece.
+    /// Sends a write towards the client, and calls `arrive` for each piece.
     pub(crate) fn cut_down(&mut self, now: Timestamp, length: usize, arrive: impl FnMut(Piece)) {
         self.down_last = self.cut(now, self.down_last, length, arrive);
     }
 
-    /// Sends a write towards the server: `arrive` gets each piece.
+    /// Sends a write towards the server, and calls `arrive` for each piece.
     pub(crate) fn cut_up(&mut self, now: Timestamp, length: usize, arrive: impl FnMut(Piece)) {
         self.up_last = self.cut(now, self.up_last, length, arrive);
     }
 
-    /// When a reset arrives, which overtakes what is on its way.
+    /// When a reset towards the server arrives. It overtakes bytes in transit.
     pub(crate) fn up_reset(&mut self, now: Timestamp) -> Timestamp {
         let at = self.arrival(now, now);
         self.up_last = self.up_last.max(at);
@@ -330,7 +330,7 @@ impl Link {
         at
     }
 
-    /// When bytes sent now arrive: behind everything sent before.
+    /// When bytes that are sent now arrive: after all earlier bytes.
     fn arrival(&mut self, now: Timestamp, last: Timestamp) -> Timestamp {
         let way = u64::from(self.latency) + self.rng.below(u64::from(self.jitter) + 1);
         let at = now.as_nanos() + way;
@@ -366,7 +366,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn everything_arrives_once_in_order_and_in_time(
+        fn all_bytes_arrive_once_in_order_and_in_time(
             seed in any::<u64>(),
             writes in prop::collection::vec((0u64..50_000_000, 1usize..200), 1..60),
         ) {

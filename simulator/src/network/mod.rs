@@ -1,4 +1,4 @@
-//! The simulated network: what happens to the bytes between clients and the server under test.
+//! The simulated network between the clients and the server on trial.
 
 pub(crate) mod link;
 mod payloads;
@@ -10,31 +10,31 @@ use crate::network::link::{End, Link, LinkId, Piece};
 use crate::network::payloads::{PayloadId, Payloads};
 use crate::network::queue::{Event, EventQueue};
 
-/// What an event of the queue means; the low byte of its tag.
+/// The kind of a queued event; the low byte of its tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
     /// A connection reaches the server.
     Accept,
-    /// A cycle's deliveries are held against the model.
+    /// The oracle audits the deliveries of a cycle.
     Audit,
-    /// A timer of a client.
+    /// A client's timer expires.
     Client,
-    /// A client learns that its connection was accepted, and sends its request.
+    /// A client's link is established, and the client sends its request.
     Dial,
-    /// Both ends and everything under way are gone: the link can be used again.
+    /// Both ends and all bytes in transit are gone: the link can be reused.
     Free,
-    /// The faults end, for those who are to get well.
+    /// The faults of the clients that are to heal end.
     Heal,
     /// A slow client reads.
     Read,
-    /// A server should have dropped its end by now.
+    /// The server should have dropped its end by now.
     Reap,
-    /// A server that stood still goes on.
+    /// The server's pause ends.
     Resume,
-    /// A line of a script.
+    /// A line of the script is due.
     Script,
-    /// Something happens to the server.
+    /// A fault hits the server.
     Server,
     /// Bytes reach the client.
     ToClient,
@@ -44,7 +44,8 @@ pub(crate) enum Kind {
     ToServer,
     /// The end of the stream, or a reset, reaches the server.
     ToServerEnd,
-    /// A server that is not ours has had time for what it took. The last, as the numbers are in every digest.
+    /// A third-party server has had time to handle what it took. This kind is last, because digests contain the
+    /// numbers.
     Settle,
 }
 
@@ -73,7 +74,7 @@ impl Kind {
     }
 }
 
-/// The payload that an event carries a piece of.
+/// The payload of which an event carries a piece.
 pub(crate) fn payload_of(event: &Event) -> PayloadId {
     PayloadId(event.tag >> 8)
 }
@@ -84,24 +85,24 @@ impl End {
     }
 }
 
-/// The links, what is under way on them, and the clock: all of the world that a target can reach.
+/// The links, the bytes in transit, and the clock: the part of the world that a target can use.
 ///
-/// This is the server's side of the simulated network, and mirrors [`carillon_server::Wire`]. A target calls it while it
-/// handles an input, with the [`LinkId`] that it was given.
+/// This is the server's side of the simulated network, and mirrors [`carillon_server::Wire`]. A target calls it while
+/// it handles an input, with the [`LinkId`] of [`Target::accept`](crate::Target::accept).
 #[derive(Debug)]
 pub struct Network {
     pub(crate) now: Timestamp,
-    /// What the wall clock shows at the origin of the monotonic one.
+    /// The wall time at the origin of the monotonic clock.
     pub(crate) wall_origin: WallTime,
     pub(crate) queue: EventQueue,
     pub(crate) payloads: Payloads,
     pub(crate) links: Vec<Link>,
     free: Vec<u32>,
-    /// Links whose refused input may be offered again.
+    /// Links whose refused input the world may offer again.
     pub(crate) resumed: Vec<LinkId>,
-    /// Links that the server has dropped since the world last looked.
+    /// Links that the server has dropped since the world last handled them.
     pub(crate) dropped: Vec<LinkId>,
-    /// Log lines since the world last looked.
+    /// Log lines since the world last read them.
     pub(crate) log: LogBook,
     pub(crate) open: usize,
 }
@@ -111,11 +112,11 @@ pub struct Network {
 pub(crate) struct LogBook {
     pub(crate) texts: String,
     pub(crate) entries: Vec<LogEntry>,
-    /// Lines as they were written, by targets whose events cannot be attributed.
+    /// Complete lines of targets that do not attribute their lines.
     pub(crate) lines: Vec<String>,
 }
 
-/// A log line whose text lies in the book.
+/// A log line, whose text is a range of [`LogBook::texts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogEntry {
     Connected,
@@ -141,24 +142,26 @@ impl Network {
         }
     }
 
-    /// What both clocks show.
+    /// The current monotonic and wall time.
     pub fn now(&self) -> Now {
         Now { at: self.now, wall: self.wall_origin.after(self.now.since(Timestamp::ZERO)) }
     }
 
-    /// Offers bytes to a client and returns how many the link took, from the front.
+    /// Offers bytes to a client. Returns how many bytes from the front the link took; after fewer than all,
+    /// [`Target::writable`](crate::Target::writable) tells when there is room.
     pub fn send(&mut self, to: LinkId, bytes: &[u8]) -> usize {
         if bytes.is_empty() {
             return 0;
         }
-        // What a slow link does not take is offered again and again: only what it takes is copied.
+        // The server offers refused bytes again and again, so only taken bytes are copied.
         let payload = self.payloads.add(&[&bytes[..self.room(to, bytes.len())]], self.now);
         let taken = self.send_payload(to, payload, bytes.len());
         self.payloads.discard_unused(payload);
         taken
     }
 
-    /// Offers the same frame to many clients; `taken` is set to what each link took.
+    /// Offers the same frame to many clients. Sets `taken`, in the order of `to`, to the number of bytes that each
+    /// link took.
     pub fn send_all(&mut self, to: impl Iterator<Item = LinkId>, frame: &[u8], taken: &mut [usize]) {
         let payload = self.payloads.add(&[frame], self.now);
         for (link, taken) in to.zip(taken) {
@@ -167,22 +170,22 @@ impl Network {
         self.payloads.discard_unused(payload);
     }
 
-    /// Input that the target refused may be offered again.
+    /// Lets the world offer again the input that the target refused.
     pub fn resume(&mut self, link: LinkId) {
         self.resumed.push(link);
     }
 
-    /// Nothing more will be sent: the client sees the end of the stream behind what was taken.
+    /// Ends the server's side of the stream: the client reads its end after all bytes that the link took.
     pub fn shutdown(&mut self, id: LinkId) {
         self.end_to_client(id, End::Finished);
     }
 
-    /// The server has dropped its end. If it had not shut it down before, the client sees a reset.
+    /// Drops the server's end. Without an earlier [`Network::shutdown`] the client sees a reset.
     pub fn close(&mut self, id: LinkId) {
         self.drop_stream(id, End::Reset);
     }
 
-    /// The server has dropped its end, which looks like `end` to a client that has not seen the stream's end before.
+    /// Drops the server's end. A client that has not seen the end of the stream before sees `end`.
     pub(crate) fn drop_stream(&mut self, id: LinkId, end: End) {
         self.end_to_client(id, end);
         let link = &mut self.links[id.index()];
@@ -193,7 +196,7 @@ impl Network {
         }
     }
 
-    /// The server has logged something.
+    /// Notes a log line of the server, caused by the input that the target handles now (G15).
     pub fn log(&mut self, line: LogLine<'_>) {
         let entry = match line {
             LogLine::Connected => LogEntry::Connected,
@@ -210,12 +213,12 @@ impl Network {
         self.log.entries.push(entry);
     }
 
-    /// The server has written a line to its log; whose input made it do so is not known.
+    /// Notes a log line of the server whose cause is unknown.
     pub(crate) fn log_line(&mut self, line: String) {
         self.log.lines.push(line);
     }
 
-    /// A new link for this client.
+    /// Adds a link, and returns its id.
     pub(crate) fn open_link(&mut self, link: Link) -> LinkId {
         self.open += 1;
         match self.free.pop() {
@@ -230,12 +233,12 @@ impl Network {
         }
     }
 
-    /// How many bytes a link would take now, at most `most`.
+    /// How many bytes a link takes now, at most `most`.
     pub(crate) fn room(&self, link: LinkId, most: usize) -> usize {
         self.links[link.index()].flow.as_ref().map_or(most, |flow| flow.room().min(most))
     }
 
-    /// The server has, or has no more, something that the link does not take.
+    /// Notes whether the server has bytes that the link does not take.
     pub(crate) fn set_blocked(&mut self, link: LinkId, is_blocked: bool) {
         if let Some(flow) = &mut self.links[link.index()].flow {
             flow.is_blocked = is_blocked;
@@ -274,7 +277,7 @@ impl Network {
         self.queue.push(Event { at, subject, tag: kind as u32, start, end });
     }
 
-    /// Forgets a link on which nothing is under way any more.
+    /// Frees a link without bytes in transit.
     pub(crate) fn free_link(&mut self, id: LinkId) {
         let flow = self.links[id.index()].flow.take();
         for unread in flow.into_iter().flat_map(|mut flow| flow.take_unread()) {
@@ -327,7 +330,7 @@ mod tests {
     use crate::network::link::Unread;
 
     #[test]
-    fn what_nobody_read_is_given_back_with_its_link() {
+    fn a_freed_link_releases_its_unread_bytes() {
         let mut net = Network::new(1, WallTime::default());
         let plan = LinkPlan {
             latency: Duration::ZERO,
@@ -338,7 +341,7 @@ mod tests {
         };
         let link = net.open_link(Link::new(&plan));
         assert_eq!(net.send(link, b"a push"), 6);
-        let event = net.queue.pop(Timestamp::MAX).expect("it is on its way");
+        let event = net.queue.pop(Timestamp::MAX).expect("the push is in transit");
         let unread = Unread { payload: payload_of(&event), start: event.start, end: event.end };
         let flow = net.links[link.index()].flow.as_mut().expect("its window is limited");
         flow.arrive(unread);

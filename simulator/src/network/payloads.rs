@@ -1,19 +1,20 @@
-//! Bytes on their way, shared by everybody whom they are on their way to.
+//! Bytes in transit, shared by all of their receivers.
 
 use carillon_server::Timestamp;
 
-/// The bytes of one write, by a small index that fits an event.
+/// The id of the bytes of one write: a small index that fits an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PayloadId(pub(crate) u32);
 
-/// An event has 24 bits for the payload that it carries.
+/// An event has 24 bits for the id of its payload.
 const MOST: usize = 1 << 24;
 
-/// Memory is kept for the next payload up to this size, in bytes: else every slot would in time be as large as the largest.
+/// Up to this size, in bytes, a free slot keeps its memory. Without a limit every slot would in time be as large as the
+/// largest payload.
 const LARGEST_KEPT: usize = 2048;
 
-/// A slab of byte strings with reference counts. A push to a hundred thousand clients is in it once, and its memory is
-/// used again when the last of them has it.
+/// A slab of byte strings with reference counts. It holds a push to 100,000 clients once, and reuses the memory when
+/// the last client has read it.
 #[derive(Debug, Default)]
 pub(crate) struct Payloads {
     slots: Vec<Payload>,
@@ -28,11 +29,11 @@ struct Payload {
 }
 
 impl Payloads {
-    /// Stores the joined `parts`, which nobody refers to yet.
+    /// Stores the joined `parts`, without a reference yet.
     pub(crate) fn add(&mut self, parts: &[&[u8]], sent_at: Timestamp) -> PayloadId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Payload::default());
-            assert!(self.slots.len() <= MOST, "fewer than 2^24 writes are under way");
+            assert!(self.slots.len() <= MOST, "fewer than 2^24 writes are in transit");
             (self.slots.len() - 1) as u32
         });
         let payload = &mut self.slots[index as usize];
@@ -44,13 +45,13 @@ impl Payloads {
         PayloadId(index)
     }
 
-    /// Takes the bytes out, so that the network can be used while they are read. Give them back with
+    /// Takes the bytes out, so that the network can be used while a client reads them. The caller returns them with
     /// [`Payloads::put_back`].
     pub(crate) fn take(&mut self, id: PayloadId) -> Vec<u8> {
         std::mem::take(&mut self.slots[id.0 as usize].bytes)
     }
 
-    /// Gives back the bytes that were taken out, and one reference.
+    /// Returns the bytes that were taken out, and releases one reference.
     pub(crate) fn put_back(&mut self, id: PayloadId, bytes: Vec<u8>) {
         self.slots[id.0 as usize].bytes = bytes;
         self.release(id);
@@ -71,7 +72,7 @@ impl Payloads {
         self.discard_unused(id);
     }
 
-    /// Gives back a payload that nobody refers to.
+    /// Frees a payload without references.
     pub(crate) fn discard_unused(&mut self, id: PayloadId) {
         let payload = &mut self.slots[id.0 as usize];
         if payload.references > 0 {
@@ -83,7 +84,7 @@ impl Payloads {
         self.free.push(id.0);
     }
 
-    /// How many are under way.
+    /// The number of payloads in use.
     #[cfg(test)]
     pub(crate) fn in_use(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_used_again_when_the_last_reference_is_gone() {
+    fn memory_is_reused_after_the_last_reference() {
         let mut payloads = Payloads::default();
         let first = payloads.add(&[b"ab", b"c"], Timestamp::ZERO);
         payloads.retain(first);

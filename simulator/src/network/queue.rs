@@ -1,4 +1,4 @@
-//! The event queue: what happens next, for millions of pending events.
+//! The event queue: finds the next of millions of pending events.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap};
@@ -7,8 +7,8 @@ use carillon_server::Timestamp;
 
 use crate::rng::mix;
 
-/// A fine bucket spans 2¹⁹ ns, about 524 µs: few enough events share one for a cheap sort, and the ring of buckets stays in
-/// the cache.
+/// A fine bucket spans 2¹⁹ ns, about 524 µs: few enough events share one for a cheap sort, and the ring of buckets
+/// stays in the cache.
 const FINE_SHIFT: u32 = 19;
 /// 2¹¹ fine buckets make one coarse bucket of about 1.07 s.
 const COARSE_SHIFT: u32 = FINE_SHIFT + 11;
@@ -18,9 +18,9 @@ const EPOCH_SHIFT: u32 = COARSE_SHIFT + 12;
 const FINE_BUCKETS: usize = 1 << (COARSE_SHIFT - FINE_SHIFT);
 const COARSE_BUCKETS: usize = 1 << (EPOCH_SHIFT - COARSE_SHIFT);
 
-/// Something that will happen: 24 bytes, because a million of them wait at a time.
+/// A pending event. It has 24 bytes, because millions of them wait at a time.
 ///
-/// What it means is the world's business; the queue reads `at` alone, and the rest to break ties.
+/// The world defines its meaning. The queue orders events by `at`, and uses the other fields only to break ties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) at: Timestamp,
@@ -31,13 +31,14 @@ pub(crate) struct Event {
 }
 
 /// A calendar queue (Brown, CACM 1988) of three levels: an event moves from its epoch to its coarse bucket to its fine
-/// bucket, and is sorted among the handful that share the last. A heap touches log n cache lines where this touches three.
+/// bucket, and is sorted among the handful that share the last. A heap touches log n cache lines where this touches
+/// three.
 ///
-/// Of two events at the same instant the seed decides which goes first.
+/// The seed decides the order of events at the same instant.
 #[derive(Debug)]
 pub(crate) struct EventQueue {
     tie_seed: u64,
-    /// The fine bucket being consumed, latest first.
+    /// The events of the fine bucket being consumed, latest first.
     current: Vec<Event>,
     /// Events that were added to the fine bucket being consumed.
     late: BinaryHeap<Reverse<Ordered>>,
@@ -49,7 +50,7 @@ pub(crate) struct EventQueue {
     length: usize,
 }
 
-/// A ring of buckets, and a bit for each that is not empty.
+/// A ring of buckets, and one bit for each bucket that is not empty.
 #[derive(Debug)]
 struct Level {
     buckets: Vec<Vec<Event>>,
@@ -66,7 +67,7 @@ impl Level {
         self.occupied[bucket / 64] |= 1 << (bucket % 64);
     }
 
-    /// The first bucket at or behind `from` that is not empty.
+    /// The first bucket from `from` on that is not empty.
     fn next_occupied(&self, from: usize) -> Option<usize> {
         let mut word = from / 64;
         let mut bits = *self.occupied.get(word)? & (u64::MAX << (from % 64));
@@ -85,7 +86,7 @@ impl Level {
     }
 }
 
-/// An event with the order of the queue.
+/// An event in the order of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ordered {
     tie: u64,
@@ -123,7 +124,7 @@ impl EventQueue {
         self.length
     }
 
-    /// Adds an event that is not earlier than the last one that was popped, or than the last limit.
+    /// Adds an event, which must not be earlier than the last popped event or the last limit.
     pub(crate) fn push(&mut self, event: Event) {
         self.length += 1;
         let fine = event.at.as_nanos() >> FINE_SHIFT;
@@ -132,12 +133,12 @@ impl EventQueue {
             self.late.push(Reverse(Ordered { tie, event }));
             return;
         }
-        self.file(event);
+        self.add_to_bucket(event);
     }
 
-    /// When the next event happens, if that is at `limit` or before.
+    /// The instant of the next event, if it is not after `limit`.
     ///
-    /// The cursor stays behind the limit, so that what is added there later finds its bucket instead of a heap.
+    /// The cursor does not pass the limit, so that later events go to their bucket and not to the heap.
     pub(crate) fn next_at(&mut self, limit: Timestamp) -> Option<Timestamp> {
         if self.current.is_empty() && self.late.is_empty() && !self.advance(limit) {
             return None;
@@ -151,7 +152,7 @@ impl EventQueue {
         (next <= limit).then_some(next)
     }
 
-    /// Takes the next event, if it happens at `limit` or before.
+    /// Takes the next event, if it is not after `limit`.
     pub(crate) fn pop(&mut self, limit: Timestamp) -> Option<Event> {
         self.next_at(limit)?;
         self.take()
@@ -170,7 +171,7 @@ impl EventQueue {
     }
 
     /// Puts an event into the finest bucket that its distance from the cursor allows.
-    fn file(&mut self, event: Event) {
+    fn add_to_bucket(&mut self, event: Event) {
         let nanos = event.at.as_nanos();
         let here = self.cursor << FINE_SHIFT;
         if nanos >> COARSE_SHIFT == here >> COARSE_SHIFT {
@@ -215,16 +216,17 @@ impl EventQueue {
             return false;
         }
         self.cursor = coarse << (COARSE_SHIFT - FINE_SHIFT);
-        // Its memory goes with it: else every second of an epoch would in time keep what its largest push took.
+        // Free the bucket's memory: otherwise each second of an epoch would in time keep the memory of its largest
+        // push.
         let mut events = Vec::new();
         self.coarse.take(bucket, &mut events);
         for event in events {
-            self.file(event);
+            self.add_to_bucket(event);
         }
         true
     }
 
-    /// Spreads the next epoch over the coarse buckets, once this one has none left.
+    /// Spreads the next epoch over the coarse buckets, once the current epoch is empty.
     fn open_epoch(&mut self, limit: u64) -> bool {
         let is_spent = self.coarse.next_occupied(0).is_none();
         let Some(entry) =
@@ -235,7 +237,7 @@ impl EventQueue {
         let (epoch, events) = entry.remove_entry();
         self.cursor = epoch << (EPOCH_SHIFT - FINE_SHIFT);
         for event in events {
-            self.file(event);
+            self.add_to_bucket(event);
         }
         true
     }
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides_who_goes_first_at_a_shared_instant() {
+    fn the_seed_decides_the_order_of_events_at_the_same_instant() {
         let first_of = |seed| {
             let mut queue = EventQueue::new(seed);
             queue.push(event(5, 1));
@@ -276,7 +278,7 @@ mod tests {
             queue.pop(Timestamp::MAX).map(|event| event.subject)
         };
         let firsts: std::collections::BTreeSet<_> = (0..20).map(first_of).collect();
-        assert_eq!(firsts.len(), 2, "twenty seeds never disagreed: {firsts:?}");
+        assert_eq!(firsts.len(), 2, "twenty seeds gave the same order: {firsts:?}");
         assert_eq!(first_of(3), first_of(3));
     }
 
@@ -304,7 +306,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_calendar_is_a_sorted_list(ops in prop::collection::vec(any_op(), 0..300)) {
+        fn a_calendar_queue_pops_events_in_sorted_order(ops in prop::collection::vec(any_op(), 0..300)) {
             let mut queue = EventQueue::new(1);
             let mut model: Vec<Event> = Vec::new();
             let (mut now, mut subject) = (0, 0);

@@ -1,10 +1,10 @@
-//! What a server says that it holds, for the oracle to compare with what it should.
+//! The server's own count of what it holds. The oracle compares it with what the server should hold.
 
-/// What a target holds.
+/// The connections and bytes that a server holds, by its own count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
-    /// Connections that it believes to be there.
+    /// Connections that the server considers open.
     pub connections: usize,
-    /// Bytes of partial messages and of outboxes.
+    /// Bytes in partial messages and in outboxes, over all connections.
     pub held: usize,
 }

@@ -1,4 +1,4 @@
-//! A connection as its client sees it: what it has read, what it waits for, and what the model knows of it.
+//! A connection as its client sees it: what the client has read, what it waits for, and what the model knows.
 
 use std::borrow::Cow;
 
@@ -11,96 +11,96 @@ use crate::wire::codec::{self, Frame, Garbled, opcode};
 use crate::wire::offence::Offence;
 use crate::wire::text::{Text, TextQueue};
 
-/// How far a connection has come, by its client.
+/// The phase of a connection, as its client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The request is on its way, or its response.
+    /// The request or its response is in transit.
     Handshake,
     Open,
     /// The client has sent its Close.
     Closing,
-    /// The client is gone, with or without a word.
+    /// The client is gone, with or without a Close.
     Gone,
 }
 
-/// One connection of a virtual client. What a delivery touches comes first.
+/// One connection of a virtual client. The fields that a delivery touches come first.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Connection {
     pub(crate) windows: Windows,
-    /// Bytes read so far.
+    /// Bytes that the client has read so far.
     pub(crate) received: u64,
     pub(crate) client: u32,
-    /// The number of this connection among its client's.
+    /// The number of this connection among its client's connections.
     pub(crate) epoch: u32,
     pub(crate) phase: Phase,
-    /// The server's Close has been read.
+    /// The client has read the server's Close.
     pub(crate) has_close: bool,
-    /// The client's Close wants one back.
+    /// The server owes a Close in answer to the client's Close.
     pub(crate) awaits_close: bool,
-    /// Whether a cause is known for which the server may end this connection.
+    /// Whether the model knows a cause for which the server may end this connection.
     pub(crate) may_be_ended: bool,
-    /// What the client sends is lost: the server may find it dead.
+    /// What the client sends is lost, so the server may consider the client dead.
     pub(crate) is_mute: bool,
     /// The receive window is limited.
     pub(crate) has_window: bool,
-    /// The rule that the client has broken.
+    /// The rule that the client has broken, if any.
     pub(crate) offence: Option<Offence>,
-    /// Which faults it has met, a bit each.
+    /// The hazards that this connection has met, one bit each.
     pub(crate) met: Met,
-    /// Waits for the world to see whether the server has run idle.
+    /// The world has yet to see whether the server has run idle.
     pub(crate) is_settling: bool,
     partial: Option<Box<Partial>>,
-    /// Pushes that are due and could not come through yet.
+    /// Pushes that are due but could not pass the link yet.
     pub(crate) owed: Option<Box<Owed>>,
-    /// When the last push was sent.
+    /// When the server sent the last push that the client has read.
     pub(crate) last_push_at: Timestamp,
-    /// What the client has read, whenever it was.
+    /// Digest of what the client has read, regardless of the times.
     pub(crate) observed: Digest,
-    /// Bytes sent so far.
+    /// Bytes that the client has sent so far.
     pub(crate) sent: u64,
-    /// Of them, those that the server has taken.
+    /// The part of `sent` that the server has taken, in bytes.
     pub(crate) taken: u64,
-    /// When it took the newest of them, or the client got the 101.
+    /// When the server took the newest of those bytes, or when the client got the 101.
     pub(crate) taken_at: Timestamp,
-    /// Bytes that the server refused for now.
+    /// Bytes that the server has refused so far.
     pub(crate) refused: Option<Box<Refused>>,
-    /// The end of the client's stream, behind those.
+    /// The end of the client's stream waits behind the refused bytes.
     pub(crate) is_end_refused: bool,
     /// Texts whose echo is due.
     pub(crate) echoes: TextQueue,
-    /// How long they are, together.
+    /// The total length of those texts, in bytes.
     pub(crate) echo_bytes: u64,
-    /// The server held more of them than it may when somebody looked last.
+    /// At the last check the server held more bytes for the client than it may.
     pub(crate) is_over_held: bool,
-    /// How many of them the server owed when its shutdown began.
+    /// The number of echoes that the server owed when its shutdown began.
     pub(crate) echoes_at_drain: u32,
-    /// A text whose echo was overtaken by a later one.
+    /// A text whose echo a later echo has overtaken.
     pub(crate) skipped_echo: Option<Text>,
     /// Texts whose log line is due.
     pub(crate) unlogged: TextQueue,
-    /// Since when the first of them is waited for.
+    /// Since when the client waits for the first due echo or log line.
     pub(crate) waiting_since: Timestamp,
-    /// That it took too long has been said.
+    /// The oracle has already reported that the first due echo is late.
     pub(crate) is_overdue: bool,
     /// The number of the ping whose pong is due; 0 for none.
     pub(crate) ping: u32,
     pub(crate) pinged_at: Timestamp,
     pub(crate) opened_at: Timestamp,
-    /// When the client ended its side, or stopped being there.
+    /// When the client ended its side, or vanished.
     pub(crate) ended_at: Timestamp,
 }
 
-/// The cycles that a slow connection is owed.
+/// The cycles whose pushes the server owes to a slow connection.
 #[derive(Debug, Default)]
 pub(crate) struct Owed {
-    /// Due, and not yet seen.
+    /// Cycles whose push is due and has not arrived.
     pub(crate) waiting: Vec<u32>,
-    /// Due, and overtaken by a later one.
+    /// Cycles whose push is due and was overtaken by a later push.
     pub(crate) overtaken: Vec<u32>,
 }
 
-/// Bytes that the server refused for now, in one buffer for however many turns it takes them in.
+/// Bytes that the server has refused so far. One buffer holds them until the server has taken them in portions.
 #[derive(Debug)]
 pub(crate) struct Refused {
     bytes: Vec<u8>,
@@ -112,17 +112,17 @@ impl Refused {
         Self { bytes: bytes.to_vec(), taken: 0 }
     }
 
-    /// What has come behind them.
+    /// Appends bytes that the client sent later.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// What the server has yet to take.
+    /// The bytes that the server has yet to take.
     pub(crate) fn rest(&self) -> &[u8] {
         &self.bytes[self.taken..]
     }
 
-    /// The server took so many; whether that was all.
+    /// Notes that the server took `count` bytes. Returns whether no byte is left.
     pub(crate) fn take(&mut self, count: usize) -> bool {
         self.taken += count;
         if self.taken > self.bytes.len() / 2 {
@@ -142,7 +142,7 @@ pub(crate) struct Message<'a> {
     pub(crate) offset: u64,
 }
 
-/// Bytes of a frame, and of a message, that are not complete.
+/// The bytes of an incomplete frame, and the fragments of an incomplete message.
 #[derive(Debug, Default)]
 struct Partial {
     bytes: Vec<u8>,
@@ -191,35 +191,35 @@ impl Connection {
         }
     }
 
-    /// Whether the client is connected, reads, and is owed what was promised.
+    /// Whether the client is connected and reads, so that the server owes it every promise.
     pub(crate) fn is_judged(&self) -> bool {
         self.phase == Phase::Open && !self.may_be_ended
     }
 
-    /// Whether its place was given up: what it read is part of the sum of all.
+    /// Whether the world has dropped the details of this connection. What its client read is part of the total digest.
     pub(crate) fn is_folded(&self) -> bool {
         self.client == u32::MAX
     }
 
-    /// Whether the client is gone, and the server has not been told.
+    /// Whether the client is gone and the server cannot know.
     pub(crate) fn has_vanished(&self) -> bool {
         self.phase == Phase::Gone && !self.may_be_ended
     }
 
-    /// A text is on its way whose echo is due.
+    /// Notes that the client sent a text whose echo is due.
     pub(crate) fn expect_echo(&mut self, text: Text) {
         self.echo_bytes += u64::from(text.length());
         self.echoes.push(text);
     }
 
-    /// The first echo that is due is due no more.
+    /// Removes the first due echo and returns its text.
     pub(crate) fn pop_echo(&mut self) -> Option<Text> {
         let text = self.echoes.pop()?;
         self.echo_bytes -= u64::from(text.length());
         Some(text)
     }
 
-    /// Nobody waits for echoes any more.
+    /// Removes all due echoes.
     pub(crate) fn forget_echoes(&mut self) {
         self.echoes.clear();
         self.echo_bytes = 0;
@@ -230,7 +230,8 @@ impl Connection {
         self.partial.is_none()
     }
 
-    /// Joins what was left over with what has arrived. Give the rest back with [`Connection::store_rest`].
+    /// Joins the bytes left over from the last read with those that have arrived. The caller gives the rest back with
+    /// [`Connection::store_rest`].
     pub(crate) fn join<'a>(&mut self, arrived: &'a [u8]) -> Cow<'a, [u8]> {
         match &mut self.partial {
             Some(partial) if !partial.bytes.is_empty() => {
@@ -242,7 +243,7 @@ impl Connection {
         }
     }
 
-    /// Keeps the bytes of a frame that is not complete, behind the first `used` ones.
+    /// Keeps the bytes of an incomplete frame, which follow the first `used` bytes.
     pub(crate) fn store_rest(&mut self, bytes: Cow<'_, [u8]>, used: usize) {
         if used < bytes.len() {
             let mut bytes = bytes.into_owned();
@@ -253,7 +254,7 @@ impl Connection {
         }
     }
 
-    /// The next whole frame at the front of `bytes`, and where it begins in the server's stream.
+    /// The next whole frame at the front of `bytes`, and its offset in the server's stream.
     ///
     /// # Errors
     ///
@@ -267,7 +268,7 @@ impl Connection {
         }))
     }
 
-    /// Takes in a frame that begins at `offset`. Returns the message or the control frame that it completes.
+    /// Reads a frame that begins at `offset`. Returns the message or the control frame that it completes.
     ///
     /// # Errors
     ///
@@ -283,7 +284,7 @@ impl Connection {
         if is_control || is_whole {
             return Ok(Some(Message { opcode: first & 0x0F, payload: Cow::Borrowed(payload), offset }));
         }
-        // What a message broke is broken where it begins.
+        // A message breaks a promise at the offset where it begins.
         let offset = self.message_offset(offset);
         let message = self.assemble(first, payload)?;
         Ok(message.map(|(opcode, payload)| Message { opcode, payload: Cow::Owned(payload), offset }))
@@ -297,7 +298,7 @@ impl Connection {
         partial.offset
     }
 
-    /// Adds a data frame to the message under way and returns the message, with its opcode, once it is complete.
+    /// Adds a data frame to the incomplete message. Returns the message with its opcode once it is complete.
     fn assemble(&mut self, first: u8, payload: &[u8]) -> Result<Option<(u8, Vec<u8>)>, Garbled> {
         let (opcode, is_final) = (first & 0x0F, first & 0x80 != 0);
         let partial = self.partial.get_or_insert_default();

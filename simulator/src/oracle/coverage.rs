@@ -1,28 +1,28 @@
-//! Which faults met which guarantees: a guarantee that was never put to the test under a fault was not tested under it.
+//! Which hazards met which guarantees. A guarantee that was never exercised under a hazard was not tested under it.
 
 use crate::oracle::guarantee::Guarantee;
 
-/// Something that makes promises hard to keep. Names follow Toxiproxy's where it has one.
+/// A condition that makes promises hard to keep. Names follow Toxiproxy where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Hazard {
     /// The client reads a few bytes a second.
     Bandwidth,
-    /// The server's wall clock was set.
+    /// The server's wall clock jumped.
     ClockJump,
     /// The client came back after its connection had ended.
     Comeback,
     /// Daylight saving time began or ended.
     DaylightSaving,
-    /// The client sends more than it reads.
+    /// The client sends far more than it reads.
     Flood,
-    /// The client ended its side of the stream only.
+    /// The client ended only its own side of the stream.
     HalfClose,
-    /// What one side sends is lost.
+    /// What one side sends is lost, unnoticed.
     HalfOpen,
-    /// The client broke a rule.
+    /// The client broke a rule of RFC 6455 or of HTTP.
     Offence,
-    /// The server stood still.
+    /// The server process was paused.
     Pause,
     /// The connection was reset.
     ResetPeer,
@@ -32,12 +32,12 @@ pub enum Hazard {
     Slicer,
     /// The client stopped reading.
     Timeout,
-    /// The client vanished without a word.
+    /// The client vanished without a Close or a reset.
     Vanish,
 }
 
 impl Hazard {
-    /// All of them, in the order of [`Coverage::cells`].
+    /// All hazards, in the order of [`Coverage::cells`].
     pub const ALL: [Self; 14] = [
         Self::Bandwidth,
         Self::ClockJump,
@@ -55,7 +55,7 @@ impl Hazard {
         Self::Vanish,
     ];
 
-    /// The word for it in reports.
+    /// The hazard's name in reports and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bandwidth => "bandwidth",
@@ -101,7 +101,7 @@ impl Met {
 /// How often each guarantee was exercised on a connection that had met each hazard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// By [`Hazard::ALL`] and [`Guarantee::index`].
+    /// Numbers of exercises, indexed by the place in [`Hazard::ALL`] and by [`Guarantee::index`].
     pub cells: [[u64; 15]; 14],
 }
 

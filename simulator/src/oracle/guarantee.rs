@@ -1,47 +1,47 @@
-//! The numbered promises of `PROTOCOL.md`, as the oracle refers to them.
+//! The numbered promises of `PROTOCOL.md`.
 
 use std::fmt;
 use std::str::FromStr;
 
 const PROTOCOL: &str = include_str!("../../../server/PROTOCOL.md");
 
-/// One numbered promise.
+/// One numbered promise of `PROTOCOL.md`. It displays as `G1` to `G15` and is read in the same form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Guarantee {
-    /// A new connection is subscribed.
+    /// A new connection is subscribed until the client unsubscribes.
     G1,
-    /// No push to an unsubscribed client.
+    /// An unsubscribed client gets no push.
     G2,
     /// Every connected, reading, subscribed client gets every cycle's push.
     G3,
-    /// At most one push per connection and cycle.
+    /// A connection gets at most one push per cycle.
     G4,
-    /// Pushes in cycle order, replies in the order of messages.
+    /// Pushes arrive in cycle order, replies in the order of messages.
     G5,
-    /// The push text names the due instant, the same for everyone.
+    /// The push text names the due instant and is the same for every client.
     G6,
-    /// Cycles stand one period apart, and are never bunched.
+    /// Cycles are exactly one period apart and are never bunched.
     G7,
     /// Any other text is echoed once, byte for byte.
     G8,
     /// Commands and binary frames get no reply.
     G9,
-    /// No client delays another's push, and what it can hold is bounded.
+    /// No client delays another client's push, and the memory for each client is bounded.
     G10,
-    /// A connection that is gone leaves nothing behind.
+    /// An ended connection leaves nothing in the server.
     G11,
     /// Malformed input gets the close code that RFC 6455 names.
     G12,
-    /// Heartbeats are answered, and a dead peer is found.
+    /// Heartbeats are answered, and a dead client is detected.
     G13,
-    /// A shutdown is clean.
+    /// A shutdown sends what is queued, closes with 1001 and meets its deadline.
     G14,
-    /// What happened is logged.
+    /// Connects, disconnects, messages and commands are logged.
     G15,
 }
 
 impl Guarantee {
-    /// All of them, in order.
+    /// All guarantees, in order.
     pub const ALL: [Self; 15] = [
         Self::G1,
         Self::G2,
@@ -60,12 +60,12 @@ impl Guarantee {
         Self::G15,
     ];
 
-    /// Its place in [`Guarantee::ALL`].
+    /// The place in [`Guarantee::ALL`], 0 to 14.
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// The name that `PROTOCOL.md` gives it.
+    /// The name in `PROTOCOL.md`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::G1 => "Subscribed by default",
@@ -86,7 +86,7 @@ impl Guarantee {
         }
     }
 
-    /// The first sentence of its promise, as `PROTOCOL.md` has it.
+    /// The first sentence of the promise in `PROTOCOL.md`.
     pub fn promise(self) -> String {
         let heading = format!("## {self} · {}\n", self.name());
         let section = PROTOCOL.split_once(&heading).map_or("", |(_, section)| section);
@@ -96,7 +96,7 @@ impl Guarantee {
     }
 }
 
-/// Up to a full stop with a space and a capital behind it, or a table.
+/// The text up to a full stop that a space and a capital follow, or up to a table.
 fn first_sentence(text: &str) -> String {
     let text = text.split(" | ").next().unwrap_or_default();
     let ends = text.match_indices(". ").map(|(place, _)| place + 1);
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_protocol_document_names_each_of_them_alike() {
+    fn protocol_md_has_a_heading_for_each_guarantee() {
         for guarantee in Guarantee::ALL {
             let heading = format!("{guarantee} · {}", guarantee.name());
             assert!(PROTOCOL.contains(&heading), "no heading {heading:?} in PROTOCOL.md");
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn every_guarantee_has_a_sentence() {
+    fn every_guarantee_has_a_promise_of_one_sentence() {
         for guarantee in Guarantee::ALL {
             let sentence = guarantee.promise();
             assert!((10..300).contains(&sentence.len()), "{guarantee}: {sentence:?}");

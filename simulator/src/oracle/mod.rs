@@ -1,4 +1,4 @@
-//! The oracle: what each connection may, must and must not see, and what was broken.
+//! The oracle: what each connection may, must and must not see, and which guarantees the server broke.
 //!
 //! Where each guarantee is judged, on the simulated arms:
 //!
@@ -20,8 +20,8 @@
 //! | G14 Clean shutdown | `closes`, `endings`, `pushes`, `shutdown` |
 //! | G15 Logged | `log`, `waiting` |
 //!
-//! The live arm takes `echoes` from here; its windows are as wide as what was measured, and stand in `live/judge/`. Both
-//! arms share the [`score_keeper`].
+//! The live arm uses `echoes` from here. Its own windows are in `live/judge/`, and are as wide as the measured times.
+//! Both arms share the [`score_keeper`].
 
 pub(crate) mod guarantee;
 

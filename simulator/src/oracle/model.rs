@@ -1,4 +1,4 @@
-//! The oracle's naive picture of one connection: what may, must and must not arrive.
+//! The oracle's simple model of one connection: which pushes may, must and must not arrive.
 
 use std::time::Duration;
 
@@ -7,23 +7,24 @@ use carillon_server::{Timestamp, WallTime, Zone, protocol};
 
 use crate::trace::Digest;
 
-/// The cycles of a run, as everybody can compute them: the k-th is due k periods after the start.
+/// The cycles of a run: cycle k is due k periods after the server's start.
 ///
-/// A server that is restarted counts anew from there; the numbers go on, so that each means one push.
+/// After a restart the server counts periods from the new start. The cycle numbers continue, so that each number means
+/// one push.
 #[derive(Clone, Debug)]
 pub(crate) struct Grid {
     period: Duration,
-    /// When the server started last, and the number of the newest cycle before that.
+    /// The server's last start, and the number of the newest cycle before it.
     origin: (Timestamp, u64),
     wall_origin: WallTime,
-    /// When the wall clock was set, and by how many seconds.
+    /// Jumps of the wall clock: the instant, and the change in seconds.
     jumps: Vec<(Timestamp, i64)>,
     zone: Zone,
-    /// The texts of the newest cycles asked for, oldest first.
+    /// Cache: the rendered texts of the last requested cycles, oldest first.
     texts: [Text; 2],
 }
 
-/// A cycle's push, rendered.
+/// The rendered push of a cycle.
 #[derive(Clone, Debug, Default)]
 struct Text {
     cycle: u64,
@@ -37,17 +38,17 @@ impl Grid {
         Self { period, origin, wall_origin, jumps: Vec::new(), zone, texts: Default::default() }
     }
 
-    /// The server was restarted.
+    /// Notes a restart of the server.
     pub(crate) fn restart(&mut self, now: Timestamp) {
         self.origin = (now, self.newest(now));
     }
 
-    /// The wall clock was set.
+    /// Notes a jump of the wall clock by `seconds`.
     pub(crate) fn set_clock(&mut self, now: Timestamp, seconds: i64) {
         self.jumps.push((now, seconds));
     }
 
-    /// When a cycle since the last restart is due.
+    /// The due instant of a cycle since the last restart.
     pub(crate) fn due(&self, cycle: u64) -> Timestamp {
         let (start, before) = self.origin;
         start + self.period * (cycle - before.min(cycle)) as u32
@@ -68,7 +69,7 @@ impl Grid {
         self.period
     }
 
-    /// The push of a cycle as an unmasked text frame.
+    /// The push of a cycle as an unmasked text frame with its header.
     pub(crate) fn frame(&mut self, cycle: u64) -> &[u8] {
         &self.text(cycle).frame
     }
@@ -78,7 +79,7 @@ impl Grid {
         self.text(cycle).digest
     }
 
-    /// Whether `text` says an instant between one second before the cycle was due and `sent_at`.
+    /// Whether `text` names an instant between one second before the cycle's due instant and `sent_at`.
     pub(crate) fn is_text_between(&self, cycle: u64, sent_at: Timestamp, text: &[u8]) -> bool {
         let due = self.due(cycle);
         let instants = (0..=sent_at.since(due).as_secs()).map(|seconds| due + Duration::from_secs(seconds));
@@ -104,11 +105,11 @@ impl Grid {
 
     fn render(&self, cycle: u64) -> Vec<u8> {
         let text = self.push_text(self.due(cycle));
-        // The text is 42 bytes for as long as years have four digits, well below the 126 of a longer header.
+        // The text has 42 bytes while years have four digits: well below 126, where a longer header begins.
         [&[0x81, text.len() as u8], text.as_bytes()].concat()
     }
 
-    /// The text of a push whose instant is `at`.
+    /// The text of a push that names the instant `at`.
     fn push_text(&self, at: Timestamp) -> String {
         let jumps = self.jumps.iter().filter(|(jumped_at, _)| *jumped_at <= at);
         let shift: i64 = jumps.map(|(_, seconds)| seconds * 1_000_000_000).sum();
@@ -117,13 +118,13 @@ impl Grid {
     }
 }
 
-/// What is known of a connection's subscription.
+/// The state of a connection's subscription, as far as a client can know it.
 ///
-/// A command is in flight from the instant it is sent until it is *settled*: its fence has come, or the server has taken
-/// its bytes and has certainly had time to obey. The connect itself is a command to subscribe.
+/// A command is in flight from the instant when it is sent until it is *settled*: its fence has arrived, or the server
+/// has taken its bytes and has certainly had time to obey. The connect itself is a command to subscribe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// A command is in flight: a push may come, once a cycle.
+    /// A command is in flight: one push per cycle may come.
     InFlight,
     /// Settled: no push must come.
     Off,
@@ -131,19 +132,20 @@ pub(crate) enum State {
     On,
 }
 
-/// The windows of one connection, in constant space.
+/// The windows of one connection: when a push may, must or must not come. The size is constant.
 #[derive(Clone, Debug)]
 pub(crate) struct Windows {
-    /// When the newest change was settled, or sent while it is in flight.
+    /// When the newest change was settled; while it is in flight, when it was sent.
     pub(crate) since: Timestamp,
-    /// While off: pushes from this offset of the server's stream on must not be there.
+    /// While unsubscribed: from this offset of the server's stream on there must be no push.
     pub(crate) quiet_from: u64,
-    /// The offset of the client's stream behind the newest command in flight.
+    /// The end of the newest command in flight, as an offset of the client's stream.
     command_end: u64,
     /// The newest cycle whose push has arrived.
     pub(crate) last_cycle: u32,
     pub(crate) state: State,
-    /// How many echoes are due up to the first that proves that the command in flight took effect; 0 if none was asked for.
+    /// The number of due echoes up to the first that proves that the command in flight took effect; 0 if the client
+    /// asked for none.
     fence: u32,
     /// The state that the newest command asks for.
     wants: bool,
@@ -151,7 +153,8 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    /// A connection that was asked for at `now`; the request ends at this offset of the client's stream.
+    /// The windows of a connection that the client requests at `now`. The request ends at `request_end` of the client's
+    /// stream.
     pub(crate) fn new(now: Timestamp, request_end: u64, newest_cycle: u64) -> Self {
         Self {
             since: now,
@@ -165,19 +168,19 @@ impl Windows {
         }
     }
 
-    /// The same for a server that subscribes nobody of its own accord.
+    /// The same for a server that does not subscribe new connections.
     #[cfg(feature = "live")]
     pub(crate) fn unsubscribed(mut self) -> Self {
         self.wants = false;
         self
     }
 
-    /// The client sends a command that ends at this offset of its stream.
+    /// Notes that the client sends a command that ends at the offset `end` of its stream.
     pub(crate) fn on_command(&mut self, command: Command, end: u64, now: Timestamp) {
         self.has_commanded = true;
         let wants = command == Command::Subscribe;
         if wants == self.wants {
-            // Commands are idempotent (G9): what changes nothing puts nothing in doubt.
+            // Commands are idempotent (G9): a command that changes nothing opens no window.
             return;
         }
         self.wants = wants;
@@ -188,16 +191,16 @@ impl Windows {
         self.since = now;
     }
 
-    /// The client sends a text that wants an echo, the last of so many that are due.
+    /// Notes that the client sends a text whose echo is due, as the last of `echoes_due`.
     pub(crate) fn on_text(&mut self, echoes_due: usize) {
         if self.state == State::InFlight && self.fence == 0 {
             self.fence = echoes_due as u32;
         }
     }
 
-    /// An echo arrived that begins at `offset` of the server's stream.
+    /// Notes an echo that begins at `offset` of the server's stream.
     ///
-    /// Returns when the command was sent of which it is the fence.
+    /// If the echo is the fence of a command, returns when that command was sent.
     pub(crate) fn on_echo(&mut self, offset: u64, now: Timestamp) -> Option<Timestamp> {
         if self.state != State::InFlight || self.fence == 0 {
             return None;
@@ -206,9 +209,10 @@ impl Windows {
         (self.fence == 0).then(|| self.settle(offset, now))
     }
 
-    /// The server has taken the client's stream up to `taken`, has run idle, and has sent `sent` bytes so far.
+    /// Notes that the server has taken the client's stream up to `taken`, has run idle, and has sent `sent` bytes so
+    /// far.
     ///
-    /// Returns when the command that is settled by it was sent.
+    /// If that settles a command, returns when that command was sent.
     pub(crate) fn on_idle(&mut self, taken: u64, sent: u64, now: Timestamp) -> Option<Timestamp> {
         if self.state != State::InFlight || !self.is_taken(taken) {
             return None;
@@ -216,7 +220,7 @@ impl Windows {
         Some(self.settle(sent, now))
     }
 
-    /// Whether the server that has taken the client's stream up to `taken` has the newest command.
+    /// Whether a server that has taken the client's stream up to `taken` has the newest command.
     pub(crate) fn is_taken(&self, taken: u64) -> bool {
         taken >= self.command_end
     }
@@ -239,12 +243,12 @@ impl Windows {
         self.state == State::InFlight
     }
 
-    /// Whether the push of a cycle that was due then must have arrived by now.
+    /// Whether the push of a cycle with this due instant must have arrived by now.
     pub(crate) fn must(&self, due: Timestamp) -> bool {
         self.state == State::On && self.since < due
     }
 
-    /// Whether the push of a cycle that was due then must not have been sent.
+    /// Whether the push of a cycle with this due instant must not have been sent.
     pub(crate) fn must_not(&self, due: Timestamp) -> bool {
         self.state == State::Off && self.since < due
     }
@@ -261,17 +265,17 @@ mod tests {
     }
 
     #[test]
-    fn a_connect_is_in_doubt_until_the_server_has_run_idle() {
+    fn a_connect_is_in_flight_until_the_server_has_run_idle() {
         let mut windows = Windows::new(at(10), 200, 0);
         assert_eq!(windows.on_idle(199, 0, at(20)), None, "the request is not complete");
         assert!(!windows.must(DUE));
         assert_eq!(windows.on_idle(200, 0, at(30)), Some(at(10)));
         assert!(windows.must(DUE) && !windows.must_not(DUE));
-        assert!(!windows.must(at(30)), "what settles at the due instant may fall on either side");
+        assert!(!windows.must(at(30)), "a change settled at the due instant decides nothing for that cycle");
     }
 
     #[test]
-    fn an_unsubscribe_forbids_what_is_sent_after_it_took_effect_and_nothing_before() {
+    fn an_unsubscribe_forbids_only_pushes_that_are_sent_after_it_took_effect() {
         let mut windows = Windows::new(at(0), 1, 0);
         windows.on_idle(1, 0, at(1));
         windows.on_command(Command::Unsubscribe, 20, at(50));
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_changes_nothing_puts_nothing_in_doubt() {
+    fn a_command_that_changes_nothing_opens_no_window() {
         let mut windows = Windows::new(at(0), 1, 0);
         windows.on_idle(1, 0, at(1));
         windows.on_command(Command::Subscribe, 20, at(50));
@@ -316,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_grid_is_plain_arithmetic() {
+    fn cycle_k_is_due_k_periods_after_the_start() {
         let origin = WallTime::from_unix_seconds(1_795_348_800);
         let mut grid = Grid::new(Duration::from_secs(300), origin, Zone::UTC);
         assert_eq!(grid.newest(Timestamp::ZERO + Duration::from_millis(299_999)), 0);

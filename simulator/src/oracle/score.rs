@@ -1,4 +1,4 @@
-//! The score of a run: plain data, for reports.
+//! The score of a run: plain data for reports.
 
 use carillon_server::Timestamp;
 use hdrhistogram::Histogram;
@@ -6,37 +6,37 @@ use hdrhistogram::Histogram;
 use crate::oracle::coverage::Coverage;
 use crate::oracle::guarantee::Guarantee;
 
-/// The longest latency that is told apart from longer ones.
+/// The top of the latency histogram; longer latencies count as this one.
 const HOUR_IN_MICROS: u64 = 3_600_000_000;
 
 /// How a promise was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// Something followed a Close.
+    /// A frame followed the server's Close.
     AfterClose,
-    /// The server ended a connection without a cause that the model knows.
+    /// The server ended a connection, and the model knows no cause.
     Dropped,
     /// A second push of one cycle.
     Duplicated,
     /// Bytes that no server may send.
     Garbled,
-    /// The server kept what should be gone.
+    /// The server kept a connection or memory that it should have released.
     Leaked,
-    /// It came, but not in time.
+    /// A push, a reply or an answer came, but too late.
     Late,
-    /// It never came.
+    /// A push, a reply or an answer never came.
     Lost,
-    /// It came before something that it should follow.
+    /// A push or a reply came before one that it should follow.
     OutOfOrder,
-    /// It should not have come at all.
+    /// A frame came that should not have come at all.
     Unexpected,
-    /// A Close with another status code than the one that is due.
+    /// A Close with a wrong status code.
     WrongClose,
-    /// A reply with another text.
+    /// A reply with a wrong text.
     WrongEcho,
-    /// A log line that does not tell what happened.
+    /// A log line that is missing, or that does not fit the events.
     WrongLog,
-    /// A push with another text.
+    /// A push with a wrong text.
     WrongText,
 }
 
@@ -58,7 +58,7 @@ impl Fault {
         Self::WrongText,
     ];
 
-    /// The word for it in reports.
+    /// The fault's name in reports and scripts.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AfterClose => "after close",
@@ -81,28 +81,28 @@ impl Fault {
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which promise.
+    /// The broken promise.
     pub guarantee: Guarantee,
-    /// In which way.
+    /// How it was broken.
     pub fault: Fault,
-    /// When it came to light.
+    /// When the oracle found it, in virtual time since the start of the run.
     pub at: Timestamp,
-    /// The client that it happened to; `None` where it concerns the server as a whole.
+    /// The number of the client that the promise was broken to; `None` where it concerns the server as a whole.
     pub client: Option<u32>,
-    /// What was seen, and what was due, in one sentence.
+    /// One sentence: what the oracle saw, and what was due.
     pub detail: String,
 }
 
-/// How often a promise was put to the test, and how often it broke.
+/// How often a promise was exercised, and how often it was broken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Times that its premise held and a wrong server would have been convicted.
+    /// How many times the promise applied, so that the oracle would have convicted a wrong server.
     pub exercised: u64,
-    /// Times that it was broken.
+    /// How many times it was broken.
     pub violations: u64,
 }
 
-/// Something that happened around a due instant, while its outcome was open.
+/// A change that was under way at a due instant, so that the push of that cycle may come or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Race {
     /// A client left.
@@ -116,10 +116,10 @@ pub enum Race {
 }
 
 impl Race {
-    /// All of them, in the order of [`Score::races`].
+    /// All races, in the order of [`Score::races`].
     pub const ALL: [Self; 4] = [Self::Close, Self::Connect, Self::Subscribe, Self::Unsubscribe];
 
-    /// The word for it in reports.
+    /// The race's name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Close => "close",
@@ -133,17 +133,17 @@ impl Race {
 /// The score of a run so far.
 #[derive(Clone, Debug)]
 pub struct Score {
-    /// By [`Guarantee::index`].
+    /// One tally per guarantee, by [`Guarantee::index`].
     pub tallies: [Tally; 15],
     /// Pushes that reached a client.
     pub deliveries: u64,
-    /// Due instants that fell between the start of a change and its end, by [`Race::ALL`].
+    /// Numbers of due instants between the start of a change and its end, in the order of [`Race::ALL`].
     pub races: [u64; 4],
-    /// Which faults met which guarantees.
+    /// Which hazards met which guarantees.
     pub coverage: Coverage,
-    /// The first violations; more are only counted.
+    /// The first violations with their details; later ones are only counted in `tallies`.
     pub violations: Vec<Violation>,
-    /// From the due instant to the arrival of the push, in microseconds.
+    /// Push latency from the due instant to the arrival, in microseconds, up to one hour.
     pub latency: Histogram<u64>,
 }
 
@@ -159,7 +159,7 @@ impl Score {
         }
     }
 
-    /// How many promises were broken, kept violations or not.
+    /// The number of all violations, with or without kept details.
     pub fn violation_count(&self) -> u64 {
         self.tallies.iter().map(|tally| tally.violations).sum()
     }

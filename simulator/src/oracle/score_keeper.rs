@@ -1,4 +1,4 @@
-//! Counts what was put to the test and what broke, and keeps the first violations. Both arms use it.
+//! Counts exercises and violations, and keeps the first violations. The simulated arms and the live arm use it.
 
 use carillon_server::Timestamp;
 
@@ -6,21 +6,21 @@ use crate::oracle::coverage::{Hazard, Met};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Score, Tally, Violation};
 
-/// Which violations are kept with their details. All are counted.
+/// How many violations are kept with their details. All are counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Retention {
-    /// So many of each guarantee are kept, whatever came first.
+    /// The number kept of each guarantee, even if `in_all` is reached.
     pub(crate) of_each: usize,
-    /// So many are kept in all, whatever they break.
+    /// Up to this number every violation is kept, of any guarantee.
     pub(crate) in_all: usize,
 }
 
-/// The score of a run under way.
+/// The score of a run that has not ended.
 #[derive(Debug)]
 pub(crate) struct ScoreKeeper {
     pub(crate) score: Score,
     retention: Retention,
-    /// Violations kept of each guarantee, by [`Guarantee::index`].
+    /// The number of violations kept of each guarantee, by [`Guarantee::index`].
     kept: [usize; 15],
     /// The hazards that the server as a whole has met.
     weather: Met,
@@ -31,7 +31,7 @@ impl ScoreKeeper {
         Self { score: Score::new(), retention, kept: [0; 15], weather: Met::default() }
     }
 
-    /// The server as a whole meets a hazard: from now on every exercise counts under it.
+    /// Notes that the server as a whole meets a hazard. From now on every exercise counts under it.
     pub(crate) fn meet(&mut self, hazard: Hazard) {
         self.weather.add(hazard);
     }
@@ -40,7 +40,7 @@ impl ScoreKeeper {
         self.score.tallies[guarantee.index()]
     }
 
-    /// A guarantee was kept that could have been broken here.
+    /// Notes that the server kept a guarantee that it could have broken here.
     pub(crate) fn exercise(&mut self, guarantee: Guarantee, met: Met) {
         self.score.tallies[guarantee.index()].exercised += 1;
         let met = met.union(self.weather);
@@ -49,7 +49,7 @@ impl ScoreKeeper {
         }
     }
 
-    /// A guarantee was broken; `client` is `None` where that concerns the server as a whole.
+    /// Notes a violation; `client` is `None` where it concerns the server as a whole.
     pub(crate) fn violate(
         &mut self,
         guarantee: Guarantee,
@@ -66,7 +66,7 @@ impl ScoreKeeper {
         }
     }
 
-    /// Counts violations that are like those kept already.
+    /// Counts violations of which similar ones are already kept.
     #[cfg(feature = "live")]
     pub(crate) fn count_more(&mut self, guarantee: Guarantee, violations: u64) {
         self.score.tallies[guarantee.index()].violations += violations;
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_of_each_guarantee_are_kept_however_many_others_came_before() {
+    fn the_first_violations_of_each_guarantee_are_kept_after_many_of_another() {
         let mut keeper = ScoreKeeper::new(Retention { of_each: 2, in_all: 5 });
         let mut break_it = |guarantee, times: usize| {
             for _ in 0..times {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_has_met_counts_for_every_connection() {
+    fn a_hazard_of_the_server_counts_for_every_connection() {
         let mut keeper = ScoreKeeper::new(Retention { of_each: 1, in_all: 1 });
         keeper.exercise(Guarantee::G3, Met::default());
         keeper.meet(Hazard::Pause);

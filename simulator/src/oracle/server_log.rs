@@ -1,39 +1,39 @@
-//! Reads the log of a server whose lines cannot be attributed to an input, and says what is wrong with it (G15).
+//! Reads the log of a server whose lines cannot be attributed to an input, and reports what is wrong with it (G15).
 
 use std::ops::RangeInclusive;
 
 use carillon_server::{WallTime, Zone};
 
-/// How far the time of a line may lie from the clock, in seconds: the line's is cut to whole ones.
+/// The largest difference between a line's time and the clock, in seconds. A line's time is cut to whole seconds.
 const TOLERANCE: i64 = 1;
 
-/// The state that a log has told of so far.
+/// The server's state, as its log lines describe it so far.
 #[derive(Debug, Default)]
 pub(crate) struct ServerLog {
     /// Connections that are open.
     pub(crate) open: i64,
-    /// Texts received.
+    /// The number of texts received.
     pub(crate) received: u64,
-    /// Of them, commands.
+    /// The number of commands among them.
     commands: u64,
-    /// Connections that ended while the server may have been at work at a command.
+    /// Connections that ended while the server may have been handling a command.
     pub(crate) interrupted: i64,
     subscribes: i64,
     unsubscribes: i64,
 }
 
 impl ServerLog {
-    /// Takes in a line that was written now: whether the seed document knows it.
+    /// Reads a line that was written at `wall`. Returns whether the original app knows this kind of line.
     ///
     /// # Errors
     ///
-    /// What contradicts the lines before it, or the clock.
+    /// A sentence, if the line contradicts the lines before it, or the clock.
     #[cfg(feature = "live")]
     pub(crate) fn read(&mut self, line: &str, wall: WallTime, zone: &Zone) -> Result<bool, String> {
         self.read_line(line, wall..=wall, zone)
     }
 
-    /// The same for a line as it was written, at a time between these two.
+    /// The same for a line that was written at a time in the range `written`.
     pub(crate) fn read_between(
         &mut self,
         line: &str,
@@ -42,17 +42,17 @@ impl ServerLog {
     ) -> Result<bool, String> {
         let known = self.read_line(line, written, zone)?;
         if known && line.contains(is_forging) {
-            return Err(format!("{line:?} holds what should be escaped"));
+            return Err(format!("{line:?} holds a character that must be escaped"));
         }
         Ok(known)
     }
 
-    /// What a server that was started anew goes on with: only how many texts there were.
+    /// The state with which the log of a restarted server begins: only the number of texts is kept.
     pub(crate) fn restarted(&self) -> Self {
         Self { received: self.received, commands: self.commands, ..Self::default() }
     }
 
-    /// Texts received that are no commands.
+    /// The number of texts received that are not commands.
     pub(crate) fn plain_texts(&self) -> u64 {
         self.received - self.commands
     }
@@ -81,17 +81,17 @@ impl ServerLog {
         self.read_command(line, written, zone)
     }
 
-    /// What is missing once the server has run idle for good.
+    /// Checks the log of a server that has ended.
     ///
     /// # Errors
     ///
-    /// The lines that do not add up.
+    /// A sentence about lines that are missing.
     pub(crate) fn finish(&self) -> Result<(), String> {
         if self.open != 0 {
-            return Err(format!("by its log the server ended with {} connections", self.open));
+            return Err(format!("the server ended, but its log leaves {} connections open", self.open));
         }
         if self.subscribes + self.unsubscribes > self.interrupted {
-            return Err("a command was received and has no line with its time".to_owned());
+            return Err("a command was received, but no line with its time follows".to_owned());
         }
         Ok(())
     }
@@ -111,10 +111,10 @@ impl ServerLog {
         };
         *count -= 1;
         if *count < 0 {
-            return Err(format!("{line:?} follows no such message"));
+            return Err(format!("{line:?}, but no such message precedes it"));
         }
         let [first, last] = [written.start(), written.end()].map(|at| at.as_unix_seconds());
-        // The newest first, as it is mostly that.
+        // The newest time first, because it usually fits.
         let is_timely = (first - TOLERANCE..=last + TOLERANCE).rev().any(|second| {
             let at = WallTime::from_unix_seconds(second);
             line.starts_with(&format!("[{}]", zone.format(at)))
@@ -135,8 +135,8 @@ impl ServerLog {
     }
 }
 
-/// Whether a character makes of one line two, or of a message something else to the eye: control characters, line and
-/// paragraph separators, and the marks that reorder text.
+/// Whether a character can forge log lines, because it breaks a line in two or changes how a line looks: control
+/// characters, line and paragraph separators, and marks that reorder text.
 pub fn is_forging(letter: char) -> bool {
     let is_mark = matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     letter.is_control() || is_mark || matches!(letter, '\u{2028}' | '\u{2029}')
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_true_log_adds_up() {
+    fn a_correct_log_passes() {
         let log = read(&[
             "Client connected. Total connections: 1",
             "Received message: unsubscribe",
@@ -177,12 +177,15 @@ mod tests {
     }
 
     #[test]
-    fn each_lie_is_found() {
+    fn each_wrong_line_is_found() {
         assert!(read(&["Client connected. Total connections: 2"]).is_err());
-        assert!(read(&["[2026-11-22 12:00:00] subscribe: 开启推送"]).is_err(), "nobody asked");
+        assert!(read(&["[2026-11-22 12:00:00] subscribe: 开启推送"]).is_err(), "no command was received");
         let stale = ["Received message: subscribe", "[2026-11-22 11:59:58] subscribe: 开启推送"];
         assert!(read(&stale).is_err());
         assert!(read(&["Received message: subscribe"]).unwrap().finish().is_err(), "the line is missing");
-        assert!(read(&["Client connected. Total connections: 1"]).unwrap().finish().is_err(), "nobody left");
+        assert!(
+            read(&["Client connected. Total connections: 1"]).unwrap().finish().is_err(),
+            "the disconnect is missing"
+        );
     }
 }

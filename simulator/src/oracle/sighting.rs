@@ -1,13 +1,13 @@
-//! When and where a frame was seen.
+//! When and where a client read a frame.
 
 use carillon_server::Timestamp;
 
-/// Where and when a frame was seen.
+/// When a client read a frame, when the server sent it, and where it is in the server's stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sighting {
     pub(crate) at: Timestamp,
-    /// When the server handed it to the link.
+    /// When the server handed the frame to the link.
     pub(crate) sent_at: Timestamp,
-    /// Where it begins in the server's stream.
+    /// The offset of the frame in the server's stream.
     pub(crate) offset: u64,
 }

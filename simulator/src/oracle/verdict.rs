@@ -1,21 +1,22 @@
-//! What the oracle says of a guarantee, and of a run.
+//! The oracle's verdict on a guarantee and on a run.
 
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
 use crate::oracle::score::{Score, Tally};
 
-/// Whether a promise was kept, as far as the run can tell.
+/// Whether the server kept a promise, as far as the run can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It was put to the test and held every time.
+    /// The promise was exercised and held every time.
     Held,
-    /// It was never put to the test, which says nothing about it.
+    /// The promise was never exercised, so the run says nothing about it.
     NotExercised,
-    /// It was put to the test, and what was seen proves neither side; only real sockets and real time leave that open.
+    /// The promise was exercised, but the observations prove neither result. This happens only with real sockets and
+    /// real time.
     Undecided,
-    /// It was broken at least once.
+    /// The promise was broken at least once.
     Violated,
 }
 
@@ -29,13 +30,14 @@ impl Verdict {
         }
     }
 
-    /// The verdict on the whole run: violated if anything was, else held.
+    /// The verdict on the whole run: [`Violated`](Self::Violated) if any guarantee was violated, else
+    /// [`Held`](Self::Held).
     pub fn of_run(score: &Score) -> Self {
         let is_broken = |tally: &Tally| tally.violations > 0;
         if score.tallies.iter().any(is_broken) { Self::Violated } else { Self::Held }
     }
 
-    /// The words for it in the text report.
+    /// The verdict's name in the text report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Held => "held",
@@ -46,7 +48,7 @@ impl Verdict {
     }
 }
 
-/// How a run with this verdict ends, if nothing else is said against it.
+/// The exit code of a run with this verdict, if no other result is worse.
 impl From<Verdict> for Exit {
     fn from(verdict: Verdict) -> Self {
         match verdict {

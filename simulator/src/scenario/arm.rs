@@ -1,22 +1,22 @@
-//! The arms of the simulator: where a scenario runs.
+//! The two simulated arms, on which a scenario runs.
 
 use std::fmt;
 
-/// Where a scenario runs.
+/// The arm on which a scenario runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arm {
-    /// The hubs and the announcer as values: no sockets, no tasks, no runtime.
+    /// The reference server's hubs and announcer as plain values, without sockets, tasks or a runtime.
     #[default]
     Core,
-    /// The shell, over in-memory streams on a paused runtime.
+    /// The reference server's shell, or any async server, over in-memory streams on a paused runtime.
     Paused,
 }
 
 impl Arm {
-    /// All of them.
+    /// All arms.
     pub const ALL: [Self; 2] = [Self::Core, Self::Paused];
 
-    /// The word for it on the command line and in reports.
+    /// The arm's name on the command line, in scripts and in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Core => "core",

@@ -1,32 +1,32 @@
-//! The kinds of clients that a scenario can ask for.
+//! The kinds of clients in a scenario.
 
-/// What a client is like.
+/// The behaviour of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Behaviour {
-    /// The app of the seed document.
+    /// Behaves like the original app, as [`AppProfile`](crate::AppProfile) configures it.
     App,
-    /// Comes and goes all the time.
+    /// Connects and leaves again and again.
     Flapper,
     /// Sends far more echo traffic than it reads.
     Flooder,
-    /// Vanishes without a word.
+    /// Vanishes without a Close or a reset.
     Ghost,
-    /// Breaks the rules.
+    /// Breaks rules of RFC 6455 or of HTTP.
     Hostile,
-    /// Stops reading soon after it came.
+    /// Stops reading soon after it connects.
     NeverReader,
-    /// Says nothing at all, and checks each push to the letter.
+    /// Sends nothing, and compares each push byte for byte.
     Pedant,
     /// Reads a few bytes a second through a small window.
     SlowReader,
     /// Never completes its handshake.
     Staller,
-    /// Uses the switch all the time, and says whatever can be said.
+    /// Subscribes and unsubscribes all the time, and sends every legal kind of message.
     Switcher,
 }
 
 impl Behaviour {
-    /// All of them.
+    /// All behaviours, in alphabetical order.
     pub const ALL: [Self; 10] = [
         Self::App,
         Self::Flapper,
@@ -40,7 +40,7 @@ impl Behaviour {
         Self::Switcher,
     ];
 
-    /// The word for it in scenarios and reports.
+    /// The behaviour's name in scenario files and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::App => "app",

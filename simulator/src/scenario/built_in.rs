@@ -1,4 +1,4 @@
-//! The scenarios that have a name.
+//! The built-in scenarios.
 
 use std::time::Duration;
 
@@ -10,7 +10,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl Scenario {
-    /// The built-in scenario of this name; the seed draws what `swarm` is.
+    /// The built-in scenario of this name; `None` if there is none. Only `swarm` uses the seed.
+    ///
+    /// The values are not checked; see [`Scenario::check`].
     pub fn named(name: &str, clients: u32, duration: Duration, period: Duration, seed: u64) -> Option<Self> {
         match name {
             "churn" => Some(Self::churn(clients, duration, period)),
@@ -25,27 +27,27 @@ impl Scenario {
         }
     }
 
-    /// The built-in scenarios: name and subject.
+    /// The built-in scenarios: name and description.
     pub const BUILT_IN: [(&'static str, &'static str); 8] = [
-        ("churn", "clients that come and go all the time, in every way there is"),
-        ("day", "the app of the seed document: heartbeats, a switch, now and then a restart"),
-        ("drain", "a shutdown with slow readers and half-open connections about"),
-        ("fanout", "the plain delivery rate: one Hello, then nothing but pushes"),
+        ("churn", "clients that connect and leave all the time, in every possible way"),
+        ("day", "the original app: heartbeats, a switch, and some restarts"),
+        ("drain", "a shutdown with slow readers and half-open connections"),
+        ("fanout", "the plain delivery rate: one Hello, then only pushes"),
         ("hostile", "malformed input of every kind among ordinary clients"),
         ("slow", "slow readers, never-readers and echo floods among ordinary clients"),
-        ("storm", "server restarts and pauses, after which everybody comes back at once"),
+        ("storm", "server restarts and pauses, after which all clients return at once"),
         ("swarm", "population, faults and limits drawn from the seed"),
     ];
 
-    /// The app of the seed document through a day: Hello on opening, a heartbeat every 15 minutes, the switch off a tenth
-    /// of the time, and now and then a restart.
+    /// A day of the original app: Hello on opening, a heartbeat every 15 minutes, the switch off a tenth of the time,
+    /// and some restarts.
     pub fn day(clients: u32, duration: Duration, period: Duration) -> Self {
-        // Longer than the heartbeat: an app that talks is not pinged, and one that is gone is found out.
+        // Longer than the heartbeat: the server does not ping an active app, but detects a dead one.
         let server = Config { period, ping_interval: HOUR / 2, ..Config::default() };
-        Self { app: AppProfile::of_the_seed(), ..Self::quiet("day", clients, duration, server) }
+        Self { app: AppProfile::of_the_original_app(), ..Self::quiet("day", clients, duration, server) }
     }
 
-    /// The plain delivery rate: one Hello, then nothing but pushes.
+    /// The plain delivery rate: one Hello, then only pushes.
     pub fn fanout(clients: u32, duration: Duration, period: Duration) -> Self {
         let server = Config { period, ping_interval: 48 * HOUR, ..Config::default() };
         Self::quiet("fanout", clients, duration, server)
@@ -97,7 +99,7 @@ impl Scenario {
         Self { faults, ..Self::lively("storm", clients, duration, period) }
     }
 
-    /// Clients that behave like the app, only faster, before a server with short timeouts.
+    /// Clients that behave like the original app, but act more often, with a server that has short timeouts.
     fn lively(name: &str, clients: u32, duration: Duration, period: Duration) -> Self {
         let app = AppProfile {
             heartbeat: Some(5 * MINUTE),
@@ -111,8 +113,8 @@ impl Scenario {
 }
 
 impl AppProfile {
-    /// As the seed document has it; the heartbeat's time is ours.
-    pub fn of_the_seed() -> Self {
+    /// The behaviour of the original app, which does not define the heartbeat's interval: here it is 15 minutes.
+    pub fn of_the_original_app() -> Self {
         Self {
             heartbeat: Some(15 * MINUTE),
             switch: Some(SwitchProfile { on: 3 * HOUR, off: HOUR / 3 }),
@@ -122,7 +124,7 @@ impl AppProfile {
 }
 
 impl FaultProfile {
-    /// Faults of the clients' links and processes alone, one every so often for each client.
+    /// Faults of the clients' links and processes only, with this mean time between two faults of a client.
     fn of_clients(mean: Duration) -> Self {
         Self { per_client: Some(mean), heals: true, ..Self::default() }
     }

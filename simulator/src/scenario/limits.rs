@@ -1,4 +1,4 @@
-//! Which scenarios can be simulated and judged: the ranges of their values, and what does not go together.
+//! Checks whether a scenario can be simulated and judged: the ranges of its values, and how they fit together.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -9,32 +9,32 @@ use carillon_server::ConfigError;
 use crate::scenario::Scenario;
 use crate::units::{format_count, format_span};
 
-/// More would not fit the memory of an ordinary machine.
+/// The largest number of clients in a scenario. More do not fit the memory of an ordinary machine.
 pub const MOST_CLIENTS: u32 = 10_000_000;
 
-/// Faster than this nobody pushes, and below it the slowest link alone takes longer.
+/// No real server pushes faster, and a shorter period is less than the latency of the slowest link.
 const SHORTEST_PERIOD: Duration = Duration::from_secs(1);
 
-/// Far beyond use, and far from the end of the clock.
+/// Longer than any use, and far from the end of the clock.
 const LONGEST_DURATION: Duration = Duration::from_secs(366 * 86_400);
 
-/// The mean of what happens again and again: below it nothing else would happen.
+/// The shortest mean time between repeated events. With less, a run would contain no other events.
 const SHORTEST_MEAN: Duration = Duration::from_secs(1);
 
-/// What a link can remember of its latency.
+/// The longest latency that a link can store.
 const LONGEST_LATENCY: Duration = Duration::from_secs(4);
 
 const LONGEST_BOUND: Duration = Duration::from_secs(86_400);
 
-/// From the longest text that every client may send to what a client can afford to build.
+/// From the longest text that every client may send to the longest that a client can build, in bytes.
 const MESSAGES: RangeInclusive<usize> = 64..=16 << 20;
 
-/// A value that no run can have.
+/// A value of a scenario that is out of range, or does not fit the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
-    /// Its key in a scenario file, such as `period` or `links.max_latency`.
+    /// The value's key in a scenario file, such as `period` or `links.max_latency`.
     pub key: &'static str,
-    /// What it is, what it must be and why: the rest of a sentence that begins with the key.
+    /// The value, its range and the reason: the rest of a sentence that begins with the key.
     pub sentence: String,
 }
 
@@ -47,14 +47,14 @@ impl fmt::Display for Misfit {
 impl std::error::Error for Misfit {}
 
 impl Scenario {
-    /// Whether it can be simulated, and its server judged.
+    /// Checks that the scenario can be simulated and its server judged.
     ///
     /// # Errors
     ///
     /// The first value that is out of its range.
     pub fn check(&self) -> Result<(), Misfit> {
         if self.name.is_empty() || self.name.contains(char::is_control) {
-            return misfit("name", "must be a word or a line");
+            return misfit("name", "must be one line of text, at least one character long");
         }
         self.check_counts()?;
         self.check_spans()?;
@@ -107,7 +107,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// A push must have come before the next one is due, or it could not be told from it.
+    /// Checks that each push arrives before the next is due. Otherwise the oracle could not distinguish them.
     fn check_times(&self) -> Result<(), Misfit> {
         let (period, window) = (self.server.period, self.bounds.push + self.links.longest_way());
         let shortest = SHORTEST_PERIOD.max(window + Duration::from_millis(1));
@@ -116,8 +116,8 @@ impl Scenario {
             return misfit(
                 "period",
                 &format!(
-                    "{period} is too short; it must be at least {shortest}, as a push may take {window} to arrive \
-                     (the server's bound and the slowest link) and must have come before the next is due"
+                    "{period} is too short; it must be at least {shortest}, because a push may take {window} to arrive \
+                     (the server's bound and the slowest link) and must arrive before the next is due"
                 ),
             );
         }
@@ -157,7 +157,7 @@ impl Scenario {
                 ConfigError::Span { name: "ping-interval", .. } => "server.ping_interval",
                 ConfigError::Span { .. } => "server.close_timeout",
             };
-            misfit(key, &format!("cannot be: {error}"))
+            misfit(key, &format!("is invalid: {error}"))
         })
     }
 }

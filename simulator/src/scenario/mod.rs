@@ -1,4 +1,4 @@
-//! What is simulated: population, behaviour, links, faults and limits, as a value.
+//! A scenario as a value: population, behaviour, links, faults and limits.
 
 mod arm;
 mod behaviour;
@@ -18,102 +18,104 @@ use crate::network::link::LinkProfile;
 pub use arm::Arm;
 pub use behaviour::Behaviour;
 
-/// A run, but for its seed.
+/// Everything that a run is made of, except its seed. [`Scenario::check`] checks the ranges.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Its name on the command line.
+    /// The scenario's name in reports: one line of text.
     pub name: String,
-    /// How many clients there are.
+    /// The number of clients, from 1 to [`MOST_CLIENTS`](crate::MOST_CLIENTS).
     pub clients: u32,
-    /// Virtual time until the server is told to shut down.
+    /// The virtual time until the server is told to shut down, from one period to 366 days.
     pub duration: Duration,
-    /// The server's limits and times.
+    /// The server's configuration, with the time between two pushes (`period`).
     pub server: Config,
-    /// How many hubs it has.
+    /// The number of the server's hubs, from 1 to 64.
     pub shards: usize,
-    /// Its time zone.
+    /// The server's time zone, which the text of a push shows.
     pub zone: Zone,
-    /// What the wall clock shows when it starts.
+    /// The wall time at the start of the run.
     pub wall_origin: WallTime,
-    /// Who the clients are: behaviours and their weights.
+    /// The clients' behaviours and their weights. At least one weight is above 0.
     pub population: Vec<(Behaviour, u32)>,
-    /// What those do that behave like the seed document's app.
+    /// The actions of clients that behave like the original app.
     pub app: AppProfile,
-    /// What the links are like.
+    /// The ranges from which the clients' links are drawn.
     pub links: LinkProfile,
-    /// What goes wrong.
+    /// The faults of the run.
     pub faults: FaultProfile,
-    /// How long the server may take.
+    /// How long the server may take for pushes, answers and releases.
     pub bounds: Bounds,
-    /// The bound of a push is meant, though it is the usual one: whoever leaves it out gives a server that is not ours
-    /// the third of a period that the protocol grants it.
+    /// Whether `bounds.push` was set explicitly. If it was not, a third-party server has a third of the period, which
+    /// `PROTOCOL.md` grants it.
     pub is_push_bound_explicit: bool,
-    /// The file that it was read from, which the line that repeats a run names; `None` for a built-in scenario.
+    /// The file that the scenario was read from, for the command line that repeats a run; `None` for a built-in
+    /// scenario.
     pub file: Option<PathBuf>,
 }
 
-/// The time limits that a server is held to, beyond what the links take.
+/// The time limits of a server, in addition to the latency of the links. Each is at most 24 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// From the due instant until the push was handed to the link.
+    /// From the due instant until the server hands the push to the link.
     pub push: Duration,
-    /// From a message's arrival until its answer was handed to the link.
+    /// From a message's arrival until the server hands its answer to the link.
     pub reply: Duration,
-    /// From the end of a connection until the server has dropped it, beyond its close timeout.
+    /// From the end of a connection until the server drops it, in addition to the close timeout.
     pub release: Duration,
 }
 
-/// The behaviour of the seed document's app.
+/// The behaviour of the original app. Each time lies between 1 s and 366 days.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppProfile {
-    /// Time between two heartbeats; `None` for none.
+    /// The time between two heartbeats; `None` for no heartbeats.
     pub heartbeat: Option<Duration>,
-    /// How long the switch stays on, and off; `None` if nobody touches it.
+    /// How long the switch for pushes stays on and off; `None` if the client never uses it.
     pub switch: Option<SwitchProfile>,
-    /// Mean time between two restarts of the app; `None` for none.
+    /// The mean time between two restarts of the app; `None` for no restarts.
     pub restart: Option<Duration>,
 }
 
-/// How the switch for pushes is used.
+/// How a client uses its switch for pushes: on is subscribed, off is unsubscribed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SwitchProfile {
-    /// Mean time that it stays on.
+    /// The mean time that the switch stays on.
     pub on: Duration,
-    /// Mean time that it stays off.
+    /// The mean time that the switch stays off.
     pub off: Duration,
 }
 
-/// What goes wrong, besides what clients do.
+/// The faults of a run, in addition to the clients' behaviours. Each count is at most 1000.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FaultProfile {
-    /// Mean time between two faults of one client's link or process; `None` for none.
+    /// The mean time between two faults of one client's link or process; `None` for no such faults.
     pub per_client: Option<Duration>,
-    /// How often the server stands still for up to four periods.
+    /// How many times the server is paused, for up to four periods each.
     pub pauses: u32,
-    /// How often its wall clock is set, forward or backward.
+    /// How many times the server's wall clock is set forward or backward.
     pub clock_jumps: u32,
-    /// How often it is restarted.
+    /// How many times the server is restarted.
     pub restarts: u32,
-    /// Whether the faults end for most of the clients before the run does, and these must then be served.
+    /// Whether the faults of most clients end three periods before the run does. The server must then serve these
+    /// clients.
     pub heals: bool,
 }
 
 /// 2026-11-22 12:00:00 UTC.
 const NOON: WallTime = WallTime::from_unix_seconds(1_795_348_800);
 
-/// The scenario that runs if none is named.
+/// The name of the scenario that runs by default.
 pub(crate) const DEFAULT_SCENARIO: &str = "day";
 
-/// How many clients a scenario has unless it says otherwise.
+/// The default number of clients.
 pub(crate) const DEFAULT_CLIENTS: u32 = 10_000;
 
-/// The virtual time of a run unless its scenario says otherwise.
+/// The default virtual time of a run.
 pub(crate) const DEFAULT_DURATION: Duration = Duration::from_secs(24 * 3600);
 
-/// The time between two pushes unless the scenario says otherwise.
+/// The default time between two pushes.
 pub(crate) const DEFAULT_PERIOD: Duration = Duration::from_secs(300);
 
-/// What the reference server keeps with ease.
+/// The default bounds, which the reference server keeps easily.
 pub(crate) const USUAL_BOUNDS: Bounds = Bounds {
     push: Duration::from_millis(500),
     reply: Duration::from_secs(1),
@@ -121,14 +123,14 @@ pub(crate) const USUAL_BOUNDS: Bounds = Bounds {
 };
 
 impl Scenario {
-    /// Whether anything is to go wrong, by itself or through what clients do.
+    /// Whether the scenario contains faults, or behaviours other than [`Behaviour::App`].
     pub fn has_hazards(&self) -> bool {
         let is_trouble = |(behaviour, weight): &(Behaviour, u32)| *behaviour != Behaviour::App && *weight > 0;
         self.faults != FaultProfile::default() || self.population.iter().any(is_trouble)
     }
 
-    /// The bounds for a server that is not ours: unless somebody said otherwise, it may send a push until a third of the
-    /// period is over, if the push can then arrive before the next is due.
+    /// The bounds for a third-party server. Without an explicit bound it may send a push until a third of the period is
+    /// over, if the push can then arrive before the next is due.
     pub(crate) fn foreign_bounds(&self) -> Bounds {
         let push = self.bounds.push;
         if self.is_push_bound_explicit || push != USUAL_BOUNDS.push {
@@ -139,7 +141,7 @@ impl Scenario {
         Bounds { push: (period / 3).min(in_time).max(push), ..self.bounds }
     }
 
-    /// Clients that say hello and listen.
+    /// A scenario whose clients send Hello and then only read, without faults.
     pub(crate) fn quiet(name: &str, clients: u32, duration: Duration, server: Config) -> Self {
         Self {
             name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! The scenario that a command line asks for: a built-in one or a file, and what of it is to be different.
+//! The scenario of a command line: a built-in one or a file, and the values that options override.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,12 +10,12 @@ use crate::scenario::limits::{MOST_CLIENTS, Misfit};
 use crate::scenario::{DEFAULT_CLIENTS, DEFAULT_DURATION, DEFAULT_PERIOD, DEFAULT_SCENARIO, Scenario};
 use crate::units::parse_count;
 
-/// Where a scenario comes from.
+/// The source of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A file of that path.
+    /// The file at this path.
     File(PathBuf),
-    /// The built-in one of that name.
+    /// The built-in scenario of this name.
     Named(String),
 }
 
@@ -31,28 +31,25 @@ impl FromStr for Source {
         if names.contains(&text) {
             return Ok(Self::Named(text.to_owned()));
         }
-        Err(format!(
-            "expected one of {}, or a file with a / in its name or .toml at its end",
-            names.join(", ")
-        ))
+        Err(format!("expected one of {}, or a file whose name contains / or ends in .toml", names.join(", ")))
     }
 }
 
-/// What a built-in scenario is like unless somebody says otherwise; a file has its own values.
+/// The values of a built-in scenario that no option overrides. A file has its own values.
 #[derive(Clone, Copy, Debug)]
 pub struct Defaults {
-    /// Its name.
+    /// The name of the built-in scenario.
     pub scenario: &'static str,
-    /// How many clients there are.
+    /// The number of clients.
     pub clients: u32,
-    /// Virtual time until the shutdown.
+    /// The virtual time until the shutdown.
     pub duration: Duration,
-    /// Time between two pushes.
+    /// The time between two pushes.
     pub period: Duration,
 }
 
 impl Defaults {
-    /// Those of `carillon-sim run`.
+    /// The defaults of `carillon-sim run`.
     pub const RUN: Self = Self {
         scenario: DEFAULT_SCENARIO,
         clients: DEFAULT_CLIENTS,
@@ -61,18 +58,18 @@ impl Defaults {
     };
 }
 
-/// What somebody wants to be different.
+/// The values of a scenario that options override.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Overrides {
-    /// How many clients there are.
+    /// The number of clients.
     pub clients: Option<u32>,
-    /// Virtual time until the shutdown.
+    /// The virtual time until the shutdown.
     pub duration: Option<Duration>,
-    /// Time between two pushes.
+    /// The time between two pushes.
     pub period: Option<Duration>,
 }
 
-/// What makes a scenario of a seed.
+/// Makes the scenario of each seed.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     base: Base,
@@ -87,7 +84,7 @@ enum Base {
 }
 
 impl Recipe {
-    /// Reads the file, if it is one; without a source it is the scenario of the defaults.
+    /// Reads the scenario file, if `source` is a file. Without a source, the recipe uses the scenario of the defaults.
     ///
     /// # Errors
     ///
@@ -105,7 +102,7 @@ impl Recipe {
     ///
     /// # Errors
     ///
-    /// The sentence that says which option makes no sense.
+    /// A sentence that names the wrong option.
     pub fn scenario(&self, seed: u64) -> Result<Scenario, String> {
         let (overrides, defaults) = (&self.overrides, &self.defaults);
         let scenario = match &self.base {
@@ -133,7 +130,7 @@ impl Recipe {
 ///
 /// # Errors
 ///
-/// A sentence that says what is allowed.
+/// A sentence that states what is allowed.
 pub fn parse_clients(text: &str) -> Result<u32, String> {
     let clients = parse_count(text)?;
     if (1..=MOST_CLIENTS).contains(&clients) {
@@ -143,7 +140,7 @@ pub fn parse_clients(text: &str) -> Result<u32, String> {
     }
 }
 
-/// The sentence, with the option's name in the place of the key's.
+/// The misfit's sentence, with the option's name instead of the key.
 fn as_option(misfit: &Misfit) -> String {
     let subject = match misfit.key {
         "clients" => "--clients",

@@ -1,7 +1,7 @@
-//! Draws a scenario from a seed: population, faults and limits, each in one of many mixtures.
+//! Draws a scenario from a seed: population, faults and limits, each in one of many combinations.
 //!
-//! A run in which everything happens a little finds less than many runs in which some things happen a lot (Groce and
-//! others, "Swarm testing", ISSTA 2012).
+//! One run with a little of every fault finds fewer errors than many runs with much of a few faults (Groce and others,
+//! "Swarm testing", ISSTA 2012).
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::scenario::{AppProfile, FaultProfile, Scenario, SwitchProfile};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The scenario that this seed means; it is printed with a run's report.
+/// The scenario of this seed.
 pub(crate) fn draw(clients: u32, duration: Duration, period: Duration, seed: u64) -> Scenario {
     let mut rng = Rng::new(seed).fork("swarm");
     let server = draw_server(period, &mut rng);
@@ -30,7 +30,7 @@ pub(crate) fn draw(clients: u32, duration: Duration, period: Duration, seed: u64
 
 fn draw_server(period: Duration, rng: &mut Rng) -> Config {
     let max_message = pick(rng, &[600, 1 << 10, 4 << 10, 16 << 10]);
-    // From the smallest that is allowed to one that a few slow readers never fill.
+    // From the smallest allowed limit to one that a few slow readers never fill.
     let largest_reply = max_message + 27;
     let outbox_limit = largest_reply * pick(rng, &[2, 2, 3, 8]);
     Config {

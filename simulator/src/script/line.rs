@@ -1,4 +1,4 @@
-//! What happened from outside the server, line by line, in words that a person can read, edit and run again.
+//! The lines of a script: actions of the clients and events of the server, as text to read, edit and run again.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,36 +13,36 @@ use crate::units::{format_instant, format_seconds};
 use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
-/// One line of a script.
+/// One line of a script. It displays, and parses, as a line such as `at 300.25s client 3 says unsubscribe, fence-7`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScriptLine {
-    /// A client does something.
+    /// An action of a client.
     Client {
-        /// When.
+        /// The virtual time since the start of the run.
         at: Timestamp,
-        /// Which.
+        /// The number of the client, from 0.
         client: u32,
-        /// What.
+        /// The action.
         verb: Verb,
     },
-    /// Something happens to the server.
+    /// An event that concerns the server as a whole.
     Server {
-        /// When.
+        /// The virtual time since the start of the run.
         at: Timestamp,
-        /// What.
+        /// The event.
         verb: ServerVerb,
     },
 }
 
 impl ScriptLine {
-    /// When it happens.
+    /// The virtual time of the line.
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Client { at, .. } | Self::Server { at, .. } => *at,
         }
     }
 
-    /// Which client acts, if it is one.
+    /// The number of the client that acts; `None` for an event of the server.
     pub fn client(&self) -> Option<u32> {
         match self {
             Self::Client { client, .. } => Some(*client),
@@ -50,7 +50,7 @@ impl ScriptLine {
         }
     }
 
-    /// Has it happen at another time.
+    /// Moves the line to another time.
     pub(crate) fn set_at(&mut self, when: Timestamp) {
         match self {
             Self::Client { at, .. } | Self::Server { at, .. } => *at = when,
@@ -97,7 +97,7 @@ fn write_verb(f: &mut fmt::Formatter<'_>, verb: &Verb) -> fmt::Result {
     }
 }
 
-/// How a script calls it.
+/// The form of an utterance in scripts.
 pub(crate) fn utterance_text(utterance: Utterance) -> String {
     match utterance {
         Utterance::Binary => "binary".to_owned(),
@@ -108,7 +108,7 @@ pub(crate) fn utterance_text(utterance: Utterance) -> String {
     }
 }
 
-/// How a script calls it.
+/// The form of a way to read in scripts.
 pub(crate) fn reading_text(reading: Reading) -> String {
     match reading {
         Reading::AtOnce => "at-once".to_owned(),
@@ -117,7 +117,7 @@ pub(crate) fn reading_text(reading: Reading) -> String {
     }
 }
 
-/// Seconds with as many decimals as it takes, up to nanoseconds.
+/// Reads seconds with up to nine decimals.
 impl FromStr for ScriptLine {
     type Err = String;
 
@@ -137,7 +137,7 @@ impl FromStr for ScriptLine {
     }
 }
 
-/// The words of a line, taken one by one.
+/// The words of a line, read one by one.
 struct LineReader<'a> {
     line: &'a str,
     words: Vec<&'a str>,
@@ -148,25 +148,25 @@ impl<'a> LineReader<'a> {
     fn word(&mut self, wanted: &str) -> Result<&'a str, String> {
         let word = self.words.get(self.next).copied();
         self.next += 1;
-        word.ok_or_else(|| format!("the line {:?} ends where {wanted} should be", self.line))
+        word.ok_or_else(|| format!("the line {:?} ends, but expected is {wanted}", self.line))
     }
 
     fn expect(&mut self, wanted: &str) -> Result<(), String> {
         match self.word(wanted)? {
             word if word == wanted => Ok(()),
-            word => Err(format!("{word:?} where {wanted:?} should be")),
+            word => Err(format!("expected {wanted:?} instead of {word:?}")),
         }
     }
 
     fn number<N: FromStr>(&mut self, wanted: &str) -> Result<N, String> {
         let word = self.word(wanted)?;
-        word.parse().map_err(|_| format!("{word:?} where {wanted} should be"))
+        word.parse().map_err(|_| format!("expected {wanted} instead of {word:?}"))
     }
 
     /// Seconds, such as `12.5s`.
     fn span(&mut self) -> Result<Duration, String> {
         let word = self.word("a time")?;
-        parse_seconds(word).ok_or_else(|| format!("{word:?} is no time; write seconds, such as 12.5s"))
+        parse_seconds(word).ok_or_else(|| format!("{word:?} is not a time; write seconds, such as 12.5s"))
     }
 
     fn verb(&mut self) -> Result<Verb, String> {
@@ -176,7 +176,7 @@ impl<'a> LineReader<'a> {
             "offends" => self.one_of("offence", &Offence::ALL, Offence::name).map(Verb::Offend),
             "reads" => self.reading().map(Verb::Read),
             "says" => self.utterances().map(Verb::Say),
-            other => Err(format!("{other:?} is no verb; allowed: connects, leaves, offends, reads, says")),
+            other => Err(format!("{other:?} is not a verb; allowed: connects, leaves, offends, reads, says")),
         }
     }
 
@@ -187,10 +187,10 @@ impl<'a> LineReader<'a> {
             "sets-clock" => {
                 let word = self.word("seconds")?;
                 let shift = word.strip_suffix('s').and_then(|digits| digits.parse().ok());
-                shift.map(ServerVerb::SetClock).ok_or_else(|| format!("{word:?} is no shift; write -3600s"))
+                shift.map(ServerVerb::SetClock).ok_or_else(|| format!("{word:?} is not a time; write -3600s"))
             }
             other => {
-                Err(format!("{other:?} is no verb of the server; allowed: pauses, restarts, sets-clock"))
+                Err(format!("{other:?} is not a verb of the server; allowed: pauses, restarts, sets-clock"))
             }
         }
     }
@@ -207,7 +207,7 @@ impl<'a> LineReader<'a> {
                 "seed" => plan.seed = self.number("a seed")?,
                 other => {
                     return Err(format!(
-                        "{other:?} is no property of a link; allowed: latency, jitter, sliced, window, seed"
+                        "{other:?} is not a property of a link; allowed: latency, jitter, sliced, window, seed"
                     ));
                 }
             }
@@ -220,7 +220,7 @@ impl<'a> LineReader<'a> {
             "at-once" => Ok(Reading::AtOnce),
             "never" => Ok(Reading::Never),
             digits => digits.parse().map(Reading::Slowly).map_err(|_| {
-                format!("{digits:?} is no way to read; allowed: at-once, never, N bytes a second")
+                format!("{digits:?} is not a way to read; allowed: at-once, never, N bytes a second")
             }),
         }
     }
@@ -231,11 +231,11 @@ impl<'a> LineReader<'a> {
         rest.split(", ").map(parse_utterance).collect()
     }
 
-    fn one_of<T: Copy>(&mut self, what: &str, all: &[T], name: fn(T) -> &'static str) -> Result<T, String> {
-        let word = self.word(what)?;
+    fn one_of<T: Copy>(&mut self, noun: &str, all: &[T], name: fn(T) -> &'static str) -> Result<T, String> {
+        let word = self.word(noun)?;
         all.iter().copied().find(|one| name(*one) == word).ok_or_else(|| {
             let allowed: Vec<&str> = all.iter().map(|one| name(*one)).collect();
-            format!("{word:?} is no {what}; allowed: {}", allowed.join(", "))
+            format!("{word:?} is not a known {noun}; allowed: {}", allowed.join(", "))
         })
     }
 }
@@ -250,11 +250,11 @@ fn parse_utterance(words: &str) -> Result<Utterance, String> {
         return digits
             .parse()
             .map(Utterance::Ping)
-            .map_err(|_| format!("{words:?} is no ping; write ping-7"));
+            .map_err(|_| format!("{words:?} is not a ping; write ping-7"));
     }
     match words.strip_suffix(" fragments").and_then(|rest| rest.split_once(" in ")) {
         Some((text, pieces)) => {
-            let pieces = pieces.parse().map_err(|_| format!("{pieces:?} is no number of fragments"))?;
+            let pieces = pieces.parse().map_err(|_| format!("{pieces:?} is not a number of fragments"))?;
             Ok(Utterance::Fragmented(text.parse()?, pieces))
         }
         None => words.parse::<Text>().map(Utterance::Text),
@@ -315,13 +315,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_line_is_read_back(nanos in 0u64..1 << 60, client in any::<u32>(), verb in any_verb()) {
+        fn every_line_reads_back_equal(nanos in 0u64..1 << 60, client in any::<u32>(), verb in any_verb()) {
             let line = ScriptLine::Client { at: Timestamp::from_nanos(nanos), client, verb };
             prop_assert_eq!(line.to_string().parse(), Ok(line));
         }
 
         #[test]
-        fn no_line_panics(line in ".*") {
+        fn no_line_causes_a_panic(line in ".*") {
             prop_assert!(line.parse::<ScriptLine>().is_err() || line.starts_with("at "));
         }
     }
@@ -339,12 +339,12 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_named_with_what_is_allowed() {
+    fn the_error_of_a_line_names_what_is_allowed() {
         let error = |line: &str| line.parse::<ScriptLine>().unwrap_err();
         assert!(error("at 1s client 3 sings").contains("allowed: connects, leaves"));
         assert!(error("at 1s client 3 leaves quietly").contains("half-close"));
         assert!(error("at soon client 3 leaves quit").contains("12.5s"));
-        assert!(error("at 1s client").contains("ends where a client's number should be"));
+        assert!(error("at 1s client").contains("ends, but expected is a client's number"));
         assert!(error("at 1s client 1 says what").contains("fence-N"));
     }
 }

@@ -1,7 +1,8 @@
-//! A run written down completely: a scenario, what decides the run, and what happened from outside the server.
+//! A script: the complete record of a run. It contains the scenario, the seed, and all actions of clients and
+//! environment.
 //!
 //! The file is a scenario in TOML, a line `---`, a head of `seed`, `arm` and `breaks`, and the lines of the script.
-//! What follows a `#` is a comment.
+//! Text after a `#` is a comment.
 
 pub(crate) mod line;
 pub(crate) mod verb;
@@ -17,26 +18,26 @@ use crate::scenario::{Arm, Scenario};
 use crate::script::line::ScriptLine;
 use crate::script::verb::Verb;
 
-/// What stands between the scenario and the rest.
+/// The line between the scenario and the rest.
 const RULE: &str = "---";
 
-/// A run of which everything is known that happened from outside the server.
+/// A run as data: with the same server it repeats exactly. It is read with [`str::parse`] or [`Script::load`].
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// Server, judge and links; what it says of the clients' behaviour means nothing here.
+    /// The configuration of the server, the bounds and the links. The clients' behaviour in it is ignored.
     pub scenario: Scenario,
     /// Decides masks, ties, and the skew between shards.
     pub seed: u64,
-    /// Where it ran.
+    /// The arm of the run.
     pub arm: Arm,
-    /// The promise that breaks in it.
+    /// The guarantee that the run violates, and the fault; `None` if the script names none.
     pub breaks: Option<(Guarantee, Fault)>,
-    /// What happened, in order.
+    /// The actions of clients and environment, in order of time.
     pub lines: Vec<ScriptLine>,
 }
 
 impl Script {
-    /// What was written down of a run ([`Outcome::record`]), and the first promise that broke in it.
+    /// The script of a recorded run ([`Outcome::record`]). It names the first violation.
     ///
     /// [`Outcome::record`]: crate::Outcome::record
     pub(crate) fn recorded(
@@ -50,15 +51,15 @@ impl Script {
         Self { scenario: Scenario { file: None, ..scenario.clone() }, seed, arm, breaks, lines }
     }
 
-    /// The same, of which another promise is the one that matters: `guarantee`, in the way in which it broke first.
+    /// The same script, which names the first violation of `guarantee` in `score`.
     ///
-    /// `None` if it did not break in the run with this `score`.
+    /// `None` if `score` has no kept violation of it.
     pub fn about(self, guarantee: Guarantee, score: &Score) -> Option<Self> {
         let first = score.violations.iter().find(|violation| violation.guarantee == guarantee)?;
         Some(Self { breaks: Some((guarantee, first.fault)), ..self })
     }
 
-    /// The first violation of the promise that breaks in it, or of any if it names none.
+    /// The first violation in `score` that the script names, or the first of all if it names none.
     pub fn violation_in<'a>(&self, score: &'a Score) -> Option<&'a Violation> {
         score.violations.iter().find(|violation| {
             self.breaks.is_none_or(|breaks| breaks == (violation.guarantee, violation.fault))
@@ -69,7 +70,7 @@ impl Script {
     ///
     /// # Errors
     ///
-    /// A scenario that a file cannot say.
+    /// The scenario contains a value that a file cannot express.
     pub fn to_text(&self) -> Result<String, Unwritable> {
         let mut text = terse(&scenario_file::format(&self.scenario)?);
         text.push_str(&format!("{RULE}\nseed {}\narm {}\n", self.seed, self.arm));
@@ -83,24 +84,24 @@ impl Script {
         Ok(text)
     }
 
-    /// The script in this file.
+    /// Reads a script from a file.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read or holds no script.
+    /// The file cannot be read, or contains a mistake.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         file::load(path, str::parse)
     }
 }
 
-/// A scenario file without what goes without saying: every line and every table that changes nothing is dropped.
+/// A scenario file without the lines and tables that only repeat defaults.
 fn terse(text: &str) -> String {
     let meaning =
         |lines: &[&str]| scenario_file::parse(&lines.join("\n")).map(|scenario| format!("{scenario:?}"));
     let is_table = |line: &&str| line.starts_with('[');
     let mut lines: Vec<&str> = text.lines().collect();
     let whole = meaning(&lines);
-    // From the end, so that of a table only what is needed is left when its name is reached.
+    // From the end, so that a table has only its necessary lines when its name is reached.
     for start in (0..lines.len()).rev() {
         let next_table = || lines[start + 1..].iter().position(is_table).map(|place| start + 1 + place);
         let end = if is_table(&lines[start]) { next_table().unwrap_or(lines.len()) } else { start + 1 };
@@ -117,7 +118,7 @@ impl FromStr for Script {
 
     fn from_str(text: &str) -> Result<Self, Mistake> {
         let Some(rule) = text.lines().position(|line| line.trim() == RULE) else {
-            let sentence = format!("a script needs a line {RULE} between its scenario and what happens");
+            let sentence = format!("a script needs a line {RULE} between its scenario and its actions");
             return Err(mistake(text.lines().count().max(1), sentence));
         };
         let head: String = text.lines().take(rule).flat_map(|line| [line, "\n"]).collect();
@@ -133,12 +134,12 @@ fn mistake(line: usize, sentence: String) -> Mistake {
     Mistake { line, column: 1, sentence }
 }
 
-/// No word of a script holds a `#`.
+/// The line without its comment. No word of a script contains a `#`.
 fn without_comment(line: &str) -> &str {
     line.split('#').next().unwrap_or_default().trim()
 }
 
-/// What stands behind the rule, as far as it has been read.
+/// The part after the rule, as far as it has been read.
 struct Body {
     scenario: Scenario,
     seed: Option<u64>,
@@ -161,10 +162,11 @@ impl Body {
             "arm" => once(&mut self.arm, word, parse_arm(rest)?),
             "breaks" => once(&mut self.breaks, word, parse_breaks(rest)?),
             "seed" => {
-                let seed = rest.parse().map_err(|_| format!("{rest:?} is no seed; write a whole number"))?;
+                let seed =
+                    rest.parse().map_err(|_| format!("{rest:?} is not a seed; write a whole number"))?;
                 once(&mut self.seed, word, seed)
             }
-            _ => Err(format!("{word:?} begins no line of a script; allowed: seed, arm, breaks, at")),
+            _ => Err(format!("{word:?} does not begin a line of a script; allowed: seed, arm, breaks, at")),
         }
     }
 
@@ -185,7 +187,7 @@ impl Body {
         Ok(())
     }
 
-    /// Over a slower link than the judge allows for, a right server would seem late.
+    /// Checks that the oracle allows for the latency of the link. Over a slower link a correct server would seem late.
     fn check_link(&self, verb: &Verb) -> Result<(), String> {
         let Verb::Connect(plan) = verb else { return Ok(()) };
         let longest = self.scenario.links.longest_way();
@@ -199,7 +201,7 @@ impl Body {
     }
 
     fn finish(self) -> Result<Script, String> {
-        let seed = self.seed.ok_or("behind it a line is missing: seed and a number")?;
+        let seed = self.seed.ok_or("after it a line is missing: seed and a number")?;
         let Self { scenario, arm, breaks, lines, .. } = self;
         Ok(Script { scenario, seed, arm: arm.unwrap_or_default(), breaks, lines })
     }
@@ -215,7 +217,7 @@ fn once<T>(place: &mut Option<T>, word: &str, value: T) -> Result<(), String> {
 fn parse_arm(word: &str) -> Result<Arm, String> {
     Arm::ALL.into_iter().find(|arm| arm.name() == word).ok_or_else(|| {
         let allowed = Arm::ALL.map(Arm::name).join(", ");
-        format!("{word:?} is no arm; allowed: {allowed}")
+        format!("{word:?} is not an arm; allowed: {allowed}")
     })
 }
 
@@ -226,7 +228,7 @@ fn parse_breaks(words: &str) -> Result<(Guarantee, Fault), String> {
     let found = Fault::ALL.into_iter().find(|known| known.name() == fault.trim());
     let found = found.ok_or_else(|| {
         let allowed = Fault::ALL.map(Fault::name).join(", ");
-        format!("{fault:?} is no way to break a promise; allowed: {allowed}")
+        format!("{fault:?} is not a known fault; allowed: {allowed}")
     })?;
     Ok((guarantee, found))
 }
@@ -238,7 +240,7 @@ mod tests {
     use super::*;
 
     const SCRIPT: &str = "\
-name = \"silence\"  # of a scenario
+name = \"silence\"  # of the scenario
 clients = 2
 duration = \"15m\"
 ---
@@ -250,14 +252,14 @@ at 0.5s client 0 connects latency 0.02s
 at 290s client 0 says unsubscribe, fence-1
 ";
 
-    fn complaint(from: &str, to: &str) -> (usize, String) {
+    fn mistake_after(from: &str, to: &str) -> (usize, String) {
         assert!(SCRIPT.contains(from), "{from}");
         let mistake = SCRIPT.replace(from, to).parse::<Script>().unwrap_err();
         (mistake.line, mistake.sentence)
     }
 
     #[test]
-    fn a_script_is_a_scenario_and_what_happens() {
+    fn a_script_has_a_scenario_and_actions() {
         let script: Script = SCRIPT.parse().unwrap();
         assert_eq!((script.scenario.clients, script.seed, script.arm), (2, 7, Arm::Core));
         assert_eq!(script.breaks, Some((Guarantee::G2, Fault::Unexpected)));
@@ -266,7 +268,7 @@ at 290s client 0 says unsubscribe, fence-1
     }
 
     #[test]
-    fn a_mistake_is_named_with_its_line_and_what_is_allowed() {
+    fn the_error_of_a_script_names_the_line_and_what_is_allowed() {
         for (from, to, line, allowed) in [
             ("duration = \"15m\"", "duration = 15", 3, "1h30m"),
             ("---", "--", 10, "---"),
@@ -282,14 +284,14 @@ at 290s client 0 says unsubscribe, fence-1
             ("at 290s", "at 0.4s", 10, "order of their times"),
             ("says unsub", "sings unsub", 10, "connects, leaves"),
         ] {
-            let (at, sentence) = complaint(from, to);
+            let (at, sentence) = mistake_after(from, to);
             assert_eq!(at, line, "{from} → {to}: {sentence}");
             assert!(sentence.contains(allowed), "{from} → {to}: {sentence}");
         }
     }
 
     #[test]
-    fn nothing_that_goes_without_saying_is_written() {
+    fn default_values_are_not_written() {
         let script: Script = SCRIPT.parse().unwrap();
         let text = script.to_text().unwrap();
         let (head, _) = text.split_once("---").unwrap();
@@ -299,7 +301,7 @@ at 290s client 0 says unsubscribe, fence-1
 
     proptest! {
         #[test]
-        fn no_text_panics(text in "[a-zA-Z0-9 .,#\n-]*") {
+        fn no_text_causes_a_panic(text in "[a-zA-Z0-9 .,#\n-]*") {
             let _answers = (text.parse::<Script>(), format!("{SCRIPT}{text}").parse::<Script>());
         }
     }

@@ -1,4 +1,4 @@
-//! What can happen in a run from outside the server: the words of a script.
+//! The verbs of a script: what clients can do, and what can happen to the server.
 
 use std::time::Duration;
 
@@ -6,72 +6,72 @@ use crate::network::link::{LinkPlan, Reading};
 use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
-/// Something that a client does.
+/// An action of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// Opens a connection over a link like this.
+    /// The client opens a connection over a link with these properties.
     Connect(LinkPlan),
-    /// Ends its connection, or is cut off.
+    /// The client ends its connection, or the connection fails.
     Leave(Departure),
-    /// Breaks a rule of RFC 6455 or of HTTP.
+    /// The client breaks a rule of RFC 6455 or of HTTP.
     Offend(Offence),
-    /// Reads like this from now on.
+    /// The client changes how it reads.
     Read(Reading),
-    /// Sends these in one write.
+    /// The client sends these messages and control frames in one write.
     Say(Vec<Utterance>),
 }
 
-/// Something that happens to the server.
+/// An event that concerns the server as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerVerb {
-    /// It stands still, as in a long garbage collection or on a suspended machine.
+    /// The server is paused, as by a long garbage collection or on a suspended machine.
     Pause(Duration),
-    /// It ends at once and starts anew; its clients come back in a storm.
+    /// The server ends at once and starts again. Its clients reconnect all at once.
     Restart,
-    /// Its wall clock is set by this many seconds.
+    /// The server's wall clock moves by this many seconds, forward or backward.
     SetClock(i64),
 }
 
 /// A message or a control frame of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Utterance {
-    /// A binary message: the word `unsubscribe`, which must change nothing.
+    /// A binary message with the text `unsubscribe`, which must change nothing (G9).
     Binary,
-    /// A ping with this number for a payload.
+    /// A ping whose payload is this number in 4 bytes, big-endian.
     Ping(u32),
-    /// A pong that nobody has asked for.
+    /// An unsolicited pong.
     Pong,
-    /// A text in this many fragments, cut anywhere, also within a character.
+    /// A text in this many fragments, which may split a character.
     Fragmented(Text, u8),
     /// A text in one frame.
     Text(Text),
 }
 
-/// How a client goes away.
+/// How a client leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Departure {
-    /// With a Close.
+    /// The client sends a Close.
     Clean,
-    /// It ends its side of the stream without a Close, and reads on.
+    /// The client ends its side of the stream without a Close, and continues to read.
     HalfClose,
     /// What the server sends is lost from now on, and the client does not notice.
     LoseDown,
     /// What the client sends is lost from now on.
     LoseUp,
-    /// The process ends: the stream does, without a Close.
+    /// The client's process ends, and with it the stream, without a Close.
     Quit,
-    /// The connection is reset, whatever is under way. Toxiproxy's `reset_peer`.
+    /// The client resets the connection. Bytes in transit are lost. Toxiproxy calls this `reset_peer`.
     Reset,
-    /// The network is gone, and nobody learns of it.
+    /// The network fails, and neither side is notified.
     Vanish,
 }
 
 impl Departure {
-    /// All of them.
+    /// All departures.
     pub const ALL: [Self; 7] =
         [Self::Clean, Self::HalfClose, Self::LoseDown, Self::LoseUp, Self::Quit, Self::Reset, Self::Vanish];
 
-    /// The word for it in a script.
+    /// The departure's name in scripts.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Clean => "clean",

@@ -1,6 +1,6 @@
-//! The virtual clients' side of RFC 6455, with masks that the seed decides.
+//! The clients' side of RFC 6455, with masks that the seed decides.
 //!
-//! It is no relation of the server's codec: a mistake made twice would go unnoticed.
+//! It shares no code with the server's codec: a mistake in shared code would go unnoticed.
 
 use carillon_server::protocol::{ECHO_PREFIX, PUSH_PREFIX};
 use tungstenite::handshake::derive_accept_key;
@@ -21,7 +21,7 @@ pub(crate) fn encode(to: &mut Vec<u8>, opcode: u8, payload: &[u8], mask: u32) {
     encode_raw(to, 0x80 | opcode, payload, mask);
 }
 
-/// Appends a masked frame whose first byte is given, legal or not.
+/// Appends a masked frame with this first byte, legal or not.
 pub(crate) fn encode_raw(to: &mut Vec<u8>, first: u8, payload: &[u8], mask: u32) {
     to.push(first);
     match payload.len() {
@@ -39,7 +39,7 @@ pub(crate) fn encode_raw(to: &mut Vec<u8>, first: u8, payload: &[u8], mask: u32)
     to.extend_from_slice(&key);
     let start = to.len();
     to.extend_from_slice(payload);
-    // Blocks of a known length, so that the compiler makes vector instructions of them.
+    // Blocks of a fixed length let the compiler use vector instructions.
     let keys: [u8; 16] = std::array::from_fn(|place| key[place % key.len()]);
     let mut blocks = to[start..].chunks_exact_mut(keys.len());
     for block in &mut blocks {
@@ -48,7 +48,7 @@ pub(crate) fn encode_raw(to: &mut Vec<u8>, first: u8, payload: &[u8], mask: u32)
     blocks.into_remainder().iter_mut().zip(keys).for_each(|(byte, key)| *byte ^= key);
 }
 
-/// What a client makes of the server's bytes.
+/// The meaning of a message or a control frame from the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received<'a> {
     Binary,
@@ -57,25 +57,25 @@ pub(crate) enum Received<'a> {
     Ping(&'a [u8]),
     Pong(&'a [u8]),
     Push(&'a [u8]),
-    /// A text that is neither a reply nor a push.
+    /// A text that is neither an echo nor a push.
     Unknown(&'a [u8]),
 }
 
-/// Bytes that no server may send.
+/// Bytes that no server may send, with the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Garbled(pub(crate) &'static str);
 
-/// A frame of the server.
+/// A frame from the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
     /// The final bit, the reserved bits and the opcode.
     pub(crate) first: u8,
     pub(crate) payload: &'a [u8],
-    /// With the header.
+    /// The length of the frame in bytes, including its header.
     pub(crate) length: usize,
 }
 
-/// The frame at the front of `bytes`; `None` if it is not complete. Lengths must have their shortest form (RFC 6455
+/// The frame at the front of `bytes`; `None` if it is incomplete. Lengths must have their shortest form (RFC 6455
 /// section 5.2).
 pub(crate) fn split_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Garbled> {
     let [first, second, rest @ ..] = bytes else {
@@ -105,13 +105,13 @@ pub(crate) fn split_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Garbled> {
         return Err(Garbled("a fragmented or long control frame from the server"));
     }
     if length < shortest_for(header) {
-        return Err(Garbled("a longer form of a length than it takes from the server"));
+        return Err(Garbled("a length in a longer form than necessary from the server"));
     }
     let end = length.saturating_add(header);
     Ok(bytes.get(header..end).map(|payload| Frame { first: *first, payload, length: end }))
 }
 
-/// The smallest length that takes a header of so many bytes.
+/// The smallest payload length that needs a header of this many bytes.
 fn shortest_for(header: usize) -> usize {
     match header {
         2 => 0,
@@ -120,7 +120,7 @@ fn shortest_for(header: usize) -> usize {
     }
 }
 
-/// What a complete message or control frame means.
+/// The meaning of a complete message or control frame.
 pub(crate) fn interpret(opcode: u8, payload: &[u8]) -> Result<Received<'_>, Garbled> {
     Ok(match opcode {
         opcode::TEXT => {
@@ -146,7 +146,7 @@ pub(crate) fn interpret(opcode: u8, payload: &[u8]) -> Result<Received<'_>, Garb
     })
 }
 
-/// The request of an opening handshake, and what its response must contain.
+/// The request of an opening handshake, and the field that its response must contain.
 #[derive(Clone, Debug)]
 pub(crate) struct Handshake {
     pub(crate) request: Vec<u8>,
@@ -159,10 +159,10 @@ impl Handshake {
         Self::to("carillon.test", path, "", bits)
     }
 
-    /// A handshake with this host; `further` fields end with a line feed each.
+    /// A handshake with this host. Each of the `further` fields ends with CR LF.
     pub(crate) fn to(host: &str, path: &str, further: &str, bits: u64) -> Self {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        // Twenty-one digits and a last one of "AQgw" are the base64 form of some 16 bytes.
+        // Twenty-one digits and a last one of "AQgw" are the base64 form of 16 bytes.
         let digits = (0..21).map(|place| DIGITS[(bits.rotate_left(place * 3) & 63) as usize] as char);
         let key: String = digits.chain("A==".chars()).collect();
         let request = format!(
@@ -173,11 +173,11 @@ impl Handshake {
         Self { request: request.into_bytes(), accept_field }
     }
 
-    /// Reads the response at the front of `bytes` and returns its length; `None` if it is not complete.
+    /// Reads the response at the front of `bytes` and returns its length; `None` if it is incomplete.
     pub(crate) fn read_response(&self, bytes: &[u8]) -> Result<Option<usize>, Garbled> {
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
             return if bytes.len() > 8192 {
-                Err(Garbled("a response head without an end"))
+                Err(Garbled("a response head of more than 8192 bytes"))
             } else {
                 Ok(None)
             };
@@ -186,7 +186,7 @@ impl Handshake {
         if !head.starts_with("HTTP/1.1 101 ") {
             return Err(Garbled("a handshake that was refused"));
         }
-        // Field names are case-insensitive, the value is not.
+        // Field names are case-insensitive, values are not.
         let has_key = head.lines().any(|line| {
             line.split_once(':').is_some_and(|(name, value)| {
                 format!("{}: {}", name.to_ascii_lowercase(), value.trim()) == self.accept_field
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_servers_library_reads_what_the_clients_write() {
+    fn a_server_library_reads_the_clients_frames() {
         for length in [0, 5, 125, 126, 65_535, 65_536] {
             let payload = "x".repeat(length);
             let mut bytes = Vec::new();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_split_wherever_they_were_cut() {
+    fn a_frame_cut_at_any_place_is_incomplete_until_its_last_byte() {
         let bytes = [b"\x81\x7e\x00\x7e".as_slice(), &[b'x'; 126], b"\x88\x00"].concat();
         for end in 0..130 {
             assert_eq!(split_frame(&bytes[..end]), Ok(None), "cut at {end}");
@@ -228,28 +228,28 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_breaks_the_rules_is_found_out() {
+    fn frames_that_break_the_rules_are_refused() {
         for bytes in
             [b"\x81\x80\0\0\0\0".as_slice(), b"\xC1\x00", b"\x83\x00", b"\x09\x00", b"\x89\x7e\x00\x7e"]
         {
             assert!(split_frame(bytes).is_err(), "{bytes:?}");
         }
         for bytes in [b"\x81\x7e\x00\x7d".as_slice(), b"\x8a\x7e\x00\x00", b"\x81\x7f\0\0\0\0\0\0\xff\xff"] {
-            assert!(split_frame(bytes).is_err(), "a longer form than it takes: {bytes:?}");
+            assert!(split_frame(bytes).is_err(), "a longer form than necessary: {bytes:?}");
         }
         assert!(interpret(opcode::TEXT, b"\xFF").is_err());
         assert!(interpret(opcode::CLOSE, b"\x03").is_err());
     }
 
     #[test]
-    fn texts_are_told_apart_by_their_prefix() {
+    fn the_prefix_distinguishes_echoes_and_pushes() {
         assert_eq!(interpret(opcode::TEXT, b"Server received: "), Ok(Received::Echo(b"")));
         assert!(matches!(interpret(opcode::TEXT, b"Server push message at x"), Ok(Received::Push(_))));
         assert!(matches!(interpret(opcode::TEXT, b"server received: x"), Ok(Received::Unknown(_))));
     }
 
     #[test]
-    fn a_response_counts_only_with_the_right_key() {
+    fn a_response_needs_status_101_and_the_right_key() {
         let handshake = Handshake::new("/ws", 42);
         let good = format!("HTTP/1.1 101 Switching Protocols\r\n{}\r\n\r\nrest", handshake.accept_field);
         assert_eq!(handshake.read_response(good.as_bytes()), Ok(Some(good.len() - 4)));

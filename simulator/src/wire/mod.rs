@@ -1,4 +1,4 @@
-//! The bytes of WebSocket as the clients write and read them.
+//! WebSocket as the clients write and read it: frames, texts, and offences.
 
 pub(crate) mod codec;
 pub(crate) mod offence;

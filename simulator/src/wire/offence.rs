@@ -1,8 +1,8 @@
-//! What a client does that RFC 6455 or HTTP forbids, and what the server owes it for that.
+//! Offences of a client against RFC 6455 or HTTP, and the close code that the server owes for each.
 
 use crate::wire::codec::{encode_raw, opcode};
 
-/// A broken rule.
+/// An offence of a client against RFC 6455 or HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offence {
     /// A text that is not UTF-8.
@@ -11,40 +11,40 @@ pub enum Offence {
     BadUtf8InFragment,
     /// A Close whose reason is not UTF-8.
     BadUtf8InClose,
-    /// A Close with a status code that nobody may send.
+    /// A Close with the status code 1005, which no endpoint may send.
     ForbiddenCloseCode,
-    /// A ping in fragments.
+    /// A fragmented ping.
     FragmentedPing,
-    /// A Close with one byte.
+    /// A Close with a payload of one byte.
     HalfCloseCode,
-    /// A new message in the middle of another.
+    /// A new message between the fragments of another.
     Interleaved,
     /// A ping of 126 bytes.
     LongPing,
-    /// A continuation of nothing.
+    /// A continuation frame without a message before it.
     OrphanContinuation,
-    /// One byte more than the server takes.
+    /// A message one byte longer than the server accepts.
     Oversize,
-    /// The same, in two fragments.
+    /// The same length, in two fragments.
     OversizeInFragments,
-    /// A reserved bit.
+    /// A frame with a reserved bit set.
     ReservedBit,
-    /// A reserved opcode.
+    /// A frame with a reserved opcode.
     ReservedOpcode,
-    /// Half of a frame, then silence.
+    /// The first half of a frame, then silence.
     Truncated,
     /// A frame without a mask.
     Unmasked,
-    /// Before the handshake: something that is not HTTP.
+    /// Instead of a handshake: bytes that are not HTTP.
     Rubbish,
-    /// Before the handshake: half of a request, then silence.
+    /// Instead of a handshake: the first half of a request, then silence.
     StalledHandshake,
-    /// Before the handshake: another path.
+    /// Instead of a handshake: a request for another path.
     WrongPath,
 }
 
 impl Offence {
-    /// All of them.
+    /// All offences.
     pub const ALL: [Self; 18] = [
         Self::BadUtf8,
         Self::BadUtf8InFragment,
@@ -66,7 +66,7 @@ impl Offence {
         Self::WrongPath,
     ];
 
-    /// The word for it in a script.
+    /// The offence's name in scripts.
     pub const fn name(self) -> &'static str {
         match self {
             Self::BadUtf8 => "bad-utf8",
@@ -90,8 +90,8 @@ impl Offence {
         }
     }
 
-    /// The frames that make it up, before they are masked: first byte and payload. `largest` is the longest message that
-    /// the server takes. Nothing for what is no frame: an unmasked one, and what takes the place of the handshake.
+    /// The unmasked frames of the offence: first byte and payload. `largest` is the longest message that the server
+    /// accepts. Empty for an unmasked frame and for offences instead of a handshake.
     pub(crate) fn frames(self, largest: usize) -> Vec<(u8, Vec<u8>)> {
         const FINAL: u8 = 0x80;
         let too_large = || vec![b'x'; largest + 1];
@@ -117,7 +117,7 @@ impl Offence {
         frames.into_iter().map(|(first, payload)| (first, payload.to_vec())).collect()
     }
 
-    /// Appends what the client sends, masked by `mask` where it is.
+    /// Appends the bytes that the client sends. `mask` returns the mask of each masked frame.
     pub(crate) fn encode(self, to: &mut Vec<u8>, largest: usize, mut mask: impl FnMut() -> u32) {
         let start = to.len();
         if self == Self::Unmasked {
@@ -132,12 +132,12 @@ impl Offence {
         }
     }
 
-    /// Whether it takes the place of the handshake.
+    /// Whether the offence takes the place of the handshake.
     pub const fn is_before_handshake(self) -> bool {
         matches!(self, Self::Rubbish | Self::StalledHandshake | Self::WrongPath)
     }
 
-    /// The status code of the Close that is due (RFC 6455 section 7.4.1); `None` where no Close is.
+    /// The status code of the Close that is due (RFC 6455 section 7.4.1); `None` if no Close is due.
     pub const fn close_code(self) -> Option<u16> {
         match self {
             Self::BadUtf8 | Self::BadUtf8InFragment | Self::BadUtf8InClose => Some(1007),

@@ -1,4 +1,4 @@
-//! The texts that virtual clients send, small enough to remember a queue of them per connection.
+//! The texts that virtual clients send. They are small, because each connection remembers a queue of them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use carillon_server::protocol::{Command, SUBSCRIBE, UNSUBSCRIBE};
 
-/// Texts that look like commands and are none: each wants an echo (G9).
+/// Texts that look like commands and are not: the server must echo each of them (G9).
 const NEAR_MISSES: [&str; 8] = [
     "SUBSCRIBE",
     " unsubscribe",
@@ -19,8 +19,8 @@ const NEAR_MISSES: [&str; 8] = [
     "sub\0scribe",
 ];
 
-/// Texts that a careless server changes: it takes off a byte order mark, composes characters, mends the ends of lines,
-/// stops at a zero, or thinks in units of 16 bits.
+/// Texts that a careless server changes: it removes a byte order mark, composes characters, changes line ends, stops at
+/// a zero, or counts in units of 16 bits.
 const ODDITIES: [&str; 9] = [
     "\u{FEFF}unsubscribe",
     "\u{FEFF}",
@@ -33,39 +33,39 @@ const ODDITIES: [&str; 9] = [
     "%s%n {} ${x} \\u0041 &amp; <b>\"subscribe\"",
 ];
 
-/// What probes are filled with: characters of one to four bytes, and some that a careless server trims or cuts at.
+/// The filler of probes: characters of one to four bytes, and some at which a careless server trims or cuts.
 const FILLER: &str = " grün 推送 naïve 😀 \t\"quoted\" \\ plain\0zero ";
 
-/// A text message of a client.
+/// A text message of a client. It displays as its name in scripts, not as the message itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Text {
-    /// Nothing at all.
+    /// The empty text.
     Empty,
-    /// A numbered text whose echo proves that what was sent before it took effect.
+    /// A numbered text whose echo proves that all earlier commands took effect.
     Fence(u32),
-    /// The heartbeat of the seed document's app.
+    /// The heartbeat of the original app.
     Heartbeat,
-    /// The greeting of the seed document's app.
+    /// The greeting of the original app.
     Hello,
-    /// Something that looks like a command; the number chooses which.
+    /// A text that looks like a command; the number selects one.
     NearMiss(u8),
-    /// Something that is easily changed on its way; the number chooses which.
+    /// A text that a careless server changes; the number selects one.
     Oddity(u8),
-    /// A numbered text of this many bytes, of characters of all lengths.
+    /// A numbered text of a given length, with characters of one to four bytes.
     Probe {
-        /// Its number.
+        /// The number of the probe, which makes its text unique.
         number: u32,
-        /// Its length in bytes; what the number needs at least.
+        /// The length in bytes. The text is longer if the number needs more.
         length: u32,
     },
-    /// The command.
+    /// The command `subscribe`.
     Subscribe,
-    /// The command.
+    /// The command `unsubscribe`.
     Unsubscribe,
 }
 
 impl Text {
-    /// Each oddity once.
+    /// All oddities, each once.
     #[cfg(feature = "live")]
     pub(crate) fn oddities() -> impl Iterator<Item = Self> {
         (0..ODDITIES.len() as u8).map(Self::Oddity)
@@ -79,7 +79,7 @@ impl Text {
         }
     }
 
-    /// Writes the text itself.
+    /// Writes the message itself.
     pub(crate) fn render(self, to: &mut impl fmt::Write) -> fmt::Result {
         match self {
             Self::Empty => Ok(()),
@@ -94,12 +94,12 @@ impl Text {
         }
     }
 
-    /// Appends the text itself.
+    /// Appends the message itself.
     pub(crate) fn append_to(self, to: &mut String) {
         self.render(to).expect("writing to a string does not fail");
     }
 
-    /// About how long it is: exact for all but the short ones, which count as nothing.
+    /// The length in bytes of a probe; 0 for all other texts, which are short.
     pub(crate) fn length(self) -> u32 {
         if let Self::Probe { length, .. } = self { length } else { 0 }
     }
@@ -116,7 +116,7 @@ impl Text {
     }
 }
 
-/// What is left of bytes once what was written has been taken off their front; an error where they differ.
+/// Compares what is written with the front of the bytes, and removes it. A difference is an error.
 struct Rest<'a>(&'a [u8]);
 
 impl fmt::Write for Rest<'_> {
@@ -127,7 +127,7 @@ impl fmt::Write for Rest<'_> {
 }
 
 fn render_probe(to: &mut impl fmt::Write, number: u32, length: usize) -> fmt::Result {
-    // Floods consist of these: in large pieces, a hundred of them cost what one did.
+    // Floods consist of probes, so this loop writes large pieces.
     static LONG_FILLER: LazyLock<String> = LazyLock::new(|| FILLER.repeat(256));
 
     write!(to, "probe-{number}")?;
@@ -193,7 +193,7 @@ impl FromStr for Text {
     }
 }
 
-/// Texts that wait for something, in order. Mostly it is one, and that one costs no allocation.
+/// A queue of texts. Usually it holds at most one text, which needs no allocation.
 #[derive(Debug, Default)]
 pub(crate) struct TextQueue {
     first: Option<Text>,
@@ -219,7 +219,7 @@ impl TextQueue {
         if let Some(rest) = &mut self.rest {
             self.first = rest.pop_front();
             if rest.is_empty() {
-                // For the many that never wait for two again, an empty queue is a cache line to look at for nothing.
+                // Most queues never hold two texts again, and an empty `rest` would cost a cache line on each access.
                 self.rest = None;
             }
         }
@@ -230,7 +230,7 @@ impl TextQueue {
         usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.len())
     }
 
-    /// Whether this text waits, though not as the first.
+    /// Whether a text after the first fulfils the condition.
     pub(crate) fn has_behind_front(&self, mut is: impl FnMut(Text) -> bool) -> bool {
         self.rest.as_ref().is_some_and(|rest| rest.iter().any(|text| is(*text)))
     }
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_probe_has_its_length_to_the_byte() {
+    fn a_probe_has_exactly_its_length() {
         for length in (8..300).chain([20_000]) {
             let mut text = String::new();
             let probe = Text::Probe { number: 7, length };
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_is_read_back_from_its_name() {
+    fn every_text_reads_back_from_its_name() {
         let probe = Text::Probe { number: 3, length: 500 };
         for text in [
             Text::Empty,
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_keeps_its_order_past_the_first() {
+    fn a_queue_of_many_texts_keeps_its_order() {
         let mut queue = TextQueue::default();
         for number in 0..4 {
             queue.push(Text::Fence(number));

@@ -1,4 +1,4 @@
-//! What clients do of their own accord: alarms go off, and become verbs.
+//! The clients' own actions: alarms become verbs.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// The connection is open: what the client does from now on.
+    /// Starts what the client does on an open connection.
     pub(super) fn on_open(&mut self, link: LinkId) {
         if self.script.is_some() {
             return;
@@ -81,7 +81,7 @@ impl<T: Target> World<T> {
         self.schedule_act(link);
     }
 
-    /// The client comes back some time after its connection has ended.
+    /// Lets the client return some time after its connection has ended.
     pub(super) fn return_later(&mut self, client: u32) {
         let pause = self.clients[client as usize].pause();
         self.return_in(client, pause);
@@ -91,7 +91,7 @@ impl<T: Target> World<T> {
         if self.script.is_some() || self.checker.is_draining() {
             return;
         }
-        // Timers of the connection that is over mean nothing any more.
+        // From now on the timers of the ended connection are ignored.
         self.clients[client as usize].epoch += 1;
         let at = self.net.now + pause;
         self.set_alarm(client, Alarm::Connect, at);
@@ -124,17 +124,17 @@ impl<T: Target> World<T> {
         self.schedule_act(link);
     }
 
-    /// Performs a verb; a client that is gone by it comes back.
+    /// Performs a verb. A client that leaves by it returns later.
     fn do_and_return(&mut self, client: u32, verb: Verb) {
         let departure = if let Verb::Leave(departure) = &verb { Some(*departure) } else { None };
         self.perform(client, verb);
         match departure {
-            // It finds out when it has heard nothing for a while.
+            // The client notices the loss after a long silence.
             Some(Departure::LoseDown) => {
                 let at = self.net.now + 3 * self.scenario.server.ping_interval;
                 self.set_alarm(client, Alarm::Restart, at);
             }
-            // The server ends it.
+            // The server ends the connection.
             Some(Departure::Clean | Departure::HalfClose | Departure::LoseUp) | None => {}
             Some(Departure::Quit | Departure::Reset | Departure::Vanish) => self.return_later(client),
         }
@@ -182,7 +182,7 @@ impl<T: Target> World<T> {
         draw(&mut self.clients[connection.client as usize], &view)
     }
 
-    /// The faults are over for most of the clients: they must be served from now on. The others stay as they are.
+    /// Ends the faults of most clients, which the server must serve from now on. The other clients stay as they are.
     pub(super) fn on_heal(&mut self) {
         for client in 0..self.scenario.clients {
             if client % 10 < 7 {
@@ -200,8 +200,8 @@ impl<T: Target> World<T> {
         if is_well {
             let fence = self.clients[client as usize].next_number();
             self.perform(client, Verb::Read(crate::network::link::Reading::AtOnce));
-            let words = [crate::wire::text::Text::Subscribe, crate::wire::text::Text::Fence(fence)];
-            self.perform(client, Verb::Say(words.map(Utterance::Text).to_vec()));
+            let texts = [crate::wire::text::Text::Subscribe, crate::wire::text::Text::Fence(fence)];
+            self.perform(client, Verb::Say(texts.map(Utterance::Text).to_vec()));
             return;
         }
         if link != crate::world::client::Client::NO_LINK && self.is_connected(LinkId(link), client) {
@@ -210,7 +210,7 @@ impl<T: Target> World<T> {
         self.return_later(client);
     }
 
-    /// Whether a client is connected over a link without fault.
+    /// Whether a client is connected over a link without a fault.
     fn is_well(&self, link: LinkId, client: u32) -> bool {
         let connection = &self.connections[link.index()];
         let is_narrow = self.net.links[link.index()].flow.as_ref().is_some_and(|flow| flow.is_narrow());

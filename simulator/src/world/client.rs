@@ -1,4 +1,4 @@
-//! A virtual client: what it does next, drawn from a stream of its own. It is a state machine, not a task.
+//! A virtual client: a state machine, not a task, that draws its next action from its own random stream.
 
 use std::time::Duration;
 
@@ -14,31 +14,31 @@ use crate::script::verb::{Departure, Utterance, Verb};
 use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
-/// Who a client is between its connections.
+/// The state of a client that outlives its connections.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) rng: Rng,
-    /// The number of its connection; a timer of an older one means nothing.
+    /// The number of the client's current connection. Timers of older connections are ignored.
     pub(crate) epoch: u32,
-    /// The link of its newest connection; [`Client::NO_LINK`] while it has none.
+    /// The link of the newest connection; [`Client::NO_LINK`] before the first.
     pub(crate) link: u32,
-    /// The number of its last fence, ping or probe.
+    /// The number of the client's last fence, ping or probe.
     last_number: u32,
     pub(crate) behaviour: Behaviour,
-    /// Whether its switch is on.
+    /// Whether the client's switch for pushes is on.
     pub(crate) wants_push: bool,
-    /// Its faults are over: it stays, and listens.
+    /// The client's faults are over: it stays connected and reads.
     pub(crate) is_healed: bool,
 }
 
-/// What a client's timer is for.
+/// The purpose of a client's timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Alarm {
-    /// What its behaviour does.
+    /// The client does what its behaviour demands.
     Act,
     Connect,
-    /// Something goes wrong.
+    /// A fault hits the client.
     Fault,
     Flip,
     Heartbeat,
@@ -54,14 +54,14 @@ impl Alarm {
     }
 }
 
-/// What a client can see of the world when it draws its next move.
+/// The part of the world that a client sees when it draws its next action.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) grid: &'a Grid,
     pub(crate) now: Timestamp,
     pub(crate) latency: Duration,
-    /// Bytes that it has sent and the server has not taken.
+    /// Bytes that the client has sent and the server has not taken.
     pub(crate) unsent: u64,
 }
 
@@ -81,13 +81,13 @@ impl Client {
         }
     }
 
-    /// The next fence, ping or probe.
+    /// The number for the next fence, ping or probe.
     pub(crate) fn next_number(&mut self) -> u32 {
         self.last_number += 1;
         self.last_number
     }
 
-    /// How it connects.
+    /// Draws the link of the next connection.
     pub(crate) fn link_plan(&mut self, scenario: &Scenario) -> LinkPlan {
         let mut plan = scenario.links.draw(&mut self.rng);
         let is_narrow =
@@ -95,13 +95,13 @@ impl Client {
         if is_narrow && !self.is_healed {
             plan.window = Some(self.rng.between(64, u64::from(NARROW)) as u32);
         } else if scenario.faults.per_client.is_some() {
-            // Wide enough for what a minute of silence piles up, so that mostly the client is slow and not the server.
+            // Wide enough for the bytes of a minute without a read, so that usually the client is slow, not the server.
             plan.window = Some(64 << 10);
         }
         plan
     }
 
-    /// What it does instead of asking for an upgrade.
+    /// The offence that the client commits instead of an upgrade request, if any.
     pub(crate) fn handshake_offence(&mut self) -> Option<Offence> {
         if self.is_healed {
             return None;
@@ -115,7 +115,7 @@ impl Client {
         }
     }
 
-    /// What it says as soon as the connection is open.
+    /// The messages that the client sends as soon as the connection is open.
     pub(crate) fn greeting(&mut self) -> Vec<Utterance> {
         let mut greeting = Vec::new();
         if self.behaviour != Behaviour::Pedant {
@@ -127,7 +127,8 @@ impl Client {
         greeting
     }
 
-    /// When the switch is flipped next: half of the time within two latencies of a due instant, so that the races happen.
+    /// When the switch is flipped next: half of the time within two latencies of a due instant, so that the races
+    /// happen.
     pub(crate) fn next_flip(&mut self, view: &View<'_>) -> Option<Timestamp> {
         let switch = view.scenario.app.switch.filter(|_| self.behaviour == Behaviour::App)?;
         let mean = if self.wants_push { switch.on } else { switch.off };
@@ -143,7 +144,7 @@ impl Client {
         scenario.faults.per_client.map(|mean| now + self.around(mean))
     }
 
-    /// When its behaviour acts next.
+    /// When the client's behaviour acts next, if it does.
     pub(crate) fn next_act(&mut self, view: &View<'_>) -> Option<Timestamp> {
         let (low, high) = match self.behaviour {
             Behaviour::App | Behaviour::Pedant | Behaviour::Staller => return None,
@@ -158,7 +159,7 @@ impl Client {
         Some(self.perhaps_near_due(at, view))
     }
 
-    /// What its behaviour does now.
+    /// What the client's behaviour does now.
     pub(crate) fn act(&mut self, view: &View<'_>) -> Vec<Verb> {
         match self.behaviour {
             Behaviour::App | Behaviour::Pedant | Behaviour::Staller => Vec::new(),
@@ -182,7 +183,7 @@ impl Client {
         }
     }
 
-    /// What goes wrong for it now.
+    /// Draws the fault that hits the client now.
     pub(crate) fn fault(&mut self) -> Verb {
         match self.rng.below(10) {
             0..=2 => Verb::Read(Reading::Never),
@@ -196,7 +197,7 @@ impl Client {
         }
     }
 
-    /// How an app goes away when it is restarted.
+    /// Draws how an app leaves when it is restarted.
     pub(crate) fn restart(&mut self) -> Departure {
         match self.rng.below(10) {
             0..=4 => Departure::Clean,
@@ -217,7 +218,7 @@ impl Client {
         utterances
     }
 
-    /// Says that it is alive: mostly with the text, now and then with a ping of the protocol.
+    /// Draws a heartbeat: usually the text, sometimes a ping frame.
     pub(crate) fn beat(&mut self) -> Utterance {
         if self.rng.below(16) == 0 {
             Utterance::Ping(self.next_number())
@@ -226,7 +227,7 @@ impl Client {
         }
     }
 
-    /// How long it stays away.
+    /// Draws how long the client stays away.
     pub(crate) fn pause(&mut self) -> Duration {
         let (low, high) = if self.behaviour == Behaviour::Flapper { (10, 3000) } else { (200, 30_000) };
         Duration::from_millis(self.rng.between(low, high))
@@ -247,7 +248,7 @@ impl Client {
     }
 
     fn flood(&mut self, view: &View<'_>) -> Vec<Verb> {
-        // A client's own buffer is not endless either, and a server that has stopped reading is not tried any harder.
+        // The client's own send buffer is limited too, so it sends no more to a server that has stopped reading.
         if view.unsent > 2 * view.scenario.server.outbox_limit as u64 {
             return Vec::new();
         }
@@ -290,13 +291,13 @@ impl Client {
         }
     }
 
-    /// A command; also one that changes nothing.
+    /// Draws a command, which may change nothing.
     fn command(&mut self) -> Text {
         self.wants_push = self.rng.chance(500);
         if self.wants_push { Text::Subscribe } else { Text::Unsubscribe }
     }
 
-    /// A text of any length; one in four has exactly the largest that is allowed.
+    /// Draws a text of any length; one in four has exactly the largest allowed length.
     fn probe(&mut self, max_message: usize) -> Text {
         let longest = max_message as u64;
         let length = match self.rng.below(4) {
@@ -317,7 +318,7 @@ impl Client {
         near.max(view.now)
     }
 
-    /// A span between half of the mean and one and a half of it. Whole numbers, as `ln` differs between machines.
+    /// Draws a span between 0.5 and 1.5 times the mean. It uses whole numbers, because `ln` differs between machines.
     fn around(&mut self, mean: Duration) -> Duration {
         let mean = mean.as_nanos() as u64;
         Duration::from_nanos(self.rng.between(mean / 2, mean + mean / 2))

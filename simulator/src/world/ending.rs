@@ -1,4 +1,4 @@
-//! When the oracle is to look: audits, connections that should be gone, the end of the run.
+//! When the oracle checks: audits, connections that should be gone, the end of the run.
 
 use carillon_server::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::world::target::Target;
 
 impl<T: Target> World<T> {
     pub(super) fn on_audit(&mut self, cycle: u64) {
-        // An audit of a server that was restarted since.
+        // The server was restarted after this audit was scheduled.
         if self.checker.audit_at(cycle) > self.net.now {
             return;
         }
@@ -54,16 +54,16 @@ impl<T: Target> World<T> {
         self.net.free_link(link);
     }
 
-    /// Adds what a connection read to the sum, in which the order of connections does not matter.
+    /// Adds what a connection's client has read to the sum, which does not depend on the order of connections.
     pub(super) fn fold_observed(&mut self, link: LinkId) {
         let connection = &mut self.connections[link.index()];
-        let who = mix(u64::from(connection.client) << 32 | u64::from(connection.epoch));
-        self.observed = self.observed.wrapping_add(mix(connection.observed.value() ^ who));
+        let name = mix(u64::from(connection.client) << 32 | u64::from(connection.epoch));
+        self.observed = self.observed.wrapping_add(mix(connection.observed.value() ^ name));
         connection.observed = Digest::default();
         connection.client = u32::MAX;
     }
 
-    /// Tells the checker of each client whose faults have healed, once the last cycle's deliveries are complete.
+    /// Tells the checker about each client whose faults have healed, once the last cycle's deliveries are complete.
     pub(super) fn check_healed(&mut self) {
         let last = self.checker.grid.newest(self.net.now);
         if self.checker.audit_at(last) > self.net.now || self.script.is_some() {
@@ -80,7 +80,7 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// Shuts the server down and sees it through.
+    /// Shuts the server down and waits for the end of the shutdown.
     pub(super) fn drain(&mut self) {
         let now = self.net.now;
         if !self.target.drain(&mut self.net) {

@@ -1,4 +1,5 @@
-//! Virtual time: takes the next event, lets the server and the clients act, and hands what they see to the checker.
+//! Virtual time: the world takes the next event, lets the server and the clients act, and hands what they see to the
+//! checker.
 
 pub(crate) mod client;
 pub(crate) mod target;
@@ -32,14 +33,14 @@ use crate::world::target::{Advance, Target};
 /// How many different handshakes the clients use.
 const HANDSHAKES: usize = 16;
 
-/// A server under test, its clients, the network between them, and the judge.
+/// One run: a server on trial, its clients, the network between them, and the oracle.
 #[derive(Debug)]
 pub struct World<T> {
     scenario: Scenario,
     target: T,
     net: Network,
     clients: Vec<Client>,
-    /// By link.
+    /// The connections, indexed by link.
     connections: Vec<Connection>,
     checker: Checker,
     trace: Trace,
@@ -50,49 +51,51 @@ pub struct World<T> {
     serving: Option<LinkId>,
     coin: Rng,
     observed: u64,
-    /// The text being sent; kept for its memory.
+    /// A buffer for the text being sent, kept for reuse.
     rendered: String,
     outgoing: Vec<u8>,
-    /// What the clients do, if it is not drawn.
+    /// The clients' actions, if a script and not the seed decides them.
     script: Option<Vec<ScriptLine>>,
-    /// What they have done, if somebody wants to know.
+    /// The actions so far, if the run is recorded.
     record: Option<Vec<ScriptLine>>,
     stops_at: Option<Timestamp>,
     plan: Vec<ServerVerb>,
-    /// The server stands still.
+    /// The server is paused.
     is_suspended: bool,
     deferred: Vec<Deferred>,
     cycles: u64,
 }
 
-/// What has come for a server that stands still.
+/// Input for a server that is paused.
 #[derive(Clone, Copy, Debug)]
 enum Deferred {
     Event(Event),
     Writable(LinkId),
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Verdicts, counts and violations.
     pub score: Score,
-    /// The digest of every event.
+    /// Digest of every event: two runs with the same seed and server have the same one.
     pub digest: u64,
-    /// The digest of what each client read, however it was cut and whenever it came.
+    /// Digest of the bytes that each client read, regardless of their times and of how the network split them.
     pub observed: u64,
-    /// Simulated events.
+    /// The number of simulated events.
     pub events: u64,
-    /// Cycles that were due before the shutdown.
+    /// The number of cycles that were due before the shutdown.
     pub cycles: u64,
-    /// Virtual time, the shutdown included.
+    /// The virtual time of the run, including the shutdown.
     pub virtual_time: Duration,
-    /// What happened from outside the server, if the world was told to write it down.
+    /// The actions of clients and environment, in order of time; `None` without [`World::recording`].
     pub record: Option<Vec<ScriptLine>>,
 }
 
 impl<T: Target> World<T> {
-    /// A world at the origin of time. `rng` decides everything in it but the target.
+    /// A world at the origin of time. `rng` decides everything in it except the target.
+    ///
+    /// The scenario must pass [`Scenario::check`]; otherwise the run may panic.
     pub fn new(scenario: Scenario, target: T, rng: &Rng, trace: Trace) -> Self {
         let mut world = Self::build(scenario, target, rng, trace);
         world.schedule_arrivals();
@@ -100,7 +103,7 @@ impl<T: Target> World<T> {
         world
     }
 
-    /// A world in which nothing happens from outside but what the script says. `rng` decides masks and ties.
+    /// A world in which the script alone decides what clients and environment do. `rng` decides masks and ties.
     pub fn scripted(
         scenario: Scenario,
         mut script: Vec<ScriptLine>,
@@ -115,14 +118,14 @@ impl<T: Target> World<T> {
         world
     }
 
-    /// Writes down what happens from outside the server, for [`Outcome::record`].
+    /// Records the actions of clients and environment in [`Outcome::record`].
     #[must_use]
     pub fn recording(mut self) -> Self {
         self.record = Some(Vec::new());
         self
     }
 
-    /// Stops there, without a shutdown.
+    /// Stops the run at this virtual time, without a shutdown.
     #[must_use]
     pub fn stopping_at(mut self, at: Timestamp) -> Self {
         self.stops_at = Some(at);
@@ -175,7 +178,8 @@ impl<T: Target> World<T> {
         world
     }
 
-    /// Runs the scenario to its end, shutdown included. `progress` is told the virtual time now and then.
+    /// Runs the scenario to its end, including the shutdown. Calls `progress` with the virtual time about once per
+    /// period.
     pub fn run(mut self, mut progress: impl FnMut(Duration)) -> Outcome {
         let full = Timestamp::ZERO + self.scenario.duration;
         let end = self.stops_at.map_or(full, |at| at.min(full));
@@ -202,7 +206,7 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// Draws what happens to the server, and when: one thing in each of as many equal parts of the time there is.
+    /// Draws the faults of the server and their times. The run is divided into equal parts, one for each fault.
     fn schedule_plan(&mut self, rng: &mut Rng) {
         let (faults, period) = (self.scenario.faults.clone(), self.scenario.server.period);
         let mut plan = Vec::new();
@@ -216,13 +220,13 @@ impl<T: Target> World<T> {
         }
         let healed_at = self.healed_at();
         let room = healed_at.saturating_sub(period * 2);
-        // A pause of four periods must have ended before the next thing happens.
+        // A pause of up to four periods must end before the next fault.
         plan.truncate((room.as_nanos() / (period * 6).as_nanos()) as usize);
         let part = room / (plan.len() as u32).max(1);
         for (index, verb) in plan.into_iter().enumerate() {
             let cycles = (part.as_nanos() / period.as_nanos()) as u64;
             let cycle = index as u64 * cycles + rng.between(1, cycles - 5);
-            // Not around a due instant, where the wall clock that a text is made of would be in doubt.
+            // Not near a due instant, where the oracle could not know which wall clock the push text shows.
             let at = period * cycle as u32 + period / 10 * rng.between(3, 7) as u32;
             self.net.schedule(Timestamp::ZERO + at, 0, Kind::Server, self.plan.len() as u32, 0);
             self.plan.push(verb);
@@ -232,12 +236,12 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// When the faults end: three cycles before the run does.
+    /// When the faults end: three periods before the end of the run.
     fn healed_at(&self) -> Duration {
         self.scenario.duration.saturating_sub(self.scenario.server.period * 3)
     }
 
-    /// Lets the next thing happen that happens by `end`; `false` if nothing does.
+    /// Handles the next event up to `end`; returns `false` if there is none.
     fn step(&mut self, end: Timestamp) -> bool {
         if self.is_suspended {
             return self.next_event(end, end);
@@ -282,7 +286,7 @@ impl<T: Target> World<T> {
             self.net.now = end;
             return false;
         };
-        // A target whose clock is coarser than the world's may be a little ahead.
+        // A target with a coarser clock than the world's may be slightly ahead.
         self.net.now = self.net.now.max(event.at);
         self.trace.events += 1;
         self.dispatch(event);
@@ -323,11 +327,11 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// A line of the script, behind all else that happens at its instant: mostly it was an answer to that.
+    /// Follows a line of the script after all other events of its instant, because it was probably a reaction to those.
     fn on_script(&mut self, index: usize, attempt: u32) {
         let now = self.net.now;
         if self.net.queue.next_at(now).is_some() {
-            // Another subject, and so another place among the ties.
+            // A new subject gives the event a new place among the ties.
             return self.net.schedule(now, attempt + 1, Kind::Script, index as u32, 0);
         }
         if let Some(line) = self.script.as_ref().and_then(|script| script.get(index).cloned()) {
@@ -336,7 +340,7 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// Lines are followed one by one, so that those of one instant keep their order.
+    /// Schedules one line at a time, so that lines of the same instant keep their order.
     fn schedule_script(&mut self, index: usize) {
         if let Some(line) = self.script.as_ref().and_then(|script| script.get(index)) {
             let at = line.at().max(self.net.now);
@@ -344,7 +348,7 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// What a client cannot do at the moment it does not do.
+    /// Follows a line of the script. Skips a line that its client cannot perform now.
     fn follow(&mut self, line: ScriptLine) {
         match line {
             ScriptLine::Server { verb, .. } => self.on_server(verb),
@@ -379,7 +383,7 @@ impl<T: Target> World<T> {
         self.trace.tell(self.net.now, client, line);
     }
 
-    /// Something that happens on the wire, or at the server's end of it.
+    /// Traces an event on the wire or at the server's end of it.
     fn note(&mut self, link: LinkId, line: impl FnOnce(&mut String)) {
         if self.trace.is_watching() {
             self.trace.note(self.net.now, self.connections[link.index()].client, line);

@@ -1,4 +1,4 @@
-//! Verbs, done: bytes are sent, links open and break.
+//! Performs verbs: sends bytes, opens and breaks links.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::wire::text::Text;
 use crate::world::target::Target;
 
 impl<T: Target> World<T> {
-    /// Lets a client do something, and writes it down if a script is kept.
+    /// Lets a client perform a verb, and records it if the run is recorded.
     pub(super) fn perform(&mut self, client: u32, verb: Verb) {
         if let Some(record) = &mut self.record {
             record.push(ScriptLine::Client { at: self.net.now, client, verb: verb.clone() });
@@ -73,7 +73,7 @@ impl<T: Target> World<T> {
         self.tell(link, |line| line.push_str("connects"));
     }
 
-    /// The connection stands: the client asks for the upgrade, or for something else.
+    /// The link is established: the client sends its upgrade request, or something else.
     pub(super) fn on_dial(&mut self, link: LinkId, client: u32, epoch: u32) {
         let connection = &self.connections[link.index()];
         if !self.is_same(link, client, epoch) || connection.phase != Phase::Handshake {
@@ -96,7 +96,7 @@ impl<T: Target> World<T> {
         self.handshakes[place].request = request;
     }
 
-    /// Adds to the write that [`World::transmit`] sends.
+    /// Adds an utterance to the write that [`World::transmit`] sends.
     fn compose(&mut self, link: LinkId, utterance: Utterance) {
         let now = self.net.now;
         match utterance {
@@ -141,7 +141,7 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// A text in fragments of about equal length, cut also within a character.
+    /// Adds a text in fragments of about equal length, which may split a character.
     fn compose_pieces(&mut self, link: LinkId, bytes: &[u8], pieces: usize) {
         for piece in 0..pieces {
             let (start, end) = (bytes.len() * piece / pieces, bytes.len() * (piece + 1) / pieces);
@@ -187,10 +187,10 @@ impl<T: Target> World<T> {
         self.read_held(link);
     }
 
-    /// The client breaks a rule, and waits for what the server makes of it.
+    /// The client breaks a rule and waits for the server's reaction.
     fn offend(&mut self, link: LinkId, offence: Offence) {
         if offence.is_before_handshake() {
-            // Nothing was sent yet: the request is spoilt when its time comes.
+            // The client has sent nothing yet: it sends the offence in place of its request.
             return self.condemn(link, offence);
         }
         self.compose_offence(link, offence);
@@ -217,7 +217,7 @@ impl<T: Target> World<T> {
         offence.encode(&mut self.outgoing, largest, || rng.bits() as u32);
     }
 
-    /// The client ends its connection, or is cut off.
+    /// The client ends its connection, or the connection fails.
     pub(super) fn depart(&mut self, link: LinkId, departure: Departure) {
         self.tell(link, |line| line.push_str(&format!("leaves: {}", departure.name())));
         self.connections[link.index()].met.add(hazard_of(departure));
@@ -234,14 +234,14 @@ impl<T: Target> World<T> {
         self.net.links[link.index()].is_down_lost = true;
     }
 
-    /// What the client sends is lost from now on: the server must find that out.
+    /// What the client sends is lost from now on, and the server must detect that.
     fn lose_up(&mut self, link: LinkId) {
         let connection = &mut self.connections[link.index()];
         connection.is_mute = true;
         connection.forget_echoes();
         let state = &mut self.net.links[link.index()];
         state.is_up_lost = true;
-        // A client that still takes what was queued for it may count as alive for as long.
+        // A client that still reads what was queued for it may count as alive for that time.
         let dead = self.checker.dead_bound();
         let patience = if state.has_ever_stalled() { 2 * dead } else { dead };
         self.schedule_reap(link, patience);
@@ -264,7 +264,7 @@ impl<T: Target> World<T> {
                 self.connections[link.index()].phase = Phase::Closing;
             }
             Departure::Quit => {
-                // As TCP does it: a socket that is closed with something unread resets the connection.
+                // As in TCP: closing a socket with unread input resets the connection.
                 let flow = &self.net.links[link.index()].flow;
                 let has_unread = flow.as_ref().is_some_and(|flow| flow.has_unread());
                 self.net.end_to_server(link, if has_unread { End::Reset } else { End::Finished });
@@ -276,22 +276,22 @@ impl<T: Target> World<T> {
             }
             Departure::LoseDown | Departure::LoseUp | Departure::Vanish => self.leave(link),
         }
-        // A client that takes nothing, or cannot be heard, is found out like a dead one.
-        let is_found_late = departure == Departure::Vanish
+        // A client that does not read, or cannot be heard, is detected like a dead client.
+        let is_detected_late = departure == Departure::Vanish
             || self.connections[link.index()].is_mute
             || self.net.links[link.index()].has_ever_stalled();
-        let patience = if is_found_late { self.checker.dead_bound() } else { Duration::ZERO };
+        let patience = if is_detected_late { self.checker.dead_bound() } else { Duration::ZERO };
         self.schedule_reap(link, patience);
     }
 
-    /// The client's end of the link is gone.
+    /// Drops the client's end of the link.
     pub(super) fn leave(&mut self, link: LinkId) {
         self.connections[link.index()].phase = Phase::Gone;
         self.net.links[link.index()].is_client_gone = true;
         self.free_if_unused(link);
     }
 
-    /// A slow client reads what it may.
+    /// A slow client reads its next portion.
     pub(super) fn on_read(&mut self, link: LinkId, client: u32, epoch: u32) {
         if !self.is_same(link, client, epoch) {
             return;
@@ -302,7 +302,7 @@ impl<T: Target> World<T> {
         self.read_held(link);
     }
 
-    /// Bytes have arrived at a client that does not always read.
+    /// Bytes have arrived at a client that does not always read at once.
     pub(super) fn on_slow_bytes(&mut self, link: LinkId, piece: Unread) {
         let Some(flow) = &mut self.net.links[link.index()].flow else { return };
         if flow.reading == Reading::AtOnce && flow.is_flowing() {
@@ -318,7 +318,7 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// Lets the client read of what has arrived as much as it does at a time.
+    /// Lets the client read one portion of the bytes that have arrived.
     pub(super) fn read_held(&mut self, link: LinkId) {
         let mut allowance = match self.net.links[link.index()].flow.as_ref().map(|flow| flow.reading) {
             Some(Reading::AtOnce) => u32::MAX,
@@ -326,7 +326,7 @@ impl<T: Target> World<T> {
             Some(Reading::Never) | None => return,
         };
         if let Some(flow) = &mut self.net.links[link.index()].flow {
-            // Before what it reads is judged: it may be what the server said to somebody who did not read.
+            // Set this before the bytes are judged: they may be the server's reaction to a client that did not read.
             flow.has_held |= flow.has_unread();
         }
         while allowance > 0
@@ -364,7 +364,7 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// A slow client's next read.
+    /// Schedules a slow client's next read.
     fn schedule_read(&mut self, id: LinkId) {
         let at = self.net.now + Duration::from_secs(1);
         let Some(flow) = &mut self.net.links[id.index()].flow else { return };
@@ -393,7 +393,7 @@ impl<T: Target> World<T> {
     }
 }
 
-/// What is sent where a request is due.
+/// The bytes that the client sends in place of its request.
 fn spoilt_request(offence: Offence, path: &str) -> String {
     let host = "Host: carillon.test\r\nUpgrade: websocket\r\n";
     match offence {

@@ -1,4 +1,4 @@
-//! What reaches a client, and what it makes of it.
+//! Bytes that reach a client, and how the client reads them.
 
 use carillon_server::Timestamp;
 
@@ -27,7 +27,7 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// Reads a piece of a payload, and gives back one reference to it.
+    /// Reads a piece of a payload, and releases one reference to it.
     pub(super) fn read_payload(&mut self, link: LinkId, piece: Unread) {
         let sent_at = self.net.payloads.sent_at(piece.payload);
         let bytes = self.net.payloads.take(piece.payload);
@@ -59,7 +59,7 @@ impl<T: Target> World<T> {
         self.read_slowly(link, bytes, sent_at);
     }
 
-    /// Reads bytes of any kind, cut anywhere.
+    /// Reads bytes of any kind, split at any place.
     fn read_slowly(&mut self, link: LinkId, arrived: &[u8], sent_at: Timestamp) {
         let bytes = self.connections[link.index()].join(arrived);
         let mut used = 0;
@@ -138,7 +138,7 @@ impl<T: Target> World<T> {
             self.tell(link, |line| line.push_str(&format!("is settled by its fence: {state:?}")));
         }
         match &received {
-            // A client that has broken off in the middle of a frame cannot answer.
+            // A client that has stopped in the middle of a frame cannot answer.
             Received::Ping(payload) if self.connections[link.index()].offence.is_none() => {
                 self.compose_frame(link, opcode::PONG, payload);
                 self.transmit(link);
@@ -163,7 +163,7 @@ impl<T: Target> World<T> {
         connection.has_close = true;
         self.checker.on_close(connection, &self.net.links[link.index()], code, self.net.now);
         if connection.phase != Phase::Open || connection.offence.is_some() {
-            // A client that broke a rule keeps its end open: the server must let go of it all the same.
+            // A client that broke a rule keeps its end open: the server must release the connection anyway.
             return;
         }
         connection.phase = Phase::Closing;
@@ -171,7 +171,7 @@ impl<T: Target> World<T> {
         self.transmit(link);
     }
 
-    /// The client sees the end of the server's stream, and ends its own.
+    /// The client reads the end of the server's stream, and ends its own.
     pub(super) fn on_client_end(&mut self, link: LinkId, end: End) {
         let state = &mut self.net.links[link.index()];
         if state.is_client_gone {
@@ -204,16 +204,16 @@ impl<T: Target> World<T> {
     }
 }
 
-fn code_words(code: Option<u16>) -> String {
+fn code_text(code: Option<u16>) -> String {
     code.map_or_else(|| "without a code".to_owned(), |code| code.to_string())
 }
 
-/// A frame in words.
+/// A frame as text for the trace.
 fn describe(received: &Received<'_>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match received {
         Received::Binary => "binary".to_owned(),
-        Received::Close(code) => format!("close {}", code_words(*code)),
+        Received::Close(code) => format!("close {}", code_text(*code)),
         Received::Echo(bytes) => format!("echo of {}", text(bytes)),
         Received::Ping(_) => "ping".to_owned(),
         Received::Pong(_) => "pong".to_owned(),

@@ -1,4 +1,4 @@
-//! What reaches the server, and what it did beside sending.
+//! Input for the server, and the server's actions other than sending.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::world::client::Alarm;
 use crate::world::target::Target;
 
 impl<T: Target> World<T> {
-    /// Something reaches the server, or waits until it goes on.
+    /// An event reaches the server, or waits until the server's pause ends.
     pub(super) fn on_to_server(&mut self, event: Event) {
         let is_server_gone = self.net.links[event.subject as usize].is_server_gone;
         if self.is_suspended && !is_server_gone {
@@ -38,7 +38,7 @@ impl<T: Target> World<T> {
             return;
         }
         if self.checker.is_draining() {
-            // Nobody listens any more.
+            // The server no longer listens.
             self.net.drop_stream(link, End::Reset);
             return self.after_server();
         }
@@ -57,7 +57,7 @@ impl<T: Target> World<T> {
         self.net.payloads.put_back(payload, bytes);
     }
 
-    /// Offers bytes to the server, behind those that it refused before.
+    /// Offers bytes to the server, after those that it refused before.
     fn offer(&mut self, link: LinkId, bytes: &[u8]) {
         if let Some(refused) = &mut self.connections[link.index()].refused {
             refused.push(bytes);
@@ -79,7 +79,7 @@ impl<T: Target> World<T> {
         self.after_server();
     }
 
-    /// The server takes of these bytes as many as it likes.
+    /// Hands bytes to the server, and returns how many it took.
     fn hand_over(&mut self, link: LinkId, bytes: &[u8]) -> usize {
         self.serving = Some(link);
         let taken = self.target.receive(link, bytes, &mut self.net);
@@ -91,7 +91,7 @@ impl<T: Target> World<T> {
         taken
     }
 
-    /// The server may have obeyed a command that is in flight: somebody is to look when that is certain.
+    /// Schedules the check whether a command in flight has taken effect.
     pub(super) fn await_effect(&mut self, link: LinkId) {
         let connection = &mut self.connections[link.index()];
         if !connection.windows.is_in_flight() || std::mem::replace(&mut connection.is_settling, true) {
@@ -110,8 +110,8 @@ impl<T: Target> World<T> {
         self.net.schedule(at, link.0, Kind::Settle, connection.client, connection.epoch);
     }
 
-    /// A server of which nothing is known but what it sends may wait for a timer or a database when it has run idle: what
-    /// it took has taken effect once it must have answered. Before the 101 it has not even begun.
+    /// Settles a command on a third-party server. Such a server may wait for a timer or a database although it is
+    /// idle, so what it took has certainly taken effect only when its answer is due. Before the 101 it has not begun.
     pub(super) fn on_settle(&mut self, link: LinkId, client: u32, epoch: u32) {
         if !self.is_same(link, client, epoch) || self.net.links[link.index()].is_server_gone {
             return;
@@ -124,7 +124,7 @@ impl<T: Target> World<T> {
         let (now, reply) = (self.net.now, self.scenario.bounds.reply);
         let stuck_until = self.net.links[link.index()].stuck_until();
         let certain_at = connection.taken_at.max(self.checker.paused_until()).max(stuck_until) + reply;
-        // Messages are served in order: what is behind a text without its echo was not served yet.
+        // The server handles messages in order: it has not handled a command after a text whose echo is missing.
         let is_behind = connection.echoes.front().is_some() || self.target.has_unread(link);
         if now < certain_at || is_behind || self.is_suspended {
             let again = certain_at.max(now + reply.max(Duration::from_millis(1)));
@@ -137,10 +137,10 @@ impl<T: Target> World<T> {
         if self.net.links[link.index()].is_server_gone {
             return;
         }
-        let what = if end == End::Finished { "end of stream" } else { "reset" };
-        self.note(link, |line| line.push_str(&format!("{what} reaches the server")));
+        let name = if end == End::Finished { "end of stream" } else { "reset" };
+        self.note(link, |line| line.push_str(&format!("{name} reaches the server")));
         if !self.net.links[link.index()].is_accepted {
-            // A reset has overtaken the connection: the server never hears of it.
+            // The reset has overtaken the connect, so the server never sees the connection.
             self.net.drop_stream(link, End::Reset);
             return self.after_server();
         }
@@ -154,7 +154,7 @@ impl<T: Target> World<T> {
         self.after_server();
     }
 
-    /// Looks at what the server has done to the network besides sending.
+    /// Handles what the server has done to the network besides sending.
     pub(super) fn after_server(&mut self) {
         self.read_log();
         self.serving = None;
@@ -180,7 +180,7 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// The server has run idle: what it has taken has taken effect.
+    /// The server has run idle: all input that it has taken has taken effect.
     pub(super) fn settle(&mut self) {
         for link in std::mem::take(&mut self.settling) {
             if self.target.has_unread(link) && !self.net.links[link.index()].is_server_gone {
@@ -192,11 +192,11 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// The server has obeyed what it took from this client.
+    /// All input that the server took from this client has taken effect.
     fn settle_one(&mut self, link: LinkId) {
         let (now, state) = (self.net.now, &self.net.links[link.index()]);
         if state.flow.as_ref().is_some_and(|flow| flow.is_blocked) {
-            // What was due before the command may still wait for the link: only the fence will tell.
+            // A push that was due before the command may still wait for the link: only the fence settles the command.
             return;
         }
         let connection = &mut self.connections[link.index()];
@@ -207,7 +207,7 @@ impl<T: Target> World<T> {
         }
     }
 
-    /// A link that refused bytes takes some again.
+    /// Tells the server that a link that refused bytes has room again.
     pub(super) fn make_writable(&mut self, link: LinkId) {
         if self.is_suspended {
             return self.deferred.push(Deferred::Writable(link));
@@ -218,7 +218,7 @@ impl<T: Target> World<T> {
         self.after_server();
     }
 
-    // What happens to the server as a whole.
+    // Events of the server as a whole.
 
     pub(super) fn suspend(&mut self, span: Duration) {
         let until = self.net.now + span;
@@ -227,7 +227,7 @@ impl<T: Target> World<T> {
         self.net.schedule(until, 0, Kind::Resume, 0, 0);
     }
 
-    /// The server goes on: what has come in the meantime reaches it first, as it would from a kernel's buffers.
+    /// Ends the server's pause. The input of the meantime reaches the server first, as from a kernel's buffers.
     pub(super) fn on_resume(&mut self) {
         self.is_suspended = false;
         for deferred in std::mem::take(&mut self.deferred) {
@@ -251,7 +251,7 @@ impl<T: Target> World<T> {
         self.target.set_clock(&mut self.net);
     }
 
-    /// The server ends at once and starts anew.
+    /// Ends the server at once and starts it again.
     pub(super) fn restart(&mut self) {
         if !self.target.restart(&mut self.net) {
             return;
@@ -292,13 +292,13 @@ impl<T: Target> World<T> {
                 }
             }
         } else if state.flow.as_ref().is_some_and(|flow| flow.has_unread()) && is_current {
-            // It does not read, and so does not see the end; some day it gives up.
+            // The client does not read, so it does not see the end; it gives up later.
             self.set_alarm(client, Alarm::Restart, now + Duration::from_secs(30));
         }
         self.free_if_unused(link);
     }
 
-    /// Hands what the server has logged to the checker.
+    /// Hands the server's new log lines to the checker.
     fn read_log(&mut self) {
         let now = self.net.now();
         let serving = self.serving.map(|link| &mut self.connections[link.index()]);

@@ -1,4 +1,4 @@
-//! The paused arm: any async server, on a tokio runtime whose clock stands still until the world moves it.
+//! The paused arm: any async server on a tokio runtime whose clock stands still until the world moves it.
 
 mod clock;
 mod service;
@@ -28,19 +28,19 @@ pub use stream::Stream;
 
 use stream::{Activity, Pipe, RECEIVE_BUFFER, lock};
 
-/// How much a server may write on one link before the world has looked.
+/// How many bytes a server may write on one link before the world collects them.
 const ROOM: usize = 1 << 20;
 
-/// What a server with limits of its own may hold for one client, in bytes: whoever holds more has no bound.
+/// How many bytes a third-party server may hold for one client: a server that holds more has no bound.
 const FOREIGN_BUFFER: u64 = 1 << 20;
 
-/// tokio's timers know nothing shorter.
+/// The resolution of tokio's timers.
 const TICK: Duration = Duration::from_millis(1);
 
 /// An async server as a target.
 ///
-/// Its clock is tokio's, in whole milliseconds, and may be less than one ahead of the world's: all that happens within a
-/// millisecond reaches the server as one batch. It moves only when every task waits, so that nothing the server does
+/// Its clock is tokio's, in whole milliseconds, and may be less than one ahead of the world's: all that happens within
+/// a millisecond reaches the server as one batch. It moves only when every task waits, so that nothing the server does
 /// takes time.
 pub struct PausedTarget {
     runtime: Runtime,
@@ -49,11 +49,11 @@ pub struct PausedTarget {
     service: Rc<dyn Service>,
     clock: VirtualClock,
     activity: Arc<Activity>,
-    /// By link.
+    /// The pipes, indexed by link.
     pipes: Vec<Option<Arc<Mutex<Pipe>>>>,
-    /// The server may have something to do before time passes.
+    /// The server may have more to do before time passes.
     is_busy: bool,
-    /// It is not ours, and has freedoms that ours has not.
+    /// The server is a third-party server, which the oracle judges more generously.
     is_foreign: bool,
 }
 
@@ -64,7 +64,8 @@ impl std::fmt::Debug for PausedTarget {
 }
 
 impl PausedTarget {
-    /// Starts a server at the origin of time. `start` runs inside the runtime and may spawn tasks.
+    /// Starts a server at the origin of time. `start` runs inside the runtime and may spawn tasks; a restart calls it
+    /// again.
     ///
     /// # Errors
     ///
@@ -92,8 +93,8 @@ impl PausedTarget {
         })
     }
 
-    /// Judges it as a server with limits of its own: it may render a text when it sends it (G6), and what it holds for
-    /// one client need not fit the scenario's outbox, only be bounded (G10).
+    /// Marks the server as a third-party server: it may render a text when it sends it (G6), and what it holds for one
+    /// client must be bounded, but may exceed the scenario's outbox (G10).
     #[must_use]
     pub fn foreign(self) -> Self {
         Self { is_foreign: true, ..self }
@@ -117,9 +118,9 @@ impl PausedTarget {
         self.clock.timestamp()
     }
 
-    /// Moves what the server has done to the network.
+    /// Transfers the server's actions to the network.
     fn collect(&mut self, net: &mut Network) {
-        for link in self.activity.take() {
+        for link in self.activity.take_links() {
             let Some(Some(pipe)) = self.pipes.get(link.index()) else { continue };
             let mut pipe = lock(pipe);
             pipe.unmark();
@@ -163,7 +164,7 @@ impl Target for PausedTarget {
         self.pipes[link.index()] = Some(pipe);
         self.is_busy = true;
         let service = Rc::clone(&self.service);
-        // Called by the task, as the server may read the clock or spawn another.
+        // The task calls `serve`, because the server may read the clock or spawn a task.
         self.tasks.spawn_local(async move { service.serve(stream).await });
     }
 
@@ -200,7 +201,7 @@ impl Target for PausedTarget {
     fn advance(&mut self, limit: Timestamp, net: &mut Network) -> Advance {
         let now = self.now();
         if limit <= now {
-            // What happens within this millisecond reaches the server together.
+            // All events within one millisecond reach the server together.
             return Advance::Reached;
         }
         let barrier = now + TICK;
@@ -238,8 +239,8 @@ impl Target for PausedTarget {
         self.clock.wall_origin.store(net.wall_origin.as_unix_nanos(), Relaxed);
     }
 
-    /// All tasks are dropped where they are, as they are when a process ends: the local ones, and those that the server
-    /// has spawned on the runtime.
+    /// Drops all tasks at once, as at the end of a process: the local tasks, and those that the server has spawned on
+    /// the runtime.
     fn restart(&mut self, net: &mut Network) -> bool {
         let Ok(runtime) = paused_runtime() else { return false };
         let now = self.now();
@@ -249,7 +250,7 @@ impl Target for PausedTarget {
             self.tasks = LocalSet::new();
         }
         self.runtime = runtime;
-        self.activity.take();
+        self.activity.take_links();
         self.clock = VirtualClock::new(&self.runtime, now, Arc::clone(&self.clock.wall_origin));
         let (start, clock) = (&self.start, self.clock.clone());
         self.service = self.tasks.block_on(&self.runtime, async { start(clock) });
@@ -263,7 +264,7 @@ impl Target for PausedTarget {
     }
 
     fn buffer_allowance(&self) -> u64 {
-        // The receive buffer, and what a library reads ahead and writes behind.
+        // The receive buffer, and what a library buffers on reads and writes.
         let allowance = 4 * RECEIVE_BUFFER as u64;
         if self.is_foreign { FOREIGN_BUFFER } else { allowance }
     }

@@ -1,4 +1,4 @@
-//! What a server on trial has to offer: a future for each connection.
+//! The interface of an async server on trial: a future for each connection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,25 +9,26 @@ use crate::oracle::census::Census;
 /// A future that stays on the thread of the simulation.
 pub type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A server on trial: what to do with each connection.
+/// An async server on trial.
 ///
-/// Any closure from a [`Stream`] to a future is one. A server with a background task starts it in the function that is
-/// given to [`PausedTarget::new`](super::PausedTarget::new), which runs inside the runtime.
+/// Any closure from a [`Stream`] to a future implements it. A server starts its background tasks in the function that
+/// [`PausedTarget::new`](super::PausedTarget::new) takes, which runs inside the runtime.
 pub trait Service {
-    /// Serves one connection, from its handshake to its end.
+    /// Serves one connection, from its handshake to its end. Dropping the stream drops the connection.
     fn serve(&self, stream: Stream) -> LocalFuture;
 
-    /// Shuts down (G14). Without a drain of its own a server is not asked to.
+    /// Shuts the server down (G14): the future sends what is queued and closes. `None`, the default, means that the
+    /// server has no shutdown, and G14 is not exercised.
     fn drain(&self) -> Option<LocalFuture> {
         None
     }
 
-    /// What it holds, if it can tell (G11).
+    /// The server's own count of what it holds (G11); `None`, the default, if it cannot tell.
     fn census(&self) -> Option<Census> {
         None
     }
 
-    /// Log lines since the last call.
+    /// The log lines since the last call, oldest first and without line feeds (G15).
     fn log_lines(&self) -> Vec<String> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! The reference server's own shell on the paused arm: its connection tasks and timer loops, over simulated links.
+//! The reference server's shell on the paused arm: its connection tasks and timer loops, over simulated links.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,11 +22,11 @@ pub struct ShellService {
 }
 
 impl ShellService {
-    /// Starts the timer loops of `shards` shards. Call it inside the runtime.
+    /// Starts the timer loops of `shards` shards, at least one. Call it inside the runtime.
     ///
     /// # Errors
     ///
-    /// A configuration with which the server cannot keep its promises.
+    /// A configuration that fails [`Config::validate`].
     pub fn start(
         config: &Config,
         zone: Zone,

@@ -11,20 +11,20 @@ use tokio::sync::Notify;
 
 use crate::network::link::{End, LinkId};
 
-/// What waits for a server that does not read, in bytes, as in a kernel's receive buffer.
+/// How many bytes wait for a server that does not read, as in a kernel's receive buffer.
 pub(super) const RECEIVE_BUFFER: usize = 16 << 10;
 
 /// One connection of the simulated network, as a byte stream that an async server can read and write.
 ///
-/// A TCP socket behaves alike: what was written before a shutdown arrives, a reset fails both directions, and dropping the
-/// stream while input is unread resets the connection.
+/// A TCP socket behaves alike: what was written before a shutdown arrives, a reset fails both directions, and dropping
+/// the stream while input is unread resets the connection.
 #[derive(Debug)]
 pub struct Stream {
     pipe: Arc<Mutex<Pipe>>,
     activity: Arc<Activity>,
 }
 
-/// Tells the world that servers have acted, and on which links.
+/// Tells the world that the server has acted, and on which links.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     links: Mutex<Vec<LinkId>>,
@@ -32,13 +32,13 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    /// Waits until a server has written, shut down or dropped something since [`Activity::take`].
+    /// Waits until the server has written, shut down or dropped a stream since [`Activity::take_links`].
     pub(super) async fn wait(&self) {
         self.acted.notified().await;
     }
 
-    /// The links on which something happened, in order.
-    pub(super) fn take(&self) -> Vec<LinkId> {
+    /// Takes the links on which the server has acted, in order.
+    pub(super) fn take_links(&self) -> Vec<LinkId> {
         std::mem::take(&mut *lock(&self.links))
     }
 
@@ -51,19 +51,19 @@ impl Activity {
     }
 }
 
-/// What is between the world and a [`Stream`].
+/// The state between the world and a [`Stream`].
 #[derive(Debug)]
 pub(super) struct Pipe {
     link: LinkId,
     inbound: VecDeque<u8>,
     inbound_end: Option<End>,
-    /// More would have come than the receive buffer takes.
+    /// The receive buffer has refused bytes.
     pub(super) is_full: bool,
-    /// What the server has written since the world last looked.
+    /// The bytes that the server has written since the world last collected them.
     pub(super) outbound: Vec<u8>,
-    /// How much more it may write until then: what the link takes, so that nothing is buffered in between.
+    /// How many more bytes the server may write until then: what the link takes, so that nothing is buffered between.
     room: usize,
-    /// The server wanted to write more than there was room for, and waits, whatever else it does meanwhile.
+    /// The server wanted to write more than there was room for, and waits for room.
     pub(super) is_refused: bool,
     pub(super) is_shut: bool,
     /// How the server has dropped the stream.
@@ -83,7 +83,7 @@ impl Pipe {
         taken
     }
 
-    /// Whether the server has not read everything that has come.
+    /// Whether bytes have arrived that the server has not read.
     pub(super) fn has_unread(&self) -> bool {
         !self.inbound.is_empty()
     }
@@ -95,7 +95,7 @@ impl Pipe {
         wake(&mut self.writer);
     }
 
-    /// The server may write so many bytes when it next does.
+    /// Sets how many bytes the server may write.
     pub(super) fn set_room(&mut self, room: usize) {
         self.room = room;
     }
@@ -108,7 +108,7 @@ impl Pipe {
         }
     }
 
-    /// The world has looked.
+    /// Notes that the world has collected the server's actions.
     pub(super) fn unmark(&mut self) {
         self.is_marked = false;
     }
@@ -138,7 +138,7 @@ pub(super) fn pipe(link: LinkId, activity: &Arc<Activity>, room: usize) -> (Arc<
     (pipe, stream)
 }
 
-/// A server that panicked must not take the world with it.
+/// Locks a mutex even if a server panicked while it held the lock: the world goes on.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

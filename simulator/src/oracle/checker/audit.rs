@@ -1,4 +1,4 @@
-//! What should have come by now: after each cycle, every connection is looked at once.
+//! Missing pushes and answers: after each cycle the oracle checks every connection once.
 
 use carillon_server::Timestamp;
 
@@ -10,21 +10,21 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Tally};
 use crate::units::format_instant;
 
-/// What one audit has found.
+/// The findings of one audit.
 #[derive(Default)]
 struct Findings {
-    /// Connections that never sent a command: served and not.
+    /// Connections that never sent a command: `exercised` counts those that got the push, `violations` the others.
     untouched: Tally,
     lost: Vec<usize>,
-    /// Somebody takes nothing, or is dead without anybody's knowing.
+    /// At least one client does not read, or its connection died unnoticed.
     has_burden: bool,
-    /// What those have met.
+    /// The hazards that those connections have met.
     burden: Met,
-    is_anybody_served: bool,
+    has_delivery: bool,
 }
 
 impl Checker {
-    /// The deliveries of `cycle` are complete: who is owed something?
+    /// Checks every connection after the deliveries of `cycle`, and reports missing pushes and answers.
     pub(crate) fn audit(
         &mut self,
         cycle: u64,
@@ -73,7 +73,7 @@ impl Checker {
         }
         let is_stuck = link.flow.as_ref().is_some_and(|flow| !flow.is_flowing() || flow.stuck_until >= due);
         if has_push {
-            findings.is_anybody_served = true;
+            findings.has_delivery = true;
             findings.untouched.exercised += u64::from(!connection.windows.has_commanded);
             self.exercise(Guarantee::G3, connection.met);
             if !connection.windows.has_commanded {
@@ -101,20 +101,19 @@ impl Checker {
         {
             for cycle in owed.overtaken.iter().chain(&owed.waiting) {
                 self.violate(Guarantee::G3, Fault::Lost, now, connection, || {
-                    format!("the push of cycle {cycle} never came, though the client reads again")
+                    format!("the push of cycle {cycle} never came, although the client reads again")
                 });
             }
         }
     }
 
     fn report(&mut self, cycle: u64, findings: &Findings, connections: &[Connection], now: Timestamp) {
-        if findings.has_burden && findings.is_anybody_served && findings.lost.is_empty() {
+        if findings.has_burden && findings.has_delivery && findings.lost.is_empty() {
             self.exercise(Guarantee::G10, findings.burden);
         }
-        // If nobody who never sent a command was served, then it is the initial state that is wrong.
+        // If no client without a command gets a push, the initial subscription is wrong (G1), not the delivery (G3).
         let untouched = findings.untouched;
-        let is_default_broken =
-            untouched.violations > 1 && untouched.exercised == 0 && findings.is_anybody_served;
+        let is_default_broken = untouched.violations > 1 && untouched.exercised == 0 && findings.has_delivery;
         for index in &findings.lost {
             let connection = &connections[*index];
             let guarantee = if is_default_broken && !connection.windows.has_commanded {

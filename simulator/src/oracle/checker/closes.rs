@@ -1,4 +1,4 @@
-//! Closes of the server: called for, with the right code (G3, G10, G12, G14), and behind what was queued (G14).
+//! Closes from the server: justified, with the right code (G3, G10, G12, G14), and after what was queued (G14).
 
 use carillon_server::Timestamp;
 
@@ -10,7 +10,7 @@ use crate::oracle::score::Fault;
 use crate::wire::offence::Offence;
 
 impl Checker {
-    /// The server's Close was read.
+    /// Judges the server's Close that the client has read.
     pub(crate) fn on_close(
         &mut self,
         connection: &Connection,
@@ -25,7 +25,7 @@ impl Checker {
         }
     }
 
-    /// The server answers a Close with the code that it got (RFC 6455 section 5.5.1).
+    /// Checks that the server answers a Close with the code that it got (RFC 6455 section 5.5.1).
     fn check_reply_to_close(
         &mut self,
         connection: &Connection,
@@ -41,7 +41,7 @@ impl Checker {
         }
     }
 
-    /// Whether a Close of the server is called for, and has the right code.
+    /// Checks that a Close of the server has a cause and the right code.
     fn check_close(&mut self, connection: &Connection, link: &Link, code: Option<u16>, now: Timestamp) {
         let is_slow = link.has_ever_stalled();
         if self.is_draining() && code == Some(1001) {
@@ -51,18 +51,18 @@ impl Checker {
                 self.exercise(Guarantee::G12, connection.met);
             } else {
                 self.violate(Guarantee::G12, Fault::WrongClose, now, connection, || {
-                    format!("{} was answered with {}; due was {due}", offence.name(), name_of(code))
+                    format!("{} was answered with {}; expected {due}", offence.name(), name_of(code))
                 });
             }
         } else if is_slow && self.may_tell_the_slow(code) {
             self.exercise(Guarantee::G10, connection.met);
         } else if is_slow && !self.is_draining() {
             self.violate(Guarantee::G10, Fault::WrongClose, now, connection, || {
-                format!("a slow client got {}; due was 1013", name_of(code))
+                format!("a slow client got {}; expected 1013", name_of(code))
             });
         } else if self.is_draining() {
             self.violate(Guarantee::G14, Fault::WrongClose, now, connection, || {
-                format!("the server shut down with {}; due was 1001", name_of(code))
+                format!("the server shut down with {}; expected 1001", name_of(code))
             });
         } else if !connection.may_be_ended && !connection.is_mute {
             self.violate(Guarantee::G3, Fault::Dropped, now, connection, || {
@@ -71,14 +71,14 @@ impl Checker {
         }
     }
 
-    /// Whether a client that did not read may be closed with this code. Another server has words of its own, but it must
-    /// not say that all is well, or that the client broke a rule.
+    /// Whether the server may close a client that does not read with this code. A third-party server may use other
+    /// codes, but none that means a normal end or a broken rule.
     fn may_tell_the_slow(&self, code: Option<u16>) -> bool {
         code == Some(1013)
             || (self.server.is_foreign && !matches!(code, Some(1000 | 1002 | 1003 | 1007 | 1009 | 1010)))
     }
 
-    /// The Close of a shutdown comes behind everything that was queued.
+    /// Checks that the Close of a shutdown comes after everything that was queued.
     fn check_queue_drained(&mut self, connection: &Connection, now: Timestamp) {
         let pushes = connection.owed.as_ref().map_or(0, |owed| owed.waiting.len() + owed.overtaken.len());
         if pushes == 0 && connection.echoes_at_drain == 0 {
@@ -90,7 +90,7 @@ impl Checker {
     }
 }
 
-/// The rule that was broken, and the code of the Close that answers it.
+/// The offence and the code of the Close that answers it; `None` if no Close is due.
 fn with_close_code(offence: Offence) -> Option<(Offence, u16)> {
     offence.close_code().map(|code| (offence, code))
 }

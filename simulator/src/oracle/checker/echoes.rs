@@ -1,4 +1,4 @@
-//! Replies as they arrive: the right text, once, in the order of the messages.
+//! Arriving replies: each has the right text, comes once, and in the order of the messages.
 
 use carillon_server::Timestamp;
 
@@ -9,7 +9,7 @@ use crate::oracle::score_keeper::ScoreKeeper;
 use crate::oracle::sighting::Sighting;
 use crate::wire::text::Text;
 
-/// A reply arrived. Returns when the command was sent that it is the fence of.
+/// Judges a reply that the client has read. If the reply is the fence of a command, returns when that command was sent.
 pub(crate) fn on_echo(
     keeper: &mut ScoreKeeper,
     connection: &mut Connection,
@@ -33,7 +33,7 @@ fn on_due_echo(keeper: &mut ScoreKeeper, connection: &mut Connection, expected: 
     keeper.exercise(Guarantee::G5, connection.met);
     keeper.exercise(Guarantee::G8, connection.met);
     match expected {
-        // It follows a command in the same write: had that been answered, the answer would have come first.
+        // The text follows a command in the same write: an answer to the command would have come first.
         Text::Fence(_) | Text::NearMiss(_) => keeper.exercise(Guarantee::G9, connection.met),
         Text::Heartbeat => keeper.exercise(Guarantee::G13, connection.met),
         _ => {}
@@ -42,7 +42,7 @@ fn on_due_echo(keeper: &mut ScoreKeeper, connection: &mut Connection, expected: 
 
 fn on_other_echo(keeper: &mut ScoreKeeper, connection: &mut Connection, text: &[u8], seen: Sighting) {
     if connection.is_mute {
-        // Which of its last messages have arrived, nobody knows.
+        // The oracle cannot know which of the client's last messages have arrived.
         return;
     }
     let shown = String::from_utf8_lossy(&text[..text.len().min(60)]).into_owned();
@@ -53,13 +53,13 @@ fn on_other_echo(keeper: &mut ScoreKeeper, connection: &mut Connection, text: &[
     }
     if let Some(skipped) = connection.skipped_echo.take_if(|skipped| skipped.is(text)) {
         return keeper.violate(Guarantee::G5, Fault::OutOfOrder, seen.at, Some(connection.client), || {
-            format!("the reply to {skipped} came behind one to a later message")
+            format!("the reply to {skipped} came after one to a later message")
         });
     }
     let is_command = [Text::Subscribe, Text::Unsubscribe].iter().any(|command| command.is(text));
     if is_command {
         return keeper.violate(Guarantee::G9, Fault::Unexpected, seen.at, Some(connection.client), || {
-            format!("the command {shown:?} was answered, or a binary message that holds it")
+            format!("the server answered the command {shown:?}, or a binary message that holds it")
         });
     }
     if connection.echoes.has_behind_front(|later| later.is(text)) {
@@ -68,21 +68,24 @@ fn on_other_echo(keeper: &mut ScoreKeeper, connection: &mut Connection, text: &[
     match connection.pop_echo() {
         Some(Text::NearMiss(which)) => {
             keeper.violate(Guarantee::G9, Fault::WrongEcho, seen.at, Some(connection.client), || {
-                format!("a reply to {shown:?} where {} was due, which is no command", Text::NearMiss(which))
+                format!(
+                    "a reply to {shown:?}; expected one to {}, which is no command",
+                    Text::NearMiss(which)
+                )
             });
         }
         Some(expected) => {
             keeper.violate(Guarantee::G8, Fault::WrongEcho, seen.at, Some(connection.client), || {
-                format!("a reply to {shown:?}; due was the one to {expected}")
+                format!("a reply to {shown:?}; expected the one to {expected}")
             })
         }
         None => keeper.violate(Guarantee::G8, Fault::Unexpected, seen.at, Some(connection.client), || {
-            format!("a reply to {shown:?}, which nobody had sent or which was answered before")
+            format!("a reply to {shown:?}, which the client never sent or the server has answered before")
         }),
     }
 }
 
-/// A reply that others should have come before. They are lost, or out of order: the next few replies will tell.
+/// Judges a reply that comes before earlier ones. Those are lost or out of order: the next few replies decide.
 fn on_early_echo(
     keeper: &mut ScoreKeeper,
     connection: &mut Connection,
@@ -101,11 +104,11 @@ fn on_early_echo(
     connection.skipped_echo = Some(first);
     let guarantee = guarantee_of_lost(first);
     keeper.violate(guarantee, Fault::Lost, seen.at, Some(connection.client), || {
-        format!("the reply to {first} had not come when the one to {shown:?} did")
+        format!("the reply to {shown:?} came before the one to {first}")
     });
 }
 
-/// The promise that is broken when this is not answered.
+/// The guarantee that is broken when this text is not answered.
 pub(crate) fn guarantee_of_lost(text: Text) -> Guarantee {
     match text {
         Text::Heartbeat => Guarantee::G13,

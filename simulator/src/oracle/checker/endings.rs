@@ -1,4 +1,4 @@
-//! The ends of connections: announced (G3, G12, G14), noticed by the server (G13), and nothing left behind (G11).
+//! The ends of connections: announced (G3, G12, G14), detected by the server (G13), with nothing left (G11).
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::units::format_instant;
 use crate::wire::offence::Offence;
 
 impl Checker {
-    /// The client saw the end of the server's stream.
+    /// Judges the end of the server's stream, which the client has read.
     pub(crate) fn on_stream_end(&mut self, connection: &Connection, link: &Link, end: End, now: Timestamp) {
         let is_unannounced = !connection.has_close && connection.phase == Phase::Open;
         let punished = connection.offence.filter(|offence| offence.close_code().is_some());
@@ -23,12 +23,12 @@ impl Checker {
             && (end == End::Finished || !is_excused)
         {
             return self.violate(Guarantee::G12, Fault::WrongClose, now, connection, || {
-                format!("{} was answered with the end of the stream, and no Close", offence.name())
+                format!("{} was answered with the end of the stream, without a Close", offence.name())
             });
         }
         if self.lacks_close(connection, link) {
             return self.violate(Guarantee::G12, Fault::Lost, now, connection, || {
-                "a Close was answered with the end of the stream, and no Close".to_owned()
+                "a Close was answered with the end of the stream, without a Close".to_owned()
             });
         }
         let is_expected = connection.has_close
@@ -40,19 +40,19 @@ impl Checker {
         }
         let guarantee = if self.is_draining() { Guarantee::G14 } else { Guarantee::G3 };
         self.violate(guarantee, Fault::Dropped, now, connection, || {
-            let how = if end == End::Finished { "ended the stream" } else { "reset the connection" };
-            format!("the server {how} without a Close")
+            let action = if end == End::Finished { "ended the stream" } else { "reset the connection" };
+            format!("the server {action} without a Close")
         });
     }
 
-    /// Whether a server that ends the stream now owes the client the answer to its Close.
+    /// Whether the server, which ends the stream now, still owes the answer to the client's Close.
     fn lacks_close(&self, connection: &Connection, link: &Link) -> bool {
-        let has_stood_still = self.paused_until() >= connection.ended_at;
-        let is_excused = has_stood_still || self.is_draining() || link.has_ever_stalled();
+        let was_paused = self.paused_until() >= connection.ended_at;
+        let is_excused = was_paused || self.is_draining() || link.has_ever_stalled();
         connection.awaits_close && !connection.has_close && !is_excused
     }
 
-    /// The server dropped its end of the connection.
+    /// Notes that the server dropped its end of the connection.
     pub(crate) fn on_released(&mut self, connection: &mut Connection, now: Timestamp) {
         if connection.ended_at != Timestamp::MAX {
             self.on_change(Race::Close, connection.ended_at, now);
@@ -67,13 +67,13 @@ impl Checker {
         }
     }
 
-    /// When a dead peer must have been found: twice the ping interval, and some slack for a server that looks around only
-    /// now and then.
+    /// The time after which the server must have detected a dead client: twice the ping interval, and some slack for a
+    /// server that checks periodically.
     pub(crate) fn dead_bound(&self) -> Duration {
         self.limits.ping_interval * 9 / 4 + self.limits.close_timeout
     }
 
-    /// How long the server may wait for a client that broke this rule, beyond a close timeout.
+    /// How long the server may wait for a client with this offence, in addition to the close timeout.
     pub(crate) fn patience_with(&self, offence: Offence) -> Duration {
         match offence {
             Offence::Truncated => self.dead_bound(),
@@ -84,13 +84,14 @@ impl Checker {
         }
     }
 
-    /// By when the server must have dropped a connection that is over now, if it may first wait for `patience`.
+    /// The instant by which the server must have dropped a connection that ends now, if it may first wait for
+    /// `patience`.
     pub(crate) fn release_due(&self, now: Timestamp, patience: Duration) -> Timestamp {
         now + 5 * self.longest_way + self.limits.close_timeout * 5 / 4 + patience + self.bounds.release
     }
 
-    /// The server still holds a connection that it should have dropped by now. Returns when to look again, if something
-    /// excuses it until then.
+    /// Judges a server that still holds a connection after its release was due. If the delay is excused, returns when
+    /// to check again.
     pub(crate) fn on_unreleased(
         &mut self,
         connection: &Connection,
@@ -98,14 +99,14 @@ impl Checker {
         is_suspended: bool,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        // After it stood still, a server waits as long again.
+        // After a pause, all timeouts of the server may start again.
         let patience = self.dead_bound() + 2 * self.limits.close_timeout + self.limits.handshake_timeout;
         let again = self.paused_until() + patience;
-        let has_stood_still = self.paused_until() >= connection.opened_at;
-        if is_suspended || (has_stood_still && now < again) {
+        let was_paused = self.paused_until() >= connection.opened_at;
+        if is_suspended || (was_paused && now < again) {
             return Some(again);
         }
-        // A client that still takes what was queued for it is alive, though it cannot be heard.
+        // A client that still reads what was queued for it counts as alive, even if the server cannot hear it.
         let again = link.stuck_until() + patience;
         if now < again {
             return Some(again);
@@ -124,14 +125,14 @@ impl Checker {
     }
 }
 
-/// What the server has not noticed.
+/// The sentence about a connection that the server holds too long.
 fn held_too_long(connection: &Connection) -> String {
     match connection.ended_at {
         Timestamp::MAX => {
-            "the server still holds a connection whose client it cannot have heard for too long".to_owned()
+            "the server still holds a connection whose client has been silent for too long".to_owned()
         }
         ended_at => {
-            format!("the server still holds a connection that was over at {}", format_instant(ended_at))
+            format!("the server still holds a connection that ended at {}", format_instant(ended_at))
         }
     }
 }

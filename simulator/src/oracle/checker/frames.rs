@@ -1,4 +1,4 @@
-//! Frames that are no push and no echo: a message that was not asked for, a pong, a frame behind a Close, garbled bytes.
+//! All other frames: an unexpected message, a pong, a frame after a Close, garbled bytes.
 
 use carillon_server::Timestamp;
 
@@ -11,18 +11,18 @@ use crate::oracle::sighting::Sighting;
 use crate::wire::codec::{Garbled, Received};
 
 impl Checker {
-    /// A frame with this first byte was read. Nothing may follow a Close (RFC 6455 section 5.5.1).
+    /// Judges a frame with this first byte. No frame may follow a Close (RFC 6455 section 5.5.1).
     pub(crate) fn on_frame(&mut self, connection: &Connection, first: u8, seen: Sighting) {
         if connection.has_close {
             self.violate(Guarantee::G5, Fault::AfterClose, seen.at, connection, || {
-                format!("a frame {first:#04x} behind the server's Close")
+                format!("a frame {first:#04x} after the server's Close")
             });
         }
     }
 
-    /// A message or a control frame was read. Returns whether it settled the newest command.
+    /// Judges a message or a control frame that the client has read. Returns whether it settled the newest command.
     ///
-    /// Pings and Closes break nothing by themselves; a Close is judged by [`Checker::on_close`].
+    /// A ping breaks no promise. [`Checker::on_close`] judges a Close.
     pub(crate) fn on_message(
         &mut self,
         connection: &mut Connection,
@@ -56,7 +56,8 @@ impl Checker {
         false
     }
 
-    /// Any other pong is one that was not asked for (RFC 6455 section 5.5.3); the right one is missed in time.
+    /// Any other pong is a legal unsolicited one (RFC 6455 section 5.5.3). If the right pong never comes, the audit
+    /// reports it.
     fn on_pong(&mut self, connection: &mut Connection, payload: &[u8]) {
         if connection.ping != 0 && payload == connection.ping.to_be_bytes() {
             connection.ping = 0;
@@ -64,7 +65,7 @@ impl Checker {
         }
     }
 
-    /// The client read bytes that no server may send.
+    /// Reports bytes that no server may send.
     pub(crate) fn on_garbled(&mut self, connection: &Connection, garbled: &Garbled, now: Timestamp) {
         if !self.is_unsettled_handshake(connection) {
             let guarantee = if connection.offence.is_some() { Guarantee::G12 } else { Guarantee::G5 };

@@ -1,4 +1,4 @@
-//! Upgrade requests: answered in time (G10), and refused where they break a rule (G12).
+//! Upgrade requests: the server answers them in time (G10), and refuses those that break a rule (G12).
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::wire::codec::Garbled;
 
-/// What a third-party server may take for a handshake beyond any other answer: it may ask a database.
+/// The extra time that a third-party server may take for a handshake, because it may query a database.
 const FOREIGN_HANDSHAKE: Duration = Duration::from_secs(5);
 
 impl Checker {
-    /// A request that the server has whole is answered as promptly as a message is (G10).
+    /// Checks that the server answers a complete request as promptly as a message (G10).
     pub(crate) fn check_handshake(
         &mut self,
         connection: &mut Connection,
@@ -31,11 +31,12 @@ impl Checker {
             return;
         }
         self.violate(Guarantee::G10, Fault::Late, now, connection, || {
-            format!("a request has waited {waits_for:?} for its answer; allowed are {limit:?}")
+            format!("a request has waited {waits_for:?} for its answer; the limit is {limit:?}")
         });
     }
 
-    /// Whether no answer is due to a handshake: there is none, it is not complete, or something else explains it.
+    /// Whether no answer to a handshake is due: the connection is open, the request is incomplete, or a fault excuses
+    /// it.
     fn is_handshake_excused(&self, connection: &Connection, link: &Link) -> bool {
         let is_due = connection.phase == Phase::Handshake
             && connection.offence.is_none()
@@ -44,22 +45,22 @@ impl Checker {
         !is_due || is_broken || self.is_draining() || link.has_ever_stalled()
     }
 
-    /// A request that is not an upgrade was answered with these bytes; it must not be upgraded.
+    /// Judges the response to a request that is not an upgrade, and that the server must not upgrade.
     ///
     /// # Errors
     ///
-    /// An upgrade.
+    /// A response that upgrades the connection.
     pub(crate) fn on_refusal(&mut self, connection: &Connection, response: &[u8]) -> Result<(), Garbled> {
         if response.starts_with(b"HTTP/1.1 101") {
-            return Err(Garbled("an upgrade that nobody asked for"));
+            return Err(Garbled("an upgrade that the client did not request"));
         }
         self.exercise(Guarantee::G12, connection.met);
         Ok(())
     }
 
-    /// Whether a handshake may fail: the server has stood still since it began, or is shutting down.
+    /// Whether a handshake may fail: the server was paused after it began, or is shutting down.
     pub(super) fn is_unsettled_handshake(&self, connection: &Connection) -> bool {
-        let has_stood_still = self.paused_until() >= connection.opened_at;
-        connection.phase == Phase::Handshake && (has_stood_still || self.is_draining())
+        let was_paused = self.paused_until() >= connection.opened_at;
+        connection.phase == Phase::Handshake && (was_paused || self.is_draining())
     }
 }

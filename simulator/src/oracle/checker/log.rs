@@ -1,7 +1,7 @@
-//! The server's log (G15): each line was called for, and none is missing.
+//! The server's log (G15): every line has a cause, and no line is missing.
 //!
-//! A target whose lines can be attributed hands over entries while it handles the input that caused them. Of any other
-//! server the lines are read as text, by [`ServerLog`](crate::oracle::server_log::ServerLog).
+//! A target that attributes its lines hands over entries while it handles the input that caused them. The lines of any
+//! other server are read as text, by [`ServerLog`](crate::oracle::server_log::ServerLog).
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use crate::oracle::score::Fault;
 use crate::wire::text::Text;
 
 impl Checker {
-    /// Reads what the server has logged since the last call. `serving` is the connection whose input it is handling.
+    /// Judges what the server has logged since the last call. `serving` is the connection whose input the server
+    /// handles.
     pub(crate) fn on_log(&mut self, book: &mut LogBook, mut serving: Option<&mut Connection>, now: Now) {
         if !book.lines.is_empty() {
             self.on_log_lines(std::mem::take(&mut book.lines), now);
@@ -29,13 +30,13 @@ impl Checker {
         book.texts.clear();
     }
 
-    /// The server was restarted: what its log goes on with.
+    /// Notes a restart, after which a new log begins.
     pub(super) fn restart_log(&mut self) {
         self.log.told = self.log.told.restarted();
         self.log.expected = None;
     }
 
-    /// The server has written its last line.
+    /// Judges the log of a server that has written its last line.
     pub(super) fn finish_log(&mut self, now: Timestamp) {
         if let Err(detail) = self.log.told.finish() {
             self.violate_all(Guarantee::G15, Fault::WrongLog, now, || detail);
@@ -43,20 +44,20 @@ impl Checker {
         self.check_texts_logged(now);
     }
 
-    /// A server that has a log writes to it what it received. Single lines may be dropped, but not most of them.
+    /// Checks that a server with a log logs the texts that it receives. It may drop single lines, but not most of them.
     fn check_texts_logged(&mut self, now: Timestamp) {
         let (answered, log) = (self.keeper.tally(Guarantee::G8), self.keeper.tally(Guarantee::G15));
         let (answered, logged) = (answered.exercised, self.log.told.plain_texts());
         if !self.server.attributes_log && log.exercised > 0 && logged < answered / 2 {
             self.violate_all(Guarantee::G15, Fault::WrongLog, now, || {
-                format!("{answered} texts were answered, and {logged} of them logged")
+                format!("the server answered {answered} texts, but logged only {logged} of them")
             });
         }
     }
 
     fn on_log_lines(&mut self, lines: Vec<String>, now: Now) {
-        // The reference server's line is seen when it is written; one that follows a timer of a third-party server is
-        // seen only with what is sent next.
+        // A line of the reference server is seen when it is written. A line that a third-party server writes on a timer
+        // is seen only with the next bytes that it sends.
         let unseen = now.at.since(self.log.seen_at);
         let unseen = if self.server.is_foreign { unseen } else { Duration::ZERO };
         let first = WallTime::from_unix_nanos(now.wall.as_unix_nanos() - unseen.as_nanos() as i64);
@@ -93,7 +94,7 @@ impl Checker {
             self.exercise(Guarantee::G15, met);
         } else {
             self.violate_all(Guarantee::G15, Fault::WrongLog, now, || {
-                format!("a log line {entry:?} that nothing called for")
+                format!("a log line {entry:?} without a cause")
             });
         }
     }

@@ -1,7 +1,7 @@
-//! Holds what clients observe against the model, fact by fact, and keeps the score.
+//! Compares what clients observe with the model, fact by fact, and keeps the score.
 //!
-//! The world calls one method for each fact: "this frame was read", "this stream ended", "this cycle is over". No method
-//! here moves a byte or a clock. `oracle/mod.rs` lists which file judges which guarantee.
+//! The world calls one method for each fact: "this frame was read", "this stream ended", "this cycle is over". No
+//! method here moves a byte or a clock. The table in `oracle/mod.rs` shows which file judges which guarantee.
 
 mod audit;
 mod closes;
@@ -29,21 +29,21 @@ use crate::oracle::score_keeper::{Retention, ScoreKeeper};
 use crate::oracle::server_log::ServerLog;
 use crate::scenario::{Bounds, Scenario};
 
-/// Of a simulated run the first violations are kept, and some of each guarantee.
+/// A simulated run keeps the first violations, and some of each guarantee.
 const RETENTION: Retention = Retention { of_each: 4, in_all: KEPT };
 
-/// Violations that are kept with their story; all are counted.
+/// The number of violations that are kept with their details; all are counted.
 pub(crate) const KEPT: usize = 64;
 
-/// What the oracle must know of the server on trial, besides what it does.
+/// What the oracle must know about the kind of server on trial.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ServerTraits {
-    /// It has habits of its own ("Other servers" in `PROTOCOL.md`): it may render a text when it sends it, and send it to
-    /// every client that is there then.
+    /// The server is a third-party server ("Other servers" in `PROTOCOL.md`): it may render a push when it sends it,
+    /// and send it to every client that is connected then.
     pub(crate) is_foreign: bool,
-    /// Each log line is handed over while the input is handled that caused it.
+    /// The server hands over each log line while it handles the input that caused the line.
     pub(crate) attributes_log: bool,
-    /// How much it may buffer for one connection beyond its outbox and one message, in bytes (G10).
+    /// How many bytes the server may buffer for one connection beyond its outbox and one message (G10).
     pub(crate) buffer_allowance: u64,
 }
 
@@ -55,25 +55,25 @@ pub(crate) struct Checker {
     pub(crate) bounds: Bounds,
     longest_way: Duration,
     server: ServerTraits,
-    /// The limits and times that the server was given.
+    /// The server's configuration.
     limits: Config,
     zone: Zone,
-    /// The newest cycle of which a push was seen, and the earliest instant at which one was sent.
+    /// The newest cycle with a push, and the instant when its first push was sent.
     newest_cycle: u64,
     first_sent: Timestamp,
-    /// When the server last stood still, and until when.
+    /// The start and the end of the server's last pause.
     paused: (Timestamp, Timestamp),
     drained_at: Timestamp,
     log: LogState,
 }
 
-/// What the oracle knows of the server's log.
+/// What the oracle knows about the server's log.
 #[derive(Debug, Default)]
 struct LogState {
     told: ServerLog,
     /// The line of a command that must come next.
     expected: Option<LogEntry>,
-    /// When the log was last looked at.
+    /// When the oracle last read the log.
     seen_at: Timestamp,
 }
 
@@ -97,17 +97,17 @@ impl Checker {
         }
     }
 
-    /// The score of the run, which is over.
+    /// The score of the finished run.
     pub(crate) fn into_score(self) -> Score {
         self.keeper.score
     }
 
-    /// Whether the server has habits of its own.
+    /// Whether a third-party server is on trial.
     pub(crate) fn is_foreign(&self) -> bool {
         self.server.is_foreign
     }
 
-    /// When the deliveries of a cycle are complete.
+    /// The instant by which all deliveries of a cycle are complete.
     pub(crate) fn audit_at(&self, cycle: u64) -> Timestamp {
         self.grid.due(cycle) + self.bounds.push + self.longest_way
     }
@@ -121,12 +121,12 @@ impl Checker {
         self.keeper.meet(Hazard::Pause);
     }
 
-    /// The newest cycle of which a connection that is made now gets no push.
+    /// The newest cycle whose push does not go to a connection that opens now.
     pub(crate) fn newest_past(&self, now: Timestamp) -> u64 {
         self.grid.newest(now).saturating_sub(u64::from(self.server.is_foreign))
     }
 
-    /// Until when the server last stood still.
+    /// The end of the server's last pause.
     pub(crate) fn paused_until(&self) -> Timestamp {
         self.paused.1
     }
@@ -146,7 +146,7 @@ impl Checker {
         self.keeper.meet(Hazard::DaylightSaving);
     }
 
-    /// Whether a cycle may be skipped, or come late, because the server stood still.
+    /// Whether a cycle may be skipped or late because of a pause.
     fn is_excused(&self, cycle: u64) -> bool {
         let (start, end) = self.paused;
         let due = self.grid.due(cycle);
@@ -157,7 +157,7 @@ impl Checker {
         self.keeper.exercise(guarantee, met);
     }
 
-    /// A guarantee to this client was broken.
+    /// Notes that the server broke a guarantee to this client.
     fn violate(
         &mut self,
         guarantee: Guarantee,
@@ -169,7 +169,7 @@ impl Checker {
         self.keeper.violate(guarantee, fault, at, Some(connection.client), detail);
     }
 
-    /// A guarantee was broken that concerns the server as a whole.
+    /// Notes that the server broke a guarantee that concerns no single client.
     fn violate_all(
         &mut self,
         guarantee: Guarantee,
@@ -180,14 +180,14 @@ impl Checker {
         self.keeper.violate(guarantee, fault, at, None, detail);
     }
 
-    /// Counts a due instant that fell between the start and the end of a change.
+    /// Counts a race, if a due instant lies between the start and the end of a change.
     pub(crate) fn on_change(&mut self, race: Race, started: Timestamp, ended: Timestamp) {
         if self.grid.newest(ended) > self.grid.newest(started) {
             self.keeper.score.races[race as usize] += 1;
         }
     }
 
-    /// A settled change of subscription, for the races that it was part of.
+    /// Counts the race of a settled change of subscription.
     pub(crate) fn on_settled(&mut self, windows: &Windows, asked_at: Timestamp, now: Timestamp) {
         let race = match (windows.has_commanded, windows.state) {
             (false, _) => Race::Connect,

@@ -1,4 +1,4 @@
-//! Pushes as they arrive: wanted, once, in order, on time, and to the letter.
+//! Arriving pushes: to subscribers only, once, in order, on time, with the exact text.
 
 use carillon_server::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::oracle::sighting::Sighting;
 use crate::units::format_instant;
 
 impl Checker {
-    /// A push arrived; `None` for the text says that the frame was compared with the one that is due, and was equal.
+    /// Judges a push. `text` is `None` if the frame was compared with the due one and was equal.
     pub(crate) fn on_push(&mut self, connection: &mut Connection, text: Option<&[u8]>, seen: Sighting) {
         let cycle = self.grid.newest(seen.sent_at);
         self.check_wanted(connection, seen);
@@ -25,7 +25,7 @@ impl Checker {
             });
         }
         self.check_once(connection, cycle, seen);
-        self.check_drained(connection, cycle, seen);
+        self.check_not_shut_down(connection, cycle, seen);
         connection.windows.last_cycle = cycle as u32;
         connection.last_push_at = seen.sent_at;
         self.check_punctuality(connection, cycle, seen);
@@ -35,7 +35,7 @@ impl Checker {
         }
     }
 
-    /// A push arrived over a link that does not always take what the server sends: it may be one of an earlier cycle.
+    /// Judges a push over a link that can refuse bytes: the push may belong to an earlier cycle.
     pub(crate) fn on_slow_push(
         &mut self,
         connection: &mut Connection,
@@ -45,7 +45,7 @@ impl Checker {
     ) {
         let newest = self.grid.newest(seen.sent_at);
         self.check_wanted(connection, seen);
-        // Over a link that held pushes back only the text tells one that is early from one that is late.
+        // Over a link that held pushes back, only the text distinguishes an early push from a late one.
         let may_be_late = is_stuck_since(flow, self.grid.due(newest));
         let is_next =
             u64::from(connection.windows.last_cycle) >= newest && self.is_text_of(newest + 1, text, seen);
@@ -61,11 +61,11 @@ impl Checker {
             owed.overtaken.extend(owed.waiting.drain(..overtaken));
             owed.waiting.retain(|waiting| u64::from(*waiting) != cycle);
         }
-        self.check_drained(connection, cycle, seen);
+        self.check_not_shut_down(connection, cycle, seen);
         if !is_stuck_since(flow, self.grid.due(cycle)) {
             self.check_punctuality(connection, cycle, seen);
         }
-        // The push before may have come late for the link's sake, and this one in time.
+        // The link may have delayed the previous push, while this one is on time.
         let calm = connection.last_push_at.since(Timestamp::ZERO).saturating_sub(self.grid.period());
         if !is_stuck_since(flow, Timestamp::ZERO + calm) {
             self.check_once(connection, cycle, seen);
@@ -75,8 +75,8 @@ impl Checker {
         self.exercise(Guarantee::G6, connection.met);
     }
 
-    /// The cycle whose push may have come late. Where daylight saving ends, two of them have the same text: then it is
-    /// the first that the client still waits for, or else the newest.
+    /// The cycle of a push that may be late. Where daylight saving ends, two cycles have the same text: then the
+    /// result is the first cycle that the client still waits for, or else the newest.
     fn cycle_of(&mut self, connection: &Connection, text: &[u8], seen: Sighting) -> Option<u64> {
         let could_come = u64::from(connection.windows.last_cycle) + 1..=self.grid.newest(seen.sent_at);
         let waiting = connection.owed.iter().flat_map(|owed| &owed.waiting).map(|cycle| u64::from(*cycle));
@@ -86,7 +86,7 @@ impl Checker {
         exact.or_else(|| could_come.clone().rfind(|cycle| self.is_text_of(*cycle, text, seen)))
     }
 
-    /// A push that belongs to no cycle that could still come.
+    /// Judges a push that fits no cycle whose push could still come.
     fn on_stray_push(&mut self, connection: &mut Connection, text: &[u8], seen: Sighting, flow: &Flow) {
         let mut overtaken = connection.owed.as_ref().map(|owed| owed.overtaken.clone()).unwrap_or_default();
         let place = overtaken.iter().position(|cycle| &self.grid.frame(u64::from(*cycle))[2..] == text);
@@ -97,7 +97,7 @@ impl Checker {
                 owed.overtaken = overtaken;
             }
             return self.violate(Guarantee::G5, Fault::OutOfOrder, seen.at, connection, || {
-                format!("the push of cycle {cycle} came behind a later one")
+                format!("the push of cycle {cycle} came after a later one")
             });
         }
         if seen.sent_at >= self.drained_at {
@@ -114,11 +114,11 @@ impl Checker {
             return self.check_once(connection, last, seen);
         }
         self.violate(Guarantee::G6, Fault::WrongText, seen.at, connection, || {
-            format!("{shown:?} is the text of no cycle that could come")
+            format!("{shown:?} is not the text of any cycle that could come")
         });
     }
 
-    /// Whether a push left so shortly before a cycle was due that it can only be meant for that one.
+    /// Whether the server sent a push so shortly before the next due instant that it must belong to that cycle.
     fn is_early(&mut self, connection: &mut Connection, seen: Sighting) -> bool {
         let newest = self.grid.newest(seen.sent_at);
         let early = self.grid.due(newest + 1).since(seen.sent_at);
@@ -144,12 +144,12 @@ impl Checker {
     fn check_wanted(&mut self, connection: &Connection, seen: Sighting) {
         if seen.offset >= connection.windows.quiet_from {
             self.violate(Guarantee::G2, Fault::Unexpected, seen.at, connection, || {
-                "a push behind an unsubscribe that had taken effect".to_owned()
+                "a push after an unsubscribe had taken effect".to_owned()
             });
         }
     }
 
-    /// Never two in one cycle, and never two within half a period.
+    /// Checks that a connection gets no two pushes in one cycle, and no two within half a period.
     fn check_once(&mut self, connection: &Connection, cycle: u64, seen: Sighting) {
         let since_last = seen.sent_at.since(connection.last_push_at);
         let is_second = connection.windows.last_cycle >= cycle as u32;
@@ -176,7 +176,7 @@ impl Checker {
         }
     }
 
-    fn check_drained(&mut self, connection: &Connection, cycle: u64, seen: Sighting) {
+    fn check_not_shut_down(&mut self, connection: &Connection, cycle: u64, seen: Sighting) {
         if self.grid.due(cycle) > self.drained_at {
             self.violate(Guarantee::G14, Fault::Unexpected, seen.at, connection, || {
                 format!("cycle {cycle} fired after the shutdown began")
@@ -184,8 +184,8 @@ impl Checker {
         }
     }
 
-    /// A push is late when it was handed to the link too long after its due instant: everybody's, then the cycle was off
-    /// the grid; only this one, then somebody was waited for.
+    /// Checks that the server sent the push soon after its due instant. If every push of the cycle is late, the cycle
+    /// is off the grid (G7). If only this one is late, the server waited for another client (G10).
     fn check_punctuality(&mut self, connection: &Connection, cycle: u64, seen: Sighting) {
         if cycle > self.newest_cycle {
             self.newest_cycle = cycle;
@@ -202,7 +202,7 @@ impl Checker {
         }
     }
 
-    /// Whether the push of this cycle may have this text.
+    /// Whether `text` is a valid text for the push of this cycle.
     fn is_text_of(&mut self, cycle: u64, text: &[u8], seen: Sighting) -> bool {
         text == &self.grid.frame(cycle)[2..]
             || (self.server.is_foreign && self.grid.is_text_between(cycle, seen.sent_at, text))
@@ -214,12 +214,12 @@ impl Checker {
         }
         let expected = String::from_utf8_lossy(&self.grid.frame(cycle)[2..]).into_owned();
         self.violate(Guarantee::G6, Fault::WrongText, seen.at, connection, || {
-            format!("cycle {cycle} says {:?}; due was {expected:?}", String::from_utf8_lossy(text))
+            format!("cycle {cycle} says {:?}; expected {expected:?}", String::from_utf8_lossy(text))
         });
     }
 }
 
-/// Whether the link has ever refused, or its client not read, since then.
+/// Whether the link has refused bytes, or its client has not read, since then.
 fn is_stuck_since(flow: &Flow, since: Timestamp) -> bool {
     flow.is_blocked || (flow.stuck_until >= since && flow.stuck_until > Timestamp::ZERO)
 }

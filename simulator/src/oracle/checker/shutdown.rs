@@ -1,4 +1,4 @@
-//! What the end of a run shows: healed clients are served again (G3), and a shutdown leaves nothing (G11, G14, G15).
+//! The end of a run: the server serves healed clients again (G3), and a shutdown leaves nothing (G11, G14, G15).
 
 use carillon_server::Timestamp;
 
@@ -10,23 +10,24 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
 impl Checker {
-    /// A client whose faults have healed must have been served since: it is connected, and has the last cycle's push.
-    /// `connection` is the client's newest, if it is open.
+    /// Checks that the server has served a client since its faults healed: the client is connected and has the last
+    /// cycle's push. `connection` is the client's newest connection, if it is open.
     pub(crate) fn check_healed(&mut self, client: u32, connection: Option<&Connection>, now: Timestamp) {
         let last = self.grid.newest(now);
         let Some(connection) = connection else {
             return self.keeper.violate(Guarantee::G3, Fault::Lost, now, Some(client), || {
-                "after the faults had healed the client could not come back".to_owned()
+                "the client could not reconnect after its faults had healed".to_owned()
             });
         };
         if u64::from(connection.windows.last_cycle) < last {
             self.violate(Guarantee::G3, Fault::Lost, now, connection, || {
-                format!("after the faults had healed the push of cycle {last} is missing")
+                format!("the push of cycle {last} is missing, although the client's faults have healed")
             });
         }
     }
 
-    /// The server was told to shut down. `has_unread` says whether it has yet to look at bytes of a connection.
+    /// Notes the start of the shutdown, and what the server owes then. `has_unread` says whether the server has unread
+    /// bytes of a connection.
     pub(crate) fn on_drain(
         &mut self,
         connections: &mut [Connection],
@@ -36,7 +37,7 @@ impl Checker {
     ) {
         self.drained_at = now;
         for (index, (connection, link)) in connections.iter_mut().zip(links).enumerate() {
-            // What is still unread behind a stalled reply need not be answered, nor what is still being worked at.
+            // The server need not answer what it has not read behind a stalled reply, nor what it is still working on.
             let is_at_work = self.server.is_foreign && now <= connection.taken_at + self.bounds.reply;
             let is_prompt = !is_at_work && !has_unread(LinkId(index as u32)) && !link.has_ever_stalled();
             if connection.sent == connection.taken && connection.phase == Phase::Open && is_prompt {
@@ -45,8 +46,8 @@ impl Checker {
         }
     }
 
-    /// The shutdown is over: no connection may be left, and the log must add up. `census` is what the server says that it
-    /// holds, if it can tell.
+    /// Judges the finished shutdown: no connection may be left, and the log must be complete. `census` is the server's
+    /// own count, if it has one.
     pub(crate) fn on_drained(
         &mut self,
         connections: &[Connection],
@@ -57,7 +58,7 @@ impl Checker {
         for (connection, link) in connections.iter().zip(links) {
             if !connection.is_folded() && !link.is_server_gone {
                 self.violate(Guarantee::G14, Fault::Leaked, now, connection, || {
-                    "the server has not let go of the connection by the deadline".to_owned()
+                    "the server has not released the connection by the deadline".to_owned()
                 });
             }
         }

@@ -1,4 +1,4 @@
-//! Answers that are waited for: an echo, a pong or a log line that is overdue.
+//! Overdue answers: an echo, a pong or a log line.
 
 use carillon_server::Timestamp;
 
@@ -9,7 +9,7 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
 impl Checker {
-    /// Whether the answer to something that was sent is overdue.
+    /// Reports the first answer that is overdue.
     pub(super) fn check_waiting(
         &mut self,
         connection: &mut Connection,
@@ -22,7 +22,7 @@ impl Checker {
             return;
         }
         if let Some(text) = connection.echoes.front() {
-            // It stays in the queue: should it come after all, what follows is not out of place.
+            // The echo stays in the queue: if it comes later, the echoes after it are still in order.
             if !std::mem::replace(&mut connection.is_overdue, true) {
                 let guarantee = guarantee_of_lost(text);
                 self.violate(guarantee, Fault::Lost, now, connection, || {
@@ -31,13 +31,13 @@ impl Checker {
             }
         } else if let Some(text) = connection.unlogged.front() {
             self.violate(Guarantee::G15, Fault::WrongLog, now, connection, || {
-                format!("{text} was never logged")
+                format!("the server never logged {text}")
             });
             connection.unlogged.clear();
         }
         if connection.ping != 0 && now.since(connection.pinged_at.max(since)) > limit {
             self.violate(Guarantee::G13, Fault::Lost, now, connection, || {
-                "a ping was never answered".to_owned()
+                "the server never answered a ping".to_owned()
             });
             connection.ping = 0;
         }

@@ -1,4 +1,4 @@
-//! Writes a scenario as TOML, with a word on each value.
+//! Writes a scenario as TOML, with a comment on each value.
 
 use std::fmt::{self, Display};
 use std::time::Duration;
@@ -10,17 +10,17 @@ use super::parse::parse;
 use crate::scenario::{AppProfile, Behaviour, FaultProfile, Scenario, SwitchProfile, USUAL_BOUNDS};
 use crate::units::format_span;
 
-/// Where the comments begin.
+/// The column at which the comments begin.
 const COMMENTS: usize = 38;
 
-/// A scenario that holds what a file cannot say: a zone that is a function, seconds in an offset, less than a
-/// millisecond in a time, or behaviours in another order than that of the alphabet.
+/// The scenario contains what a file cannot express: a zone that is a function, seconds in an offset, less than a
+/// millisecond in a time, or behaviours that are not in alphabetical order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwritable;
 
 impl Display for Unwritable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this scenario has a zone, a time or an order of behaviours that a file cannot say")
+        f.write_str("this scenario has a zone, a time or an order of behaviours that a file cannot express")
     }
 }
 
@@ -30,7 +30,7 @@ impl std::error::Error for Unwritable {}
 ///
 /// # Errors
 ///
-/// A scenario that a file cannot say, or that no run can have.
+/// A scenario that a file cannot express, or that fails [`Scenario::check`].
 pub fn format(scenario: &Scenario) -> Result<String, Unwritable> {
     let mut page = Page::default();
     head(&mut page, scenario).ok_or(Unwritable)?;
@@ -55,34 +55,38 @@ fn head(page: &mut Page, scenario: &Scenario) -> Option<()> {
     page.line("shards", scenario.shards, "how many hubs the server has");
     page.line("zone", zone(&scenario.zone)?, "the server's, which the text of a push shows");
     let origin = quoted(&instant(scenario.wall_origin));
-    page.line("wall_origin", origin, "what the wall clock shows at the start");
+    page.line("wall_origin", origin, "wall time at the start");
     Some(())
 }
 
 fn server(page: &mut Page, scenario: &Scenario) {
     let server = &scenario.server;
     page.table("server", "limits and times of the server");
-    page.line("path", quoted(&server.path), "the path that upgrades");
-    page.line("max_message", size(server.max_message), "the longest message taken");
+    page.line("path", quoted(&server.path), "the path of the WebSocket");
+    page.line("max_message", size(server.max_message), "the longest message accepted");
     page.line("outbox_limit", size(server.outbox_limit), "the most bytes that wait for one slow client");
     page.span("handshake_timeout", server.handshake_timeout, "for the request's head to arrive");
-    page.span("ping_interval", server.ping_interval, "silence until a ping; twice that, and it is cut off");
+    page.span(
+        "ping_interval",
+        server.ping_interval,
+        "silence before a ping; after twice that the connection ends",
+    );
     page.span("close_timeout", server.close_timeout, "for a closing connection to take its last bytes");
 }
 
 fn population(page: &mut Page, scenario: &Scenario) {
-    page.table("population", "who the clients are: behaviours and their weights");
+    page.table("population", "the clients' behaviours and their weights");
     for (behaviour, weight) in &scenario.population {
         page.line(behaviour.name(), weight, subject(*behaviour));
     }
 }
 
 fn app(page: &mut Page, app: &AppProfile) {
-    page.table("app", "what those do that behave like the app");
+    page.table("app", "the clients that behave like the original app");
     page.option("heartbeat", app.heartbeat, "between two heartbeats; left out: none");
     page.option("restart", app.restart, "mean, between two restarts of the app; left out: none");
     if let Some(SwitchProfile { on, off }) = app.switch {
-        page.table("app.switch", "the switch for pushes; left out: nobody touches it");
+        page.table("app.switch", "the switch for pushes; left out: never used");
         page.span("on", on, "mean time that it stays on");
         page.span("off", off, "mean time that it stays off");
     }
@@ -90,7 +94,7 @@ fn app(page: &mut Page, app: &AppProfile) {
 
 fn links(page: &mut Page, scenario: &Scenario) {
     let links = &scenario.links;
-    page.table("links", "from what each link is drawn");
+    page.table("links", "the ranges from which each link is drawn");
     page.span("min_latency", links.min_latency, "one way");
     page.span("max_latency", links.max_latency, "one way");
     page.span("max_jitter", links.max_jitter, "on top of the latency of one write");
@@ -98,17 +102,17 @@ fn links(page: &mut Page, scenario: &Scenario) {
 }
 
 fn faults(page: &mut Page, faults: &FaultProfile) {
-    page.table("faults", "what goes wrong, besides what clients do");
+    page.table("faults", "the faults, besides the clients' behaviours");
     page.option("per_client", faults.per_client, "mean, between two faults of one client; left out: none");
-    page.line("pauses", faults.pauses, "how often the server stands still for up to four periods");
-    page.line("clock_jumps", faults.clock_jumps, "how often its wall clock is set");
-    page.line("restarts", faults.restarts, "how often it is restarted");
-    page.line("heals", faults.heals, "whether faults end for most clients, who must then be served");
+    page.line("pauses", faults.pauses, "number of pauses of the server, up to four periods each");
+    page.line("clock_jumps", faults.clock_jumps, "number of jumps of its wall clock");
+    page.line("restarts", faults.restarts, "number of restarts of the server");
+    page.line("heals", faults.heals, "whether most clients' faults end; they must be served then");
 }
 
 fn bounds(page: &mut Page, scenario: &Scenario) {
     let bounds = &scenario.bounds;
-    page.table("bounds", "how long the server may take, beyond what the links take");
+    page.table("bounds", "time limits of the server, besides the links' latency");
     let is_usual = bounds.push == USUAL_BOUNDS.push && !scenario.is_push_bound_explicit;
     let key = if is_usual { "# push" } else { "push" };
     page.span(key, bounds.push, "until the push was sent; left out: period / 3 for other servers");
@@ -116,16 +120,16 @@ fn bounds(page: &mut Page, scenario: &Scenario) {
     page.span("release", bounds.release, "from a connection's end until it is dropped, beyond close_timeout");
 }
 
-/// What a behaviour is, in a few words.
+/// A behaviour in a few words.
 const fn subject(behaviour: Behaviour) -> &'static str {
     match behaviour {
         Behaviour::App => "heartbeats and a switch, as [app] has it",
         Behaviour::Flapper => "comes and goes all the time",
         Behaviour::Flooder => "sends far more than it reads",
-        Behaviour::Ghost => "vanishes without a word",
-        Behaviour::Hostile => "breaks the rules",
-        Behaviour::NeverReader => "stops reading soon after it came",
-        Behaviour::Pedant => "says nothing, and checks each push to the letter",
+        Behaviour::Ghost => "vanishes without a Close",
+        Behaviour::Hostile => "breaks rules of RFC 6455 or HTTP",
+        Behaviour::NeverReader => "stops reading soon after it connects",
+        Behaviour::Pedant => "sends nothing, and compares each push byte for byte",
         Behaviour::SlowReader => "reads a few bytes a second",
         Behaviour::Staller => "never completes its handshake",
         Behaviour::Switcher => "uses the switch all the time",
@@ -165,12 +169,12 @@ impl Page {
     }
 }
 
-/// A text as TOML has it: what a basic string must escape, Rust escapes alike but for `\u{…}`, and no name holds that.
+/// A text as a TOML basic string. Only backslashes and quotes are escaped, because a name has no control characters.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Bytes, in KiB if they are whole ones.
+/// A number of bytes, in KiB if that is a whole number.
 fn size(bytes: usize) -> String {
     match bytes {
         1024.. if bytes.is_multiple_of(1024) => format!("\"{}KiB\"", bytes / 1024),

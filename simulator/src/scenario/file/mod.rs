@@ -1,7 +1,7 @@
-//! Scenarios as TOML files: [`parse`] reads what [`format`](fn@format) writes and what people write.
+//! Scenarios as TOML files, written by [`format`](fn@format) or by hand, and read by [`parse`].
 //!
-//! A key that is left out has the value of a quiet scenario, in which clients say hello and listen; a key that is not
-//! known is an error, as it is a typing mistake more often than not.
+//! A missing key has the value of a quiet scenario, in which clients send Hello and then only read. An unknown key is
+//! an error, because it is usually a typing mistake.
 
 mod dump;
 mod parse;

@@ -11,21 +11,21 @@ use crate::scenario::{
     SwitchProfile, USUAL_BOUNDS,
 };
 
-/// The scenario of this file, which it names.
+/// Reads the scenario of a file, and sets [`Scenario::file`] to its path.
 ///
 /// # Errors
 ///
-/// A file that cannot be read or holds no scenario.
+/// The file cannot be read, or contains a mistake.
 pub fn load(path: &Path) -> Result<Scenario, LoadError> {
     let scenario = file::load(path, parse)?;
     Ok(Scenario { file: Some(path.to_owned()), ..scenario })
 }
 
-/// The scenario that this text describes.
+/// Reads a scenario from TOML.
 ///
 /// # Errors
 ///
-/// The first mistake in it.
+/// The first mistake in the text, or the first value that fails [`Scenario::check`].
 pub fn parse(text: &str) -> Result<Scenario, Mistake> {
     let located = |wrong: Wrong| wrong.locate(text);
     let document = section::document(text)?;
@@ -82,7 +82,8 @@ fn read_server(section: &mut Section<'_>, server: &mut Config) -> Result<(), Wro
     section.set("close_timeout", &mut server.close_timeout, values::span)
 }
 
-/// In the order of [`Behaviour::ALL`], whatever that of the file: it decides who gets which behaviour.
+/// Reads the population in the order of [`Behaviour::ALL`], not of the file: the order decides which client gets which
+/// behaviour.
 fn read_population(section: &mut Section<'_>) -> Result<Vec<(Behaviour, u32)>, Wrong> {
     let mut population = Vec::new();
     for behaviour in Behaviour::ALL {

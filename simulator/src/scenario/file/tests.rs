@@ -15,7 +15,7 @@ fn mistake(text: &str) -> String {
 }
 
 #[test]
-fn what_is_left_out_is_quiet() {
+fn missing_keys_have_the_values_of_a_quiet_scenario() {
     let parsed = parse("name = \"calm\"").unwrap();
     let server = Config { period: DEFAULT_PERIOD, ..Config::default() };
     let quiet = Scenario::quiet("calm", DEFAULT_CLIENTS, DEFAULT_DURATION, server);
@@ -23,7 +23,7 @@ fn what_is_left_out_is_quiet() {
 }
 
 #[test]
-fn a_push_has_a_third_of_the_period_where_another_server_is_judged_unless_the_file_says_otherwise() {
+fn a_third_party_server_has_a_third_of_the_period_for_a_push_unless_the_file_sets_a_bound() {
     let push_of = |text: &str| parse(text).unwrap().foreign_bounds().push;
     assert_eq!(push_of("name = \"left out\"\nperiod = \"5m\""), Duration::from_secs(100));
     for bound in ["500ms", "2s"] {
@@ -32,12 +32,12 @@ fn a_push_has_a_third_of_the_period_where_another_server_is_judged_unless_the_fi
         let again = format(&parse(&text).unwrap()).unwrap();
         assert_eq!(push_of(&again), push_of(&text));
     }
-    // The slowest link takes 350 ms: a push must have come before the next is due.
+    // The slowest link takes 350 ms, and a push must arrive before the next is due.
     assert_eq!(push_of("name = \"short\"\nperiod = \"1s\""), Duration::from_millis(500));
 }
 
 #[test]
-fn values_are_written_as_people_write_them() {
+fn counts_times_zones_and_sizes_may_have_units() {
     let text = r#"
         name = "mine"
         clients = "2k"
@@ -59,7 +59,7 @@ fn values_are_written_as_people_write_them() {
 }
 
 #[test]
-fn a_mistake_has_a_line_a_column_and_what_was_expected() {
+fn a_mistake_names_its_line_its_column_and_the_expected_value() {
     let head = "name = \"x\"\n";
     for (rest, expected) in [
         (
@@ -76,7 +76,10 @@ fn a_mistake_has_a_line_a_column_and_what_was_expected() {
         ("period = \"5 m\"", "line 2, column 10: period cannot be read: write whole numbers and units"),
         ("[server]\nlimit = 3", "line 3, column 1: there is no key server.limit; expected one of path,"),
         ("server = 3", "line 2, column 10: server must be a table: write [server]"),
-        ("[server]\noutbox_limit = 9", "line 3, column 16: server.outbox_limit cannot be: outbox-limit is 9"),
+        (
+            "[server]\noutbox_limit = 9",
+            "line 3, column 16: server.outbox_limit is invalid: outbox-limit is 9",
+        ),
         ("[server]\nmax_message = \"1GiB\"", "line 3, column 15: server.max_message is 1073741824 bytes"),
         ("[population]\ngoat = 1", "line 3, column 1: there is no key population.goat; expected one of app,"),
         ("population = {}", "line 2, column 14: population must name at least one behaviour"),
@@ -103,7 +106,7 @@ fn a_mistake_has_a_line_a_column_and_what_was_expected() {
 }
 
 #[test]
-fn what_a_file_cannot_say_is_not_written() {
+fn a_scenario_that_a_file_cannot_express_is_not_written() {
     let scenario = Scenario::day(10, Duration::from_secs(3600), 5 * MINUTE);
     for zone in [Zone::Function(|_| 0), Zone::Fixed(-1)] {
         assert_eq!(format(&Scenario { zone, ..scenario.clone() }), Err(Unwritable));
@@ -113,9 +116,9 @@ fn what_a_file_cannot_say_is_not_written() {
 }
 
 proptest! {
-    /// [`format`] compares by itself, and refuses what it cannot write.
+    /// [`format`] itself compares, and refuses a scenario that it cannot write.
     #[test]
-    fn what_is_written_reads_back_as_it_was(
+    fn a_written_scenario_reads_back_equal(
         name in prop::sample::select(Scenario::BUILT_IN.map(|(name, _)| name).to_vec()),
         clients in 1..=10_000_000_u32,
         period in 2000..400_000_u64,
@@ -129,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_is_typed_is_a_panic(text: String) {
+    fn no_text_causes_a_panic(text: String) {
         let _answer = parse(&text);
     }
 }
