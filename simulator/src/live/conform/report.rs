@@ -11,7 +11,7 @@ use crate::live::judge::verdicts::{self, Trial};
 use crate::markup::escaped;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
-use crate::report::words::INSECURE;
+use crate::report::format::INSECURE;
 use crate::report::{GuaranteeEntry, Palette, Summary, guarantee_columns};
 
 /// The columns of the text report.
