@@ -93,9 +93,9 @@ fn reports_that_are_not_parts_of_one_load_are_refused_with_the_reason() {
         (refusal(|part| part.arm = "core".into()), "the arm is live in part1.json, but core"),
         (
             refusal(|part| part.command = "run".into()),
-            "part2.json is the report of a run; only those of soaks",
+            "part2.json is the report of a run; only reports of soaks",
         ),
-        (refusal(|part| part.metrics = None), "only those of soaks can be merged"),
+        (refusal(|part| part.metrics = None), "only reports of soaks can be merged"),
         (refusal(|part| part.shard = None), "part2.json is a whole load"),
         (
             refusal(|part| part.shard.as_mut().unwrap().of = 4),

@@ -66,7 +66,7 @@ fn the_page_of_a_soak_has_every_figure() {
         "1 of 15 guarantees violated, 1 undecided, 2 not exercised",
         "Promised: An unsubscribed client gets no push.",
         "push_latency:p(99)&#60;50ms",
-        "cannot be told from zero",
+        "does not differ significantly from zero",
         "prefers-color-scheme: dark",
         "@media print",
     ] {

@@ -131,7 +131,8 @@ async fn a_load_over_tls_is_judged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_insecure_load_says_so_in_its_report() {
     let (_server, proxy) = start("elsewhere.test").await;
-    let summary = put_load(proxy.url(), Trust::anybody(), 3).await.expect("any certificate is accepted");
+    let summary =
+        put_load(proxy.url(), Trust::any_certificate(), 3).await.expect("any certificate is accepted");
     assert!(summary.insecure && summary.deliveries > 0, "{summary:#?}");
     assert!(summary.repeat.contains(" --insecure"), "{}", summary.repeat);
     let report = SummaryReport { summary: &summary, palette: Palette::Plain }.to_string();

@@ -1,4 +1,4 @@
-//! Puts axum's WebSocket with a broadcast channel on trial.
+//! Puts a server on trial that uses axum's WebSocket and a broadcast channel.
 
 mod server;
 
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// What axum accepts connections from, in the place of a socket.
+/// The listener from which axum accepts connections, instead of a socket.
 struct Accepted(mpsc::UnboundedReceiver<Stream>);
 
 impl Listener for Accepted {

@@ -1,4 +1,5 @@
-//! axum's WebSocket and a broadcast channel: one task ticks, each connection waits for the channel and for its socket.
+//! axum's WebSocket and a broadcast channel: one task ticks, and each connection waits for the channel and for its
+//! socket.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use chrono::NaiveDateTime;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
 
-/// How many pushes the channel keeps for those who are behind.
+/// How many pushes the channel keeps for connections that lag.
 pub(crate) const CAPACITY: usize = 16;
 
 #[derive(Clone)]
@@ -26,14 +27,14 @@ pub(crate) fn app(pushes: Sender<Utf8Bytes>, max_message: usize) -> Router {
 
 pub(crate) fn push(pushes: &Sender<Utf8Bytes>, now: NaiveDateTime) {
     let text = format!("Server push message at {}", now.format("%Y-%m-%d %H:%M:%S"));
-    // It fails if nobody is connected.
+    // It fails if no client is connected.
     pushes.send(text.into()).ok();
 }
 
-#[allow(dead_code, reason = "the bench has no ticker: it says when to push")]
+#[allow(dead_code, reason = "the bench has no ticker: it triggers each push itself")]
 pub(crate) async fn tick(pushes: Sender<Utf8Bytes>, period: Duration, now: impl Fn() -> NaiveDateTime) {
     let mut interval = tokio::time::interval(period);
-    // The first tick is there at once.
+    // The first tick completes at once.
     interval.tick().await;
     loop {
         interval.tick().await;
@@ -50,7 +51,7 @@ async fn serve(mut socket: WebSocket, mut pushes: Receiver<Utf8Bytes>) {
     let mut is_subscribed = true;
     loop {
         tokio::select! {
-            // So that the same seed means the same run.
+            // `biased` makes the order of the branches, and so the run, depend only on the seed.
             biased;
             push = pushes.recv() => match push {
                 Ok(text) if is_subscribed => {

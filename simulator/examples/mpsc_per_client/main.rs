@@ -1,4 +1,4 @@
-//! Puts tokio-tungstenite with a channel per client on trial.
+//! Puts a server on trial that uses tokio-tungstenite and a channel per client.
 
 mod server;
 

@@ -1,4 +1,4 @@
-//! tokio-tungstenite, a bounded channel and a writer task per client, and a map of all the channels.
+//! tokio-tungstenite with a bounded channel and a writer task per client, and a map of all channels.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use tokio_tungstenite::accept_async_with_config;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-/// How many messages may wait for one client.
+/// The most messages that wait for one client.
 const CAPACITY: usize = 16;
 
-/// Everybody who is connected.
+/// The connected clients.
 #[derive(Clone, Default)]
 pub(crate) struct Clients {
-    // In order, so that the same seed means the same run.
+    // Ordered, so that a run depends only on the seed.
     map: Arc<Mutex<BTreeMap<u64, Client>>>,
     next_id: Arc<AtomicU64>,
 }
@@ -42,10 +42,10 @@ impl Clients {
         }
     }
 
-    #[allow(dead_code, reason = "the bench has no ticker: it says when to push")]
+    #[allow(dead_code, reason = "the bench has no ticker: it triggers each push itself")]
     pub(crate) async fn tick(self, period: Duration, now: impl Fn() -> NaiveDateTime) {
         let mut interval = tokio::time::interval(period);
-        // The first tick is there at once.
+        // The first tick completes at once.
         interval.tick().await;
         loop {
             interval.tick().await;

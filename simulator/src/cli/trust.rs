@@ -35,7 +35,7 @@ impl TrustOptions {
             return Err(Failure::Usage(sentence.to_owned()));
         }
         if self.insecure {
-            return Ok(Trust::anybody());
+            return Ok(Trust::any_certificate());
         }
         Ok(self.ca.as_deref().map(Trust::with_roots_of).transpose()?.unwrap_or_default())
     }

@@ -1,5 +1,5 @@
-//! Which hazards each built-in scenario promises to bring upon which guarantees: a sweep that never did so proves less
-//! than it seems to.
+//! Which hazards each built-in scenario promises to combine with which guarantees. A sweep in which a promised
+//! combination never occurs proves less than it seems to.
 
 use std::time::Duration;
 
@@ -8,36 +8,38 @@ use crate::oracle::guarantee::Guarantee;
 use crate::scenario::Arm;
 use crate::scenario::Scenario;
 
-/// What a scenario promises of a sweep of at least so many seeds.
+/// The coverage that a scenario promises for a sweep.
 #[derive(Clone, Copy, Debug)]
 pub struct Promise {
     scenario: &'static str,
-    /// Fewer seeds promise nothing.
+    /// The smallest number of seeds for which the promise holds.
     pub seeds: u64,
-    /// For each hazard the numbers of the guarantees that it meets.
+    /// For each hazard, the numbers of the guarantees that it meets.
     cells: &'static [(Hazard, &'static [u8])],
 }
 
-/// Fewer clients promise nothing.
+/// The smallest number of clients for which a promise holds.
 pub const CLIENTS: u32 = 60;
 
-/// Less virtual time promises nothing.
+/// The shortest virtual time of a seed for which a promise holds.
 pub const DURATION: Duration = Duration::from_secs(2 * 3600);
 
 impl Promise {
-    /// What this scenario promises, however large the sweep.
+    /// The promise of this scenario; `None` for a scenario from a file or one without a promise. The size of the
+    /// sweep does not matter here: see [`Promise::holds`].
     pub fn of(scenario: &Scenario) -> Option<&'static Self> {
-        let is_meant = |promise: &&Self| scenario.file.is_none() && promise.scenario == scenario.name;
-        PROMISES.iter().find(is_meant)
+        let is_its_own = |promise: &&Self| scenario.file.is_none() && promise.scenario == scenario.name;
+        PROMISES.iter().find(is_its_own)
     }
 
-    /// Whether a sweep of this scenario is large enough to be held to it.
+    /// Whether a sweep of this scenario with this many seeds is large enough for the promise to hold.
     pub fn holds(&self, scenario: &Scenario, seeds: u64) -> bool {
         let cycles = (scenario.duration.as_nanos() / scenario.server.period.as_nanos()) as u64;
         seeds >= self.seeds && scenario.clients >= CLIENTS && scenario.duration >= DURATION && cycles >= 24
     }
 
-    /// Every hazard and guarantee that is promised to meet. On the paused arm a log line does not tell its client.
+    /// Every promised pair of hazard and guarantee on this arm. The paused arm has no pair with G15, because its
+    /// log lines do not name their client.
     pub fn cells(&self, arm: Arm) -> impl Iterator<Item = (Hazard, Guarantee)> {
         let of_row = |(hazard, numbers): &(Hazard, &'static [u8])| {
             let hazard = *hazard;
@@ -47,14 +49,14 @@ impl Promise {
         cells.filter(move |(_, guarantee)| arm == Arm::Core || *guarantee != Guarantee::G15)
     }
 
-    /// Those that never met.
+    /// The promised pairs that never occurred.
     pub fn broken(&self, arm: Arm, coverage: &Coverage) -> Vec<(Hazard, Guarantee)> {
         self.cells(arm).filter(|(hazard, guarantee)| coverage.get(*hazard, *guarantee) == 0).collect()
     }
 }
 
-/// What 40 seeds, and 240 of swarm, hit more than a hundred times; what cannot meet is left out, such as a reset
-/// connection and its next push.
+/// The pairs that 40 seeds (240 for swarm) produced more than a hundred times. Impossible pairs are left out, such
+/// as a reset connection and its next push.
 const PROMISES: [Promise; 6] = [
     Promise { scenario: "churn", seeds: 20, cells: CHURN },
     Promise { scenario: "drain", seeds: 20, cells: DRAIN },
@@ -66,19 +68,19 @@ const PROMISES: [Promise; 6] = [
 
 const ALL: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/// What a connection can still be held to that reads, however slowly, and what others are owed beside it.
+/// Guarantees that still apply to a connection that reads, however slowly, and to the clients beside it.
 const READING: &[u8] = &[2, 3, 4, 5, 6, 8, 9, 10, 11, 13, 14, 15];
 
-/// What an ordinary connection is held to.
+/// Guarantees that apply to an ordinary connection.
 const ORDINARY: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15];
 
-/// What the server as a whole is held to, if no client breaks a rule.
+/// Guarantees that apply to the server as a whole if no client breaks a rule.
 const LAWFUL: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15];
 
-/// What is left of a connection whose client is gone, and what others are owed beside it.
+/// Guarantees that still apply when the client of a connection is gone, and to the clients beside it.
 const GONE: &[u8] = &[10, 11, 13];
 
-/// What is left of a connection that was reset.
+/// Guarantees that still apply when a connection was reset.
 const RESET: &[u8] = &[11, 13];
 
 const CHURN: &[(Hazard, &[u8])] = &[
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_large_sweep_of_a_built_in_scenario_is_held_to_it() {
+    fn a_promise_holds_only_for_a_large_sweep_of_a_built_in_scenario() {
         let promise = Promise::of(&scenario("swarm", 60)).unwrap();
         assert!(promise.holds(&scenario("swarm", 60), 200));
         assert!(!promise.holds(&scenario("swarm", 60), 199));
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn where_log_lines_are_nobodys_nothing_is_promised_of_them() {
+    fn the_paused_arm_promises_no_coverage_of_the_log() {
         let promise = Promise::of(&scenario("swarm", 60)).unwrap();
         let of_the_log =
             |arm| promise.cells(arm).filter(|(_, guarantee)| *guarantee == Guarantee::G15).count();
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cell_is_promised_once_and_broken_until_it_is_met() {
+    fn every_pair_is_promised_once_and_broken_until_it_occurs() {
         for promise in &PROMISES {
             assert!(Promise::of(&scenario(promise.scenario, 60)).is_some(), "{}", promise.scenario);
             let mut coverage = Coverage::default();

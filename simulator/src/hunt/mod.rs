@@ -1,4 +1,4 @@
-//! What is done with many runs, and with one that failed.
+//! Working with many runs (a sweep) and with one failed run (shrink it, explain it).
 
 pub mod coverage_promises;
 pub mod explain;

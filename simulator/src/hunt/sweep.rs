@@ -1,4 +1,4 @@
-//! Many seeds on all cores, and what they came to together.
+//! Runs many seeds on all cores and adds up their outcomes.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -14,18 +14,19 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Tally, Violation};
 use crate::world::Outcome;
 
-/// What one seed came to; a sentence if it could not be run.
+/// The outcome of one seed, or a sentence that says why it could not be run.
 pub type SeedResult = Result<Outcome, String>;
 
-/// Runs `seeds` on `jobs` threads, and tells `each` what every one of them came to, in the order in which they end.
+/// Runs `seeds` on `jobs` threads. Passes the result of each seed to `on_result`, in the order in which the runs
+/// end.
 ///
-/// `run` is called on the threads. When `each` breaks off, the seeds that have begun still end; what was run is always
-/// the first part of `seeds`.
+/// `run` is called on the threads. When `on_result` breaks, seeds that have begun still end; so the seeds that were
+/// run are always a prefix of `seeds`.
 pub fn sweep(
     seeds: Range<u64>,
     jobs: NonZeroUsize,
     run: impl Fn(u64) -> SeedResult + Sync,
-    mut each: impl FnMut(u64, &SeedResult) -> ControlFlow<()>,
+    mut on_result: impl FnMut(u64, &SeedResult) -> ControlFlow<()>,
 ) {
     let pool = Pool { next: AtomicU64::new(seeds.start), end: seeds.end, is_over: AtomicBool::new(false) };
     let (sender, results) = channel();
@@ -36,14 +37,14 @@ pub fn sweep(
         }
         drop(sender);
         for (seed, result) in results {
-            if each(seed, &result).is_break() {
+            if on_result(seed, &result).is_break() {
                 pool.is_over.store(true, Ordering::Relaxed);
             }
         }
     });
 }
 
-/// The seeds that no thread has begun.
+/// The seeds that no thread has started.
 struct Pool {
     next: AtomicU64,
     end: u64,
@@ -52,8 +53,8 @@ struct Pool {
 
 impl Pool {
     fn work(&self, run: &impl Fn(u64) -> SeedResult, results: &Sender<(u64, SeedResult)>) {
-        while let Some(seed) = self.take() {
-            // One seed that panics is a finding like any other, and must not cost the others.
+        while let Some(seed) = self.next_seed() {
+            // A panic in one seed is a finding like any other, and must not stop the other seeds.
             let result = catch_unwind(AssertUnwindSafe(|| run(seed)));
             let result = result.unwrap_or_else(|panic| Err(format!("panicked: {}", panic_text(&*panic))));
             if results.send((seed, result)).is_err() {
@@ -62,7 +63,7 @@ impl Pool {
         }
     }
 
-    fn take(&self) -> Option<u64> {
+    fn next_seed(&self) -> Option<u64> {
         let step = |next: u64| (next < self.end).then(|| next + 1);
         let is_over = self.is_over.load(Ordering::Relaxed);
         (!is_over).then(|| self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok())?
@@ -71,55 +72,55 @@ impl Pool {
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// What the seeds of a sweep came to together.
+/// The sums over all seeds of a sweep.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
-    /// How many were run.
+    /// Seeds that were run.
     pub seeds: u64,
-    /// By [`Guarantee::index`].
+    /// How often each guarantee was exercised and broken, by [`Guarantee::index`].
     pub tallies: [Tally; 15],
-    /// In how many seeds each guarantee broke.
+    /// In how many seeds each guarantee broke, by [`Guarantee::index`].
     pub failing: [u64; 15],
-    /// By [`Race::ALL`](crate::Race::ALL).
+    /// Due instants that fell into an open change, by [`Race::ALL`](crate::Race::ALL).
     pub races: [u64; 4],
-    /// Which hazards met which guarantees.
+    /// How often each guarantee was exercised on a connection that had met each hazard.
     pub coverage: Coverage,
     /// Pushes that reached a client.
     pub deliveries: u64,
-    /// Simulated events.
+    /// Simulated events in all runs.
     pub events: u64,
-    /// The seeds that did not hold, in rising order.
+    /// The failed seeds, in ascending order.
     pub failures: Vec<FailedSeed>,
 }
 
-/// A seed that did not hold.
+/// A seed that crashed or broke a guarantee.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedSeed {
     /// The seed.
     pub seed: u64,
-    /// What happened.
+    /// Why it failed.
     pub cause: Cause,
 }
 
-/// Why a seed did not hold.
+/// Why a seed failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It could not be run to its end.
+    /// The run did not reach its end; the sentence says why.
     Crashed(String),
-    /// Promises were broken.
+    /// Guarantees were broken.
     Violated {
-        /// Each way, once.
+        /// Each kind of violation, once.
         kinds: BTreeSet<(Guarantee, Fault)>,
-        /// The first.
+        /// The first violation.
         first: Violation,
     },
 }
 
 impl Totals {
-    /// Counts one seed; returns it if it did not hold.
+    /// Adds the result of one seed. Returns the failure, if the seed failed.
     pub fn add(&mut self, seed: u64, result: &SeedResult) -> Option<&FailedSeed> {
         self.seeds += 1;
         let cause = match result {
@@ -134,7 +135,7 @@ impl Totals {
         Some(&self.failures[place])
     }
 
-    /// Whether a promise was broken.
+    /// Whether a guarantee broke in any seed.
     pub fn is_violated(&self) -> bool {
         self.failing.iter().any(|seeds| *seeds > 0)
     }
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_breaks_off_gets_the_first_seeds_without_a_gap() {
+    fn a_sweep_that_stops_early_has_run_the_first_seeds_without_a_gap() {
         let mut seen = BTreeSet::new();
         sweep(
             0..u64::MAX,
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_that_panics_is_named_and_costs_no_other() {
+    fn a_seed_that_panics_is_reported_and_the_others_still_run() {
         let mut totals = Totals::default();
         let run = |seed| if seed == 2 { panic!("seed {seed} is bad") } else { day(seed) };
         sweep(0..4, jobs(2), run, |seed, result| {

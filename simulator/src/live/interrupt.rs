@@ -1,12 +1,13 @@
-//! An end from outside: Ctrl-C, or SIGTERM from the pipeline that runs this.
+//! Interruption by a signal: Ctrl-C (SIGINT), or SIGTERM as a CI system sends it.
 
 use std::future::pending;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Waits for it. Where a signal cannot be caught, it ends the process as ever.
+/// Waits until the process receives SIGINT or SIGTERM. If a handler cannot be installed, the signal ends the
+/// process as usual, and this future never completes.
 pub async fn interrupted() {
-    let told = |kind| async move {
+    let received = |kind| async move {
         match signal(kind) {
             Ok(mut signals) => {
                 signals.recv().await;
@@ -15,7 +16,7 @@ pub async fn interrupted() {
         }
     };
     tokio::select! {
-        () = told(SignalKind::interrupt()) => {}
-        () = told(SignalKind::terminate()) => {}
+        () = received(SignalKind::interrupt()) => {}
+        () = received(SignalKind::terminate()) => {}
     }
 }

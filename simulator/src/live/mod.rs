@@ -1,4 +1,4 @@
-//! The live arm: real sockets, real time, any server.
+//! The live arm: real sockets and real time, against any server.
 
 mod client;
 mod clock;

@@ -1,4 +1,4 @@
-//! What all connections of a live run share: the server's address, its words, the clock and the judge.
+//! The state that all connections of a live run share: the server's address, its dialect, the clock and the judge.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -21,45 +21,45 @@ use crate::live::server::tls::Tls;
 use crate::metrics::{Metrics, Timing};
 use crate::rng::Rng;
 
-/// Bytes that are read at a time.
+/// The size of the read buffer, in bytes.
 const READ: usize = 64 << 10;
 
-/// The longest round trip that is told apart from longer ones, in microseconds.
+/// The longest round trip that is measured, in microseconds; longer ones count as this.
 const LONGEST: u64 = 60_000_000;
 
-/// Bounds are multiples of what was measured, but no shorter than a scheduler's slice.
-const SLICE: Duration = Duration::from_millis(20);
+/// The least allowance for a delay: about a time slice of the scheduler.
+const TIME_SLICE: Duration = Duration::from_millis(20);
 
-/// How long a reckoning of [`RunState::grace`] is good for.
-const RECKONED: Duration = Duration::from_millis(200);
+/// How long a computed [`RunState::grace`] is valid.
+const GRACE_VALIDITY: Duration = Duration::from_millis(200);
 
-/// What is special about a socket.
+/// Options of a client's socket.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SocketOptions {
-    /// The local address; any, if not given.
+    /// The local address; `None` lets the system choose.
     pub(crate) from: Option<SocketAddr>,
-    /// The size of the receive buffer, in bytes; the system's, if not given.
+    /// The size of the receive buffer, in bytes; `None` keeps the system's default.
     pub(crate) window: Option<u32>,
 }
 
-/// Everything but the connections.
+/// The shared state of a live run.
 pub(crate) struct RunState {
     pub(crate) judge: RefCell<Judge>,
     pub(crate) pulse: Rc<Pulse>,
     pub(crate) dialect: Dialect,
     pub(crate) address: Address,
     pub(crate) socket: SocketAddr,
-    /// Only of `wss://`.
+    /// TLS settings; only for `wss://`.
     pub(crate) tls: Option<Tls>,
-    /// How long an answer may take before it counts as lost.
+    /// How long a reply may take before it counts as lost.
     pub(crate) patience: Duration,
     scratch: RefCell<Vec<u8>>,
     next_client: Cell<u32>,
     rng: RefCell<Rng>,
     round_trips: RefCell<Histogram<u64>>,
-    /// What is measured.
+    /// The measurements of the run.
     pub(crate) metrics: RefCell<Metrics>,
-    /// When [`RunState::grace`] was last reckoned, and what it was.
+    /// When [`RunState::grace`] was last computed, and its value.
     grace: Cell<(Timestamp, Duration)>,
 }
 
@@ -98,36 +98,36 @@ impl RunState {
         self.pulse.now()
     }
 
-    /// The next client's number, and a stream of random numbers of its own.
-    pub(crate) fn enrol(&self) -> (u32, Rng) {
+    /// The number of the next client, and its own stream of random numbers.
+    pub(crate) fn register_client(&self) -> (u32, Rng) {
         let number = self.next_client.get();
         self.next_client.set(number + 1);
         (number, self.rng.borrow().split(u64::from(number)))
     }
 
-    /// Opens a connection, with TLS if the URL asks for it; as patient as with an answer.
-    pub(crate) async fn open(&self, plug: SocketOptions) -> io::Result<Transport> {
+    /// Opens a connection, with TLS if the URL asks for it. Fails with a timeout after [`RunState::patience`].
+    pub(crate) async fn open(&self, options: SocketOptions) -> io::Result<Transport> {
         let deadline = self.pulse.instant(self.now() + self.patience);
-        timeout_at(deadline, self.open_at_leisure(plug)).await?
+        timeout_at(deadline, self.open_without_timeout(options)).await?
     }
 
-    async fn open_at_leisure(&self, plug: SocketOptions) -> io::Result<Transport> {
+    async fn open_without_timeout(&self, options: SocketOptions) -> io::Result<Transport> {
         let socket = if self.socket.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let Some(from) = plug.from {
+        if let Some(from) = options.from {
             socket.bind(from)?;
         }
-        if let Some(window) = plug.window {
+        if let Some(window) = options.window {
             socket.set_recv_buffer_size(window)?;
         }
         let stream = socket.connect(self.socket).await?;
         stream.set_nodelay(true)?;
         match &self.tls {
-            None => Ok(Transport::bare(stream)),
-            Some(tls) => Transport::secure(stream, tls).await,
+            None => Ok(Transport::plain(stream)),
+            Some(tls) => Transport::with_tls(stream, tls).await,
         }
     }
 
-    /// Lends the one read buffer.
+    /// Takes the shared read buffer; give it back with `return_buffer`.
     pub(crate) fn borrow_buffer(&self) -> Vec<u8> {
         std::mem::take(&mut self.scratch.borrow_mut())
     }
@@ -136,7 +136,8 @@ impl RunState {
         *self.scratch.borrow_mut() = buffer;
     }
 
-    /// An answer came that was asked for then. What a stall has held up says nothing of the way.
+    /// Records the round trip of a reply: requested at `asked`, received at `at`. A reply that a stall delayed is
+    /// not recorded, because it says nothing about the network.
     pub(crate) fn record_answer(&self, asked: Timestamp, at: Timestamp) {
         if self.judge.borrow().grid.stalled_until(asked).is_some() {
             return;
@@ -146,33 +147,36 @@ impl RunState {
         self.metrics.borrow_mut().record_echo(span);
     }
 
+    /// The round trip at this quantile (0 to 1).
     pub(crate) fn round_trip(&self, quantile: f64) -> Duration {
         Duration::from_micros(self.round_trips.borrow().value_at_quantile(quantile))
     }
 
-    /// What the harness cannot see: how late it is woken, and how long an answer is under way.
-    pub(crate) fn blur(&self) -> Duration {
+    /// What the harness cannot observe: the sum of its own wake-up delay and the round trip, at the 99th
+    /// percentile.
+    pub(crate) fn uncertainty(&self) -> Duration {
         self.pulse.lateness(0.99) + self.round_trip(0.99)
     }
 
-    /// By when what is under way has arrived, and the harness has read it. Reckoned anew now and then.
+    /// The time after which everything in flight has arrived and the harness has read it. The value is cached for
+    /// [`GRACE_VALIDITY`].
     pub(crate) fn grace(&self) -> Duration {
         let (at, grace) = self.grace.get();
         let now = self.now();
-        if now.since(at) < RECKONED && grace > Duration::ZERO {
+        if now.since(at) < GRACE_VALIDITY && grace > Duration::ZERO {
             return grace;
         }
-        let grace = SLICE + self.pulse.lateness(1.0) + self.round_trip(1.0);
+        let grace = TIME_SLICE + self.pulse.lateness(1.0) + self.round_trip(1.0);
         self.grace.set((now, grace));
         grace
     }
 
     /// How many connections there were.
-    pub(crate) fn enrolled(&self) -> u32 {
+    pub(crate) fn client_count(&self) -> u32 {
         self.next_client.get()
     }
 
-    /// Completes what is measured.
+    /// Completes the measurements at the end of a run.
     pub(crate) fn close_metrics(&self) {
         let judge = self.judge.borrow();
         let mut metrics = self.metrics.borrow_mut();
@@ -186,13 +190,13 @@ impl RunState {
         }
     }
 
-    /// Looks at the cycles that are over for this connection.
-    pub(crate) fn settle_accounts(&self, connection: &mut LiveConnection) {
-        let blur = self.grace();
-        self.judge.borrow_mut().settle_accounts(connection, self.now(), blur);
+    /// Checks the cycles whose push must have reached this connection by now.
+    pub(crate) fn check_due_cycles(&self, connection: &mut LiveConnection) {
+        let uncertainty = self.grace();
+        self.judge.borrow_mut().check_due_cycles(connection, self.now(), uncertainty);
     }
 
-    /// A push and its text.
+    /// Handles a push: counts it, measures its latency and judges its text.
     pub(crate) fn on_push(
         &self,
         connection: &mut LiveConnection,
@@ -202,7 +206,7 @@ impl RunState {
     ) {
         let mut judge = self.judge.borrow_mut();
         let cycle = judge.on_push(connection, arrival, offset);
-        if connection.is_out {
+        if connection.is_excluded {
             self.metrics.borrow_mut().counts.deliveries += 1;
             return;
         }
@@ -217,7 +221,8 @@ impl RunState {
         judge.on_text(connection, &text, stated, wall, cycle, arrival.at);
     }
 
-    /// Cycles are counted by the wall clock, so that several load generators number them alike.
+    /// Records the latency of a push. Cycles are numbered by the wall clock, so that several load generators number
+    /// them alike.
     fn measure_push(&self, period: Duration, due: Timestamp, at: Timestamp) {
         let mut metrics = self.metrics.borrow_mut();
         let since_start = due.since(Timestamp::ZERO);

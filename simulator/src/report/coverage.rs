@@ -1,4 +1,4 @@
-//! Which hazards met which guarantees, as a table and for machines.
+//! Which hazards met which guarantees, as a table and for JSON.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 use crate::oracle::coverage::{Coverage, Hazard};
 use crate::oracle::guarantee::Guarantee;
 
-/// How wide the name of a hazard is.
+/// Width of the column of hazards, in characters.
 const LABEL: usize = 17;
 
-/// How wide a count is.
+/// Width of a column of counts, in characters.
 const CELL: usize = 5;
 
 /// How often a guarantee was exercised on a connection that had met a hazard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CoverageEntry {
-    /// What made the promise hard to keep.
+    /// The hazard: what made the guarantee hard to keep, such as `slicer`.
     pub hazard: Cow<'static, str>,
-    /// `G1` to `G15`.
+    /// The guarantee, `G1` to `G15`.
     pub guarantee: String,
-    /// How often; never 0.
+    /// How often the guarantee was exercised; at least 1.
     pub count: u64,
 }
 
 impl CoverageEntry {
-    /// Everything that happened.
+    /// One entry for each pair of hazard and guarantee that occurred.
     pub(super) fn all(coverage: &Coverage) -> Vec<Self> {
         let cells =
             Hazard::ALL.into_iter().flat_map(|hazard| Guarantee::ALL.map(|guarantee| (hazard, guarantee)));
@@ -42,10 +42,11 @@ impl CoverageEntry {
     }
 }
 
-/// The table of hazards and guarantees; a point is a zero, and a hazard that no connection met has no line. Print it.
+/// The table of hazards and guarantees. A point stands for 0, and a hazard that no connection met has no line.
+/// Print it with `Display`.
 #[derive(Clone, Copy, Debug)]
 pub struct CoverageTable<'a> {
-    /// The counts.
+    /// How often each pair of hazard and guarantee occurred.
     pub coverage: &'a Coverage,
 }
 
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_happened_is_shown() {
+    fn only_hazards_that_occurred_are_shown() {
         let mut coverage = Coverage::default();
         for (hazard, guarantee, count) in [
             (Hazard::Bandwidth, Guarantee::G3, 7),

@@ -1,4 +1,4 @@
-//! The verdict on one guarantee, and one violation, as reports for machines state them.
+//! The verdict on one guarantee and a single violation, as the JSON reports state them.
 
 use std::borrow::Cow;
 
@@ -9,51 +9,51 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Tally, Violation};
 use crate::oracle::verdict::Verdict;
 
-/// Sentences of evidence per guarantee.
+/// The most sentences of evidence for each guarantee.
 pub(crate) const EVIDENCE: usize = 3;
 
 /// The verdict on one guarantee.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuaranteeEntry {
-    /// `G1` to `G15`.
+    /// The guarantee, `G1` to `G15`.
     pub id: String,
-    /// The name that `PROTOCOL.md` gives it.
+    /// The name of the guarantee in `PROTOCOL.md`.
     pub name: Cow<'static, str>,
-    /// What it promises: the first sentence of its section there.
+    /// The promise: the first sentence of the guarantee's section in `PROTOCOL.md`.
     #[serde(default)]
     pub promise: String,
     /// `held`, `violated`, `not_exercised` or `undecided`.
     pub verdict: Verdict,
-    /// Times that its premise held and a wrong server would have been convicted.
+    /// How often the guarantee was exercised: its premise held, and a wrong server would have been convicted.
     pub exercised: u64,
-    /// Times that it was broken.
+    /// How often the guarantee was broken.
     pub violations: u64,
-    /// Up to three sentences about how it was broken.
+    /// Up to three sentences about violations; in a live run also about what was observed or is undecided.
     pub evidence: Vec<String>,
 }
 
-/// One broken promise.
+/// One violation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViolationEntry {
-    /// `G1` to `G15`.
+    /// The guarantee that broke, `G1` to `G15`.
     pub guarantee: String,
-    /// In which way.
+    /// The fault: in which way it broke, such as `late`.
     pub fault: Cow<'static, str>,
-    /// When it came to light, in seconds since the start, virtual ones where time is virtual.
+    /// When the oracle noticed it, in seconds since the start; virtual seconds if the run had virtual time.
     pub at_seconds: f64,
-    /// The client that it happened to.
+    /// The number of the client for which it broke; `None` if it concerns the server as a whole.
     pub client: Option<u32>,
-    /// What was seen, and what was due, in one sentence.
+    /// What was observed and what was due, in one sentence.
     pub detail: String,
-    /// What happened around it, line by line, if that was told.
+    /// What happened around the violation, line by line, if a story was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub story: Option<String>,
 }
 
 impl GuaranteeEntry {
-    /// The row of a guarantee.
+    /// The entry of a guarantee.
     pub(crate) fn new(guarantee: Guarantee, verdict: Verdict, tally: Tally, evidence: Vec<String>) -> Self {
         Self {
             id: guarantee.to_string(),
@@ -68,7 +68,7 @@ impl GuaranteeEntry {
 }
 
 impl ViolationEntry {
-    /// The row of a violation, without a story.
+    /// The entry of a violation, without a story.
     pub(crate) fn new(violation: &Violation) -> Self {
         Self {
             guarantee: violation.guarantee.to_string(),

@@ -1,8 +1,8 @@
-//! What two reports must have in common before their figures are put together.
+//! Facts that two reports must have in common before their figures are combined.
 
 use super::summary::Summary;
 
-/// What decides how a run went: its name, and how it reads in a report.
+/// A fact that influences a run: its name, and how to read it from a report.
 pub(super) struct Fact(&'static str, fn(&Summary) -> String);
 
 pub(super) const SCENARIO: Fact = Fact("scenario", |summary| summary.scenario.clone());
@@ -13,7 +13,7 @@ pub(super) const PLAN: Fact =
 pub(super) const PERIOD: Fact = Fact("period", |summary| format!("{} s", summary.period_seconds));
 pub(super) const ARM: Fact = Fact("arm", |summary| summary.arm.to_string());
 
-/// The first of `facts` in which two reports differ, if there is one. Each report comes with the name of its file.
+/// The first of `facts` in which two reports differ, as a sentence. Each report comes with the name of its file.
 pub(super) fn difference(
     facts: &[Fact],
     (first, one): &(String, Summary),

@@ -1,4 +1,4 @@
-//! Reports as files, read back.
+//! Reads reports from files.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use super::summary::{SCHEMA_VERSION, Summary};
 use super::sweep::SweepSummary;
 use crate::file::{self, LoadError};
 
-/// What a subcommand has written with `--json`.
+/// A report that a subcommand wrote with `--json`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Document {
-    /// By `run`, `replay`, `soak`, `conform` or `merge`.
+    /// A report of `run`, `replay`, `soak`, `conform` or `merge`.
     Run(Box<Summary>),
-    /// By `sweep`.
+    /// A report of `sweep`.
     Sweep(Box<SweepSummary>),
 }
 
-/// What is needed to say which object it is.
+/// The fields that tell which kind of report it is.
 #[derive(Deserialize)]
 struct Head {
     schema_version: u32,
@@ -25,23 +25,23 @@ struct Head {
 }
 
 impl Document {
-    /// The report in this file.
+    /// Reads the report in a file.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read or holds no report.
+    /// The file cannot be read or does not hold a report.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         file::load(path, Self::parse)
     }
 
-    /// The report that this text is.
+    /// Parses the text of a report.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, and where.
+    /// A sentence that says what is wrong with the text, and where.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let no_report = |error: serde_json::Error| format!("this is no report: {error}");
-        let head: Head = serde_json::from_str(text).map_err(no_report)?;
+        let not_a_report = |error: serde_json::Error| format!("this is not a report: {error}");
+        let head: Head = serde_json::from_str(text).map_err(not_a_report)?;
         if head.schema_version != SCHEMA_VERSION {
             return Err(format!(
                 "its schema_version is {}; this program reads {SCHEMA_VERSION}",
@@ -49,21 +49,23 @@ impl Document {
             ));
         }
         match head.command.as_str() {
-            "sweep" => serde_json::from_str(text).map(Self::Sweep).map_err(no_report),
+            "sweep" => serde_json::from_str(text).map(Self::Sweep).map_err(not_a_report),
             "run" | "replay" | "soak" | "conform" => {
-                serde_json::from_str(text).map(Self::Run).map_err(no_report)
+                serde_json::from_str(text).map(Self::Run).map_err(not_a_report)
             }
-            other => Err(format!("{other} writes no report; expected run, replay, soak, conform or sweep")),
+            other => {
+                Err(format!("{other} does not write a report; expected run, replay, soak, conform or sweep"))
+            }
         }
     }
 }
 
 impl Summary {
-    /// The report of one run in this file.
+    /// Reads the report of one run from a file.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read or holds no such report.
+    /// The file cannot be read, or holds the report of a sweep or none at all.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         match Document::load(path)? {
             Document::Run(summary) => Ok(*summary),
@@ -80,12 +82,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_report_is_refused_with_its_place() {
+    fn text_that_is_not_a_report_is_refused_with_its_position() {
         for (text, words) in [
-            ("", "this is no report: EOF"),
+            ("", "this is not a report: EOF"),
             ("{\"schema_version\":1}", "missing field `command` at line 1"),
             ("{\"schema_version\":9,\"command\":\"run\"}", "its schema_version is 9; this program reads 1"),
-            ("{\"schema_version\":1,\"command\":\"list\"}", "list writes no report; expected run,"),
+            ("{\"schema_version\":1,\"command\":\"list\"}", "list does not write a report; expected run,"),
             ("{\"schema_version\":1,\"command\":\"run\",\n\"seeds\":1}", "unknown field `seeds`"),
             ("{\"schema_version\":1,\"command\":\"sweep\",\n\"seed\":1}", "unknown field `seed`"),
         ] {

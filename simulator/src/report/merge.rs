@@ -1,4 +1,4 @@
-//! The reports of the parts of one load become the report of all of it.
+//! Merges the reports of the parts of one load into the report of the whole load.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::oracle::checker::KEPT;
 use crate::oracle::verdict::Verdict;
 
 impl Summary {
-    /// The report of all of a load, from those of its parts: counts and histograms are added up exactly, times are
-    /// aligned, verdicts are the worst, and bounds are judged anew. Each part comes with the name of its file.
+    /// Merges the reports of the parts of one load: counts and histograms are added exactly, times are aligned,
+    /// each verdict is the worst one, and thresholds are evaluated anew. Each part comes with the name of its file.
     ///
     /// # Errors
     ///
-    /// Reports that are no different parts of one load: which, and what differs.
+    /// The reports are not different parts of one load; the sentence names the files and the difference.
     pub fn merge(parts: &[(String, Self)]) -> Result<Self, String> {
         let [first, rest @ ..] = parts else {
             return Err("there is nothing to merge".to_owned());
@@ -66,7 +66,7 @@ impl Summary {
         Ok(())
     }
 
-    /// What follows from the sums.
+    /// Computes the figures that follow from the sums.
     fn settle(&mut self) -> Result<(), String> {
         let metrics = self.metrics.get_or_insert_default();
         self.wall_seconds = rounded(metrics.seconds, 3);
@@ -79,11 +79,11 @@ impl Summary {
     }
 }
 
-/// What a part measured.
+/// The measurements of a part; an error if it is not the report of a soak.
 fn measured((name, part): &(String, Summary)) -> Result<&Metrics, String> {
     match &part.metrics {
         Some(metrics) if part.command == "soak" => Ok(metrics),
-        _ => Err(format!("{name} is the report of a {}; only those of soaks can be merged", part.command)),
+        _ => Err(format!("{name} is the report of a {}; only reports of soaks can be merged", part.command)),
     }
 }
 
@@ -93,15 +93,15 @@ fn shard((name, part): &(String, Summary)) -> Result<&Shard, String> {
         .ok_or_else(|| format!("{name} is a whole load, not a part that --shard has made of one"))
 }
 
-/// Whether two reports are of the same load.
+/// Checks that two reports are of the same load.
 fn same_load(first: &(String, Summary), second: &(String, Summary)) -> Result<(), String> {
     match difference(&[SCENARIO, SEED, PLAN, PERIOD, ARM], first, second) {
-        Some(what) => Err(format!("these are no parts of one load: {what}")),
+        Some(what) => Err(format!("these are not parts of one load: {what}")),
         None => Ok(()),
     }
 }
 
-/// The parts known so far and this one, which must be another one.
+/// Adds the numbers of a part to those of the parts so far; an error if a number occurs twice.
 fn joined(
     parts: &[(String, Summary)],
     known: Option<&Shard>,
@@ -121,7 +121,7 @@ fn joined(
     Ok(all)
 }
 
-/// Who was put to the test and failed counts more than who was in doubt, and that more than who held.
+/// The worse of two verdicts: violated is worse than undecided, and undecided is worse than held.
 fn worst(one: Verdict, other: Verdict) -> Verdict {
     let order = [Verdict::NotExercised, Verdict::Held, Verdict::Undecided, Verdict::Violated];
     let rank = |verdict| order.iter().position(|known| *known == verdict);
@@ -161,7 +161,7 @@ fn added(one: &[CoverageEntry], other: &[CoverageEntry]) -> Vec<CoverageEntry> {
     sums.into_iter().map(entry).collect()
 }
 
-/// Violations in the order of time, counted from the earlier of two starts.
+/// Violations of two parts in order of time, counted from the earlier start.
 fn aligned(one: (u64, &[ViolationEntry]), other: (u64, &[ViolationEntry])) -> Vec<ViolationEntry> {
     let start = one.0.min(other.0);
     let shifted = |(started, violations): (u64, &[ViolationEntry])| {

@@ -1,19 +1,20 @@
-//! What a run came to, for people and for machines.
+//! Reports about runs, for people and as JSON.
 //!
-//! Everything here is a pure function of a [`Run`] and its outcome: no clock, no terminal, no file.
+//! Everything here is a pure function of a [`Run`] and its outcome: it uses no clock, no terminal and, except to
+//! read a report, no file.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `run.rs`, `repeat.rs` | what was run, and the line that repeats it |
-//! | `summary.rs`, `entries.rs` | the object that `--json` writes, and its rows |
+//! | `run.rs`, `repeat.rs` | what was run, and the command line that repeats it |
+//! | `summary.rs`, `entries.rs` | the object that `--json` writes, and its entries |
 //! | `run_summary.rs` | that object for a run on virtual time |
-//! | `file.rs` | that object, read back |
-//! | `merge.rs`, `facts.rs` | the reports of the parts of one load become one report |
+//! | `file.rs` | reads that object from a file |
+//! | `merge.rs`, `facts.rs` | the reports of the parts of one load are merged |
 //! | `text.rs`, `summary_text.rs`, `violations.rs`, `story.rs` | reports for people |
 //! | `sweep.rs`, `coverage.rs`, `script.rs`, `scenarios.rs` | reports of a sweep, a script and the list of scenarios |
-//! | `palette.rs`, `columns.rs`, `words.rs`, `numbers.rs` | colours, columns, words and numbers of all of them |
-//! | `compare/` | whether a server has become worse |
-//! | `page/` | reports as documents |
+//! | `palette.rs`, `columns.rs`, `format.rs`, `numbers.rs` | colours, columns, sentences and numbers of all reports |
+//! | `compare/` | whether a server became worse |
+//! | `page/` | reports as HTML, Markdown and SVG |
 
 mod columns;
 pub mod compare;
@@ -21,6 +22,7 @@ mod coverage;
 mod entries;
 mod facts;
 mod file;
+pub(crate) mod format;
 mod merge;
 mod numbers;
 #[cfg(feature = "cli")]
@@ -37,7 +39,6 @@ mod summary_text;
 mod sweep;
 mod text;
 mod violations;
-pub(crate) mod words;
 
 pub use coverage::{CoverageEntry, CoverageTable};
 pub use entries::{GuaranteeEntry, ViolationEntry};

@@ -1,6 +1,6 @@
-//! Numbers as reports give them.
+//! Numbers in reports.
 
-/// The number with this many digits behind the point.
+/// The number, rounded to this many decimal places.
 pub(super) fn rounded(number: f64, digits: i32) -> f64 {
     let scale = 10_f64.powi(digits);
     (number * scale).round() / scale

@@ -1,19 +1,19 @@
-//! The colours of verdicts.
+//! Colours of verdicts.
 
 use crate::oracle::verdict::Verdict;
 
-/// Whether colours are used.
+/// Whether a text report is coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Palette {
-    /// The escape sequences of a terminal.
+    /// Colours, as escape sequences of a terminal.
     Ansi,
-    /// Text alone.
+    /// Plain text.
     #[default]
     Plain,
 }
 
 impl Palette {
-    /// `text`, in the colour of the verdict.
+    /// `text` in the colour of the verdict.
     pub(crate) fn paint(self, verdict: Verdict, text: &str) -> String {
         let colour = match verdict {
             Verdict::Held => "32",

@@ -1,4 +1,4 @@
-//! The line that repeats a run.
+//! The command line that repeats a run.
 
 use super::run::Run;
 use crate::scenario::Arm;
@@ -6,18 +6,18 @@ use crate::scenario::recipe::Defaults;
 use crate::units::{format_count, format_span, quoted};
 
 impl Run<'_> {
-    /// The command to paste that repeats the run exactly: every option that is not the default, and the seed.
+    /// The command line that repeats the run exactly: every option that differs from its default, and the seed.
     pub fn repeat_line(&self) -> String {
         let arm = (self.arm != Arm::default()).then_some(self.arm);
         self.repeat_as("cargo sim run", &Defaults::RUN, arm)
     }
 
-    /// The same for another command, which has defaults of its own.
+    /// The same for another command, which has its own defaults. `arm` is left out if it is `None`.
     pub(crate) fn repeat_as(&self, command: &str, defaults: &Defaults, arm: Option<Arm>) -> String {
         let scenario = self.scenario;
         let (period, file) = (scenario.server.period, scenario.file.as_deref());
         let name = file.map_or_else(|| scenario.name.clone(), |path| quoted(&path.display().to_string()));
-        // What is left out is the file's own, so that everything is said.
+        // A file has its own values, so every option is stated.
         let is_named = file.is_none();
         let mut line = command.to_owned();
         let mut option = |is_default: bool, name: &str, value: &str| {

@@ -6,16 +6,16 @@ use super::numbers::per_second;
 use crate::scenario::{Arm, Scenario};
 use crate::world::Outcome;
 
-/// What was run, and how long it took.
+/// A run: its input, and how long it took.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
-    /// Where it ran.
+    /// The arm that ran it.
     pub arm: Arm,
-    /// What was simulated.
+    /// The scenario that was simulated.
     pub scenario: &'a Scenario,
-    /// What decided it.
+    /// The seed of the run.
     pub seed: u64,
-    /// The wall time that it took. Nothing but speeds depends on it.
+    /// The wall time that the run took. Only figures of speed depend on it.
     pub wall: Duration,
 }
 

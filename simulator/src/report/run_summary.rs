@@ -1,11 +1,11 @@
-//! The summary of a run on virtual time.
+//! The JSON summary of a run on virtual time.
 
 use super::coverage::CoverageEntry;
 use super::entries::{EVIDENCE, GuaranteeEntry, ViolationEntry};
+use super::format::{moment, subject};
 use super::numbers::rounded;
 use super::run::Run;
 use super::summary::{Basics, Latency, Races, Summary};
-use super::words::{moment, who};
 use crate::metrics::{Counts, Metrics, Timing};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Score, Violation};
@@ -13,7 +13,7 @@ use crate::oracle::verdict::Verdict;
 use crate::world::Outcome;
 
 impl Summary {
-    /// The summary of `run`, which came to `outcome`.
+    /// The summary of `run`, whose outcome is `outcome`.
     pub fn new(run: &Run<'_>, outcome: &Outcome) -> Self {
         let score = &outcome.score;
         let basics = Basics {
@@ -53,8 +53,8 @@ fn guarantee_entry(guarantee: Guarantee, score: &Score) -> GuaranteeEntry {
     GuaranteeEntry::new(guarantee, Verdict::of(tally), tally, evidence)
 }
 
-/// What virtual time can measure: latencies and counts. What was lost or duplicated is counted among the violations that
-/// were kept.
+/// The measurements that exist on virtual time: latencies and counts. Lost and duplicated pushes are counted among
+/// the violations that were kept.
 fn measured(run: &Run<'_>, outcome: &Outcome) -> Metrics {
     let score = &outcome.score;
     let count = |fault| {
@@ -77,6 +77,6 @@ fn measured(run: &Run<'_>, outcome: &Outcome) -> Metrics {
 }
 
 fn sentence(violation: &Violation) -> String {
-    let (at, who) = (moment(violation.at), who(violation.client));
-    format!("{at}, {who}: {}: {}", violation.fault.name(), violation.detail)
+    let (at, subject) = (moment(violation.at), subject(violation.client));
+    format!("{at}, {subject}: {}: {}", violation.fault.name(), violation.detail)
 }

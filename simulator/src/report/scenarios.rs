@@ -1,4 +1,4 @@
-//! What can be run, for machines.
+//! The list of built-in scenarios, as JSON.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub struct ScenarioList {
     pub schema_version: u32,
     /// The subcommand, `list`.
     pub command: String,
-    /// All of them, in the order of their names.
+    /// The scenarios, in the order of their names.
     pub scenarios: Vec<ScenarioEntry>,
 }
 
@@ -21,14 +21,14 @@ pub struct ScenarioList {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScenarioEntry {
-    /// What `--scenario` calls it.
+    /// The name that `--scenario` accepts.
     pub name: String,
-    /// What it is about.
+    /// What the scenario tests, in a few words.
     pub subject: String,
 }
 
 impl ScenarioList {
-    /// All of them.
+    /// The list of all built-in scenarios.
     pub fn built_in() -> Self {
         let entry =
             |(name, subject): (&str, &str)| ScenarioEntry { name: name.into(), subject: subject.into() };

@@ -1,4 +1,4 @@
-//! A violation made small, for machines.
+//! A script and the violation in it, as JSON.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::oracle::verdict::Verdict;
 use crate::scenario::file::Unwritable;
 use crate::script::Script;
 
-/// What broke, and the script in which it breaks: the object that `shrink --json` and `explain --json` write.
+/// A violation and the script in which it occurs: the object that `shrink --json` and `explain --json` write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptSummary {
@@ -21,20 +21,20 @@ pub struct ScriptSummary {
     pub command: Cow<'static, str>,
     /// `held` or `violated`.
     pub verdict: Verdict,
-    /// What breaks, with its story if it is explained; `null` if nothing does.
+    /// The violation, with its story if it is explained; `null` if no guarantee breaks.
     pub violation: Option<ViolationEntry>,
-    /// The script in which it breaks, as `replay` reads it.
+    /// The script in which it breaks, in the form that `replay` reads; `null` if no guarantee breaks.
     pub script: Option<String>,
-    /// How many clients do something in the script.
+    /// How many clients act in the script.
     pub clients: usize,
-    /// How many commands they send.
+    /// How many commands those clients send.
     pub commands: usize,
-    /// The command to paste that repeats it.
+    /// The command line that repeats it.
     pub repeat: String,
 }
 
 impl ScriptSummary {
-    /// Nothing broke.
+    /// The summary if no guarantee broke. `repeat` is the command line that repeats it.
     pub fn held(command: &'static str, repeat: String) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
@@ -48,11 +48,11 @@ impl ScriptSummary {
         }
     }
 
-    /// `violation` breaks in the script; `story` tells why.
+    /// The summary of a script in which `violation` occurs. `story` is its explanation as text.
     ///
     /// # Errors
     ///
-    /// A scenario that a file cannot say.
+    /// The scenario cannot be expressed in a file.
     pub fn broken(
         command: &'static str,
         script: &Script,

@@ -1,4 +1,4 @@
-//! The story of one client around the moment at which a promise broke.
+//! What one client did and saw around a violation.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use carillon_server::log::escape;
 use carillon_server::{Timestamp, WallTime, Zone};
 
-use super::words::{moment, who};
+use super::format::{moment, subject};
 use crate::arms::RunOptions;
 use crate::oracle::score::Violation;
 use crate::scenario::Scenario;
@@ -20,19 +20,20 @@ use crate::world::Outcome;
 /// Lines up to the violation.
 const BEFORE: usize = 12;
 
-/// Lines behind it.
+/// Lines after the violation.
 const AFTER: usize = 3;
 
-/// The longest text of a line that keeps the whole of it within 100 columns.
+/// The longest text of a line, in characters, so that the line fits 100 columns.
 const TEXT: usize = 56;
 
-/// What a client did and saw around a violation, picked out of a second run of the same seed. Print it.
+/// What a client did and saw around a violation, recorded in a second run of the same seed. Print it with
+/// `Display`.
 ///
-/// [`Story::trace`] goes into that run, which needs to last until [`Story::end`] only.
+/// Give [`Story::trace`] to the second run, which may stop at [`Story::end`].
 #[derive(Clone, Debug)]
 pub struct Story {
     violation: Violation,
-    /// When the second run is told to shut down: what follows happened in no other run.
+    /// When the second run is told to shut down. The first run has no events after that which belong to the story.
     end: Timestamp,
     is_cut: bool,
     zone: Zone,
@@ -55,7 +56,7 @@ struct Line {
 impl Story {
     /// An empty story around `violation`, which happened in a run of `scenario`.
     pub fn new(violation: &Violation, scenario: &Scenario) -> Self {
-        // Time for three pushes, and for the last of them to arrive.
+        // Enough time for three pushes and the arrival of the last one.
         let enough = violation.at + 4 * scenario.server.period;
         let full = Timestamp::ZERO + scenario.duration;
         Self {
@@ -68,11 +69,12 @@ impl Story {
         }
     }
 
-    /// The story of the first violation of a run of `scenario`; `again` runs what was run once more.
+    /// The story of the first violation of a run of `scenario`, as text. `again` repeats the run with other
+    /// options. If the second run differs, the text says that the server is not deterministic.
     ///
     /// # Errors
     ///
-    /// Those of `again`.
+    /// The errors of `again`.
     pub fn told<E>(
         violation: &Violation,
         scenario: &Scenario,
@@ -84,23 +86,22 @@ impl Story {
         if again(options)?.score.violations.first() == Some(violation) {
             return Ok(story.to_string());
         }
-        let cause =
-            "the same seed went another way the second time, so the server under test is not deterministic";
+        let cause = "the second run of the same seed differed, so the server under test is not deterministic";
         Ok(format!("No story: {cause}.\n"))
     }
 
-    /// When the second run can stop.
+    /// The virtual time at which the second run may stop.
     pub fn end(&self) -> Timestamp {
         self.end
     }
 
-    /// The trace for the second run, which fills the story.
+    /// The trace for the second run. It writes into this story.
     pub fn trace(&self) -> Trace {
         let watch = self.violation.client.map_or(Watch::Nobody, Watch::One);
         Trace::new(watch, Some(Box::new(self.clone())))
     }
 
-    fn tell(&self, line: Line) {
+    fn add(&self, line: Line) {
         let mut lines = self.lines.borrow_mut();
         if line.at <= self.violation.at {
             if lines.before.len() == BEFORE {
@@ -112,7 +113,7 @@ impl Story {
         }
     }
 
-    /// A line, both its times in front.
+    /// Writes a line with its virtual time and its wall clock time.
     fn row(&self, f: &mut Formatter<'_>, mark: char, at: Timestamp, text: &str) -> fmt::Result {
         let wall = self.wall_origin.after(at.since(Timestamp::ZERO));
         let wall = self.zone.format(wall);
@@ -124,10 +125,10 @@ impl Display for Story {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Violation { guarantee, fault, at, client, .. } = &self.violation;
         let lines = self.lines.borrow();
-        let who = who(*client);
+        let client = subject(*client);
         writeln!(
             f,
-            "What happened around that moment to {who}, by virtual time and by the server's wall clock:\n"
+            "What happened around that moment to {client}, by virtual time and by the server's wall clock:\n"
         )?;
         for line in &lines.before {
             self.row(f, ' ', line.at, &line.text)?;
@@ -141,11 +142,11 @@ impl Display for Story {
     }
 }
 
-/// One call is one line, as [`Trace`] writes them.
+/// Each call gets one line, as [`Trace`] writes them.
 impl Write for Story {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Some(line) = Line::parse(&String::from_utf8_lossy(bytes)) {
-            self.tell(line);
+            self.add(line);
         }
         Ok(bytes.len())
     }
@@ -156,7 +157,7 @@ impl Write for Story {
 }
 
 impl Line {
-    /// Reads `300.001000000s  client 7  sends subscribe`, and leaves out what is about the wire.
+    /// Parses a line such as `300.001000000s  client 7  sends subscribe`. Returns `None` for lines about the wire.
     fn parse(raw: &str) -> Option<Self> {
         let mut parts = raw.strip_suffix('\n')?.splitn(3, "  ");
         let (seconds, nanos) = parts.next()?.strip_suffix('s')?.split_once('.')?;
@@ -167,7 +168,7 @@ impl Line {
     }
 }
 
-/// As much of a text as fits the line.
+/// The text, cut to the width of a line.
 fn shortened(text: &str) -> String {
     if text.chars().count() <= TEXT {
         return text.to_owned();
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_as_a_timeline_with_the_breach_in_it() {
+    fn a_story_is_a_timeline_with_the_violation_in_it() {
         let story = story_at(301);
         tell(&story, 12, "connects");
         tell(&story, 290, "sends unsubscribe");
@@ -220,7 +221,7 @@ What happened around that moment to client 7, by virtual time and by the server'
     }
 
     #[test]
-    fn twelve_lines_before_and_three_behind_are_kept() {
+    fn twelve_lines_before_and_three_after_the_violation_are_kept() {
         let story = story_at(301);
         for second in 280..320 {
             tell(&story, second, &format!("line {second}"));
@@ -232,7 +233,7 @@ What happened around that moment to client 7, by virtual time and by the server'
     }
 
     #[test]
-    fn the_second_run_is_cut_short_and_its_shutdown_is_no_part_of_the_story() {
+    fn the_second_run_stops_early_and_the_story_leaves_out_its_shutdown() {
         let story = story_at(301);
         assert_eq!(story.end(), Timestamp::ZERO + Duration::from_secs(1501));
         tell(&story, 1501, "close Some(1001)");

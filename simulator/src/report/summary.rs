@@ -1,4 +1,4 @@
-//! What a run came to, for machines: the object that `--json` writes.
+//! The summary of a run: the object that `--json` writes.
 
 use std::borrow::Cow;
 
@@ -12,13 +12,14 @@ use crate::metrics::{Judgement, Metrics};
 use crate::oracle::score::Race;
 use crate::oracle::verdict::Verdict;
 
-/// The version of [`Summary`]; it rises when a field changes its meaning or goes away.
+/// The version of [`Summary`]. It rises when a field changes its meaning or is removed.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What a run came to: the object that `--json` writes, and that `report`, `compare` and `merge` read.
+/// The summary of a run: the object that `--json` writes, and that `report`, `compare` and `merge` read.
 ///
-/// Two runs of one seed on virtual time differ in `wall_seconds`, `compression` and `deliveries_per_second`, and in
-/// nothing else. What only virtual time has is left out of the object where a run had real time, and the other way round.
+/// Two runs of one seed on virtual time differ only in `wall_seconds`, `compression` and `deliveries_per_second`.
+/// Fields that exist only on virtual time are left out of the report of a run on real time, and the other way
+/// round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
@@ -26,119 +27,120 @@ pub struct Summary {
     pub schema_version: u32,
     /// The subcommand: `run`, `replay`, `soak` or `conform`.
     pub command: Cow<'static, str>,
-    /// Where it ran: `core`, `paused` or `live`.
+    /// The arm that ran it: `core`, `paused` or `live`.
     pub arm: Cow<'static, str>,
-    /// What was on trial, if it was not the reference server in this process.
+    /// The URL of the server on trial; left out for the reference server in this process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Whether every certificate was accepted as the server's: nothing proves that it was the server that answered.
+    /// Whether every certificate was accepted (`--insecure`): then the peer that answered may not be the server.
     #[serde(default)]
     pub insecure: bool,
     /// The name of the scenario.
     pub scenario: String,
-    /// What decided the run; drawn seeds fit 48 bits, so that every reader of JSON takes them for what they are.
+    /// The seed of the run. Drawn seeds have at most 48 bits, so that every JSON reader reads them exactly.
     pub seed: u64,
-    /// How many clients there were.
+    /// The number of clients.
     pub clients: u32,
-    /// How many clients there were to be, and when, as `--plan` says it; only of a soak.
+    /// The planned number of clients over time, in the syntax of `--plan`; only for a soak.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
-    /// The time between two pushes.
+    /// The time between two pushes, in seconds.
     pub period_seconds: f64,
-    /// Virtual time, the shutdown included; only of virtual time.
+    /// Virtual time including the shutdown, in seconds; only on virtual time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_seconds: Option<f64>,
-    /// Wall time.
+    /// Wall time, in seconds.
     pub wall_seconds: f64,
-    /// Virtual time per wall time; only of virtual time.
+    /// Virtual time divided by wall time; only on virtual time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<f64>,
-    /// Cycles that were due before the shutdown.
+    /// The number of cycles that were due before the shutdown.
     pub cycles: u64,
-    /// Pushes that reached a client.
+    /// The number of pushes that reached a client.
     pub deliveries: u64,
     /// Pushes that reached a client, per second of wall time.
     pub deliveries_per_second: f64,
-    /// Simulated events; only of virtual time.
+    /// The number of simulated events; only on virtual time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<u64>,
-    /// The digest of every event, in 16 hexadecimal digits; only of virtual time.
+    /// The digest of all events, as 16 hexadecimal digits; only on virtual time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// The digest of what each client read, however it was cut and whenever it came, in 16 hexadecimal digits; only of
-    /// virtual time.
+    /// The digest of the bytes that each client read, independent of chunks and times, as 16 hexadecimal digits;
+    /// only on virtual time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_digest: Option<String>,
-    /// `held` or `violated`; `not_exercised` or `undecided` where nothing was settled.
+    /// The verdict on the whole run: `held` or `violated`; `not_exercised` or `undecided` if no guarantee was
+    /// decided.
     pub verdict: Verdict,
-    /// Whether it was stopped before its end; what it says is true of the time until then.
+    /// Whether the run was stopped before its end. Then the report covers the time until then.
     #[serde(default)]
     pub interrupted: bool,
-    /// Which part of a load this is; left out if it is all of it.
+    /// Which part of a load this report covers; left out if it covers the whole load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
     /// The verdict on each guarantee, G1 first.
     pub guarantees: Vec<GuaranteeEntry>,
-    /// The first violations; `guarantees` counts all of them.
+    /// The first violations. `guarantees` counts all of them.
     pub violations: Vec<ViolationEntry>,
-    /// The bounds that it was held to, in the order in which they were given.
+    /// The thresholds of the run and their results, in the order in which they were given.
     #[serde(default)]
     pub thresholds: Vec<Judgement>,
-    /// Due instants that fell into a change, while its outcome was open.
+    /// How many due instants fell into a change (such as a connect) whose outcome was open.
     pub races: Races,
-    /// How often each guarantee was exercised on a connection that had met a hazard, but for what never happened.
+    /// How often each guarantee was exercised on a connection that had met a hazard; without zeros.
     pub coverage: Vec<CoverageEntry>,
-    /// From the due instant to the arrival of the push; `null` if nothing was delivered.
+    /// Time from the due instant to the arrival of a push; `null` if nothing was delivered.
     pub latency_ms: Option<Latency>,
-    /// Everything that was measured; of virtual time only what that has.
+    /// All measurements; on virtual time only those that exist there.
     pub metrics: Option<Metrics>,
-    /// The command to paste that repeats the run.
+    /// The command line that repeats the run.
     pub repeat: String,
 }
 
-/// Some of the equal parts of a load.
+/// Which of the equal parts of a load a report covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shard {
-    /// Which of the parts, from 1, in rising order; one unless reports were merged.
+    /// The numbers of the parts, from 1, in ascending order; several only after a merge.
     pub numbers: Vec<u32>,
-    /// How many parts there are.
+    /// The number of all parts.
     pub of: u32,
 }
 
-/// Due instants that fell between the start of a change and its end.
+/// How many due instants fell between the start and the end of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Races {
-    /// A client left.
+    /// While a client left.
     pub close: u64,
-    /// A client arrived.
+    /// While a client connected.
     pub connect: u64,
-    /// A `subscribe` was in flight.
+    /// While a `subscribe` was in flight.
     pub subscribe: u64,
-    /// An `unsubscribe` was in flight.
+    /// While an `unsubscribe` was in flight.
     pub unsubscribe: u64,
 }
 
-/// The spread of latencies, in milliseconds.
+/// The distribution of latencies, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Latency {
     /// The median.
     pub p50: f64,
-    /// Nine in ten were faster.
+    /// The 90th percentile.
     pub p90: f64,
-    /// 99 in a hundred were faster.
+    /// The 99th percentile.
     pub p99: f64,
-    /// 999 in a thousand were faster.
+    /// The 99.9th percentile.
     pub p999: f64,
-    /// The slowest.
+    /// The maximum.
     pub max: f64,
-    /// The average.
+    /// The mean.
     pub mean: f64,
 }
 
-/// What every report states, whichever kind of time the run had.
+/// The fields that every report has, on virtual or real time.
 pub(crate) struct Basics {
     pub(crate) command: &'static str,
     pub(crate) arm: &'static str,
@@ -146,7 +148,7 @@ pub(crate) struct Basics {
     pub(crate) seed: u64,
     pub(crate) clients: u32,
     pub(crate) period_seconds: f64,
-    /// Not rounded.
+    /// In seconds, not rounded.
     pub(crate) wall_seconds: f64,
     pub(crate) cycles: u64,
     pub(crate) deliveries: u64,
@@ -159,7 +161,7 @@ pub(crate) struct Basics {
 }
 
 impl Summary {
-    /// The same, with the story of the first violation.
+    /// The summary, with the story of the first violation.
     #[must_use]
     pub fn with_story(mut self, story: Option<String>) -> Self {
         if let Some(first) = self.violations.first_mut() {
@@ -168,7 +170,7 @@ impl Summary {
         self
     }
 
-    /// The summary of a run that has none of the optional parts.
+    /// A summary without the optional fields.
     pub(crate) fn of(basics: Basics) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
@@ -218,7 +220,7 @@ impl Races {
 }
 
 impl Latency {
-    /// The figures of a histogram of microseconds.
+    /// The figures of a histogram of microseconds; `None` if it is empty.
     pub fn new(latency: &Histogram<u64>) -> Option<Self> {
         let millis = |micros: f64| rounded(micros / 1000.0, 3);
         let quantile = |at| millis(latency.value_at_quantile(at) as f64);

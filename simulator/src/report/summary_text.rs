@@ -1,26 +1,26 @@
-//! A report that was read back or merged, for a terminal.
+//! A report that was read from a file or merged, as text.
 
 use std::fmt::{self, Display, Formatter};
 
-use super::columns::{guarantee_columns, guarantee_head, line};
+use super::columns::{guarantee_columns, guarantee_head, labelled_line};
 use super::entries::GuaranteeEntry;
+use super::format::{INSECURE, count_verdicts, counted, grouped};
 use super::palette::Palette;
 use super::summary::Summary;
-use super::words::{INSECURE, counted, grouped, standing};
 use crate::metrics::{Judgement, Metric, Metrics, Unit};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
 
-/// What is shown of each metric of times.
+/// The metrics of times that are shown.
 const TIMINGS: [Metric; 5] =
     [Metric::Connect, Metric::Echo, Metric::PushLatency, Metric::Spread, Metric::OwnDelay];
 
-/// A summary in the form of the report that `run` prints. Print it.
+/// A summary as text, in the form of the report that `run` prints. Print it with `Display`.
 #[derive(Clone, Copy, Debug)]
 pub struct SummaryReport<'a> {
-    /// What a run came to.
+    /// The summary.
     pub summary: &'a Summary,
-    /// Whether it is coloured.
+    /// Whether the text is coloured.
     pub palette: Palette,
 }
 
@@ -69,12 +69,12 @@ impl SummaryReport<'_> {
             if judgement.held { (Verdict::Held, "held") } else { (Verdict::Violated, "CROSSED") };
         let text =
             format!("{}, {observed} observed: {}", judgement.threshold, self.palette.paint(verdict, word));
-        line(f, "threshold", &text)
+        labelled_line(f, "threshold", &text)
     }
 
     fn verdict(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let verdicts: Vec<_> = self.summary.guarantees.iter().map(|entry| entry.verdict).collect();
-        let mut sentence = standing(&verdicts, Guarantee::ALL.len(), "VIOLATED");
+        let mut sentence = count_verdicts(&verdicts, Guarantee::ALL.len(), "VIOLATED");
         if self.summary.interrupted {
             sentence.push_str("; INTERRUPTED before its end");
         }
@@ -88,18 +88,22 @@ fn measured(summary: &Summary, metrics: &Metrics, f: &mut Formatter<'_>) -> fmt:
         let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
         let figure = |(name, share)| Some(format!("{name} {}", Unit::Millis.format(timing.quantile(share)?)));
         if let Some(figures) = quantiles.into_iter().map(figure).collect::<Option<Vec<_>>>() {
-            line(f, &metric.name().replace('_', " "), &figures.join(", "))?;
+            labelled_line(f, &metric.name().replace('_', " "), &figures.join(", "))?;
         }
     }
     let counts = &metrics.counts;
     let cycles = counted(summary.cycles, "cycle");
     let [deliveries, lost, duplicates] = [counts.deliveries, counts.lost, counts.duplicates].map(grouped);
-    line(f, "pushes", &format!("{cycles}, {deliveries} deliveries, {lost} lost, {duplicates} duplicates"))?;
+    labelled_line(
+        f,
+        "pushes",
+        &format!("{cycles}, {deliveries} deliveries, {lost} lost, {duplicates} duplicates"),
+    )?;
     if let Some(trend) = metrics.server_memory_trend() {
         let size = Unit::BytesPerHour.format(trend.per_hour);
         let error = Unit::BytesPerHour.format(trend.error);
         let flat = if trend.is_flat() { "flat: " } else { "" };
-        line(f, "memory", &format!("{flat}{size} ± {error} over the second half"))?;
+        labelled_line(f, "memory", &format!("{flat}{size} ± {error} over the second half"))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a sweep came to, for people and for machines.
+//! The report of a sweep, as text and as JSON.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::columns::{guarantee_columns, guarantee_head};
 use super::coverage::{CoverageEntry, CoverageTable};
+use super::format::{counted, grouped, moment, subject};
 use super::numbers::rounded;
 use super::palette::Palette;
 use super::run::Run;
 use super::summary::{Races, SCHEMA_VERSION};
-use super::words::{counted, grouped, moment, who};
 use crate::hunt::coverage_promises::Promise;
 use crate::hunt::sweep::{Cause, FailedSeed, Totals};
 use crate::oracle::coverage::Hazard;
@@ -22,10 +22,10 @@ use crate::oracle::verdict::Verdict;
 use crate::scenario::Scenario;
 use crate::units::format_span;
 
-/// Failing seeds that the last line names.
+/// The most failing seeds that the last line names.
 const NAMED: usize = 20;
 
-/// What a seed that did not hold is to people: its guarantees, the first violation, and how to see it again.
+/// A failed seed as text: its guarantees, the first violation, and the command line that repeats it.
 pub fn describe_failure(run: &Run<'_>, failed: &FailedSeed) -> String {
     let repeat = run.repeat_line();
     match &failed.cause {
@@ -38,7 +38,7 @@ pub fn describe_failure(run: &Run<'_>, failed: &FailedSeed) -> String {
                 failed.seed,
                 kinds.join(", "),
                 moment(first.at),
-                who(first.client),
+                subject(first.client),
                 first.guarantee,
                 first.fault.name(),
                 first.detail,
@@ -47,21 +47,22 @@ pub fn describe_failure(run: &Run<'_>, failed: &FailedSeed) -> String {
     }
 }
 
-/// What a sweep came to. Print it.
+/// The report of a sweep as text. Print it with `Display`.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepReport<'a> {
-    /// Arm and scenario, the first seed, and the wall time of all of them.
+    /// Arm, scenario and first seed of the sweep, and the wall time of all its runs.
     pub run: Run<'a>,
-    /// How many threads it had.
+    /// The number of threads.
     pub jobs: usize,
-    /// What it came to.
+    /// The sums over all seeds.
     pub totals: &'a Totals,
-    /// Whether it is coloured.
+    /// Whether the text is coloured.
     pub palette: Palette,
 }
 
 impl SweepReport<'_> {
-    /// The cells that the scenario promised and the sweep never met; `None` if it promises none of so small a sweep.
+    /// The pairs of hazard and guarantee that the scenario promised and that never occurred; `None` if a sweep of
+    /// this size promises none.
     pub fn broken_promises(&self) -> Option<Vec<(Hazard, Guarantee)>> {
         let promise = Promise::of(self.run.scenario)?;
         let holds = promise.holds(self.run.scenario, self.totals.seeds);
@@ -120,10 +121,10 @@ impl SweepReport<'_> {
         let promised =
             Promise::of(self.run.scenario).map_or(0, |promise| promise.cells(self.run.arm).count());
         match (Promise::of(self.run.scenario), self.broken_promises()) {
-            (None, _) => writeln!(f, "\nno coverage is promised of this scenario"),
+            (None, _) => writeln!(f, "\nthis scenario promises no coverage"),
             (Some(promise), None) => writeln!(
                 f,
-                "\nno coverage is promised of so small a sweep: it takes {}, {}, {} and 24 cycles",
+                "\nso small a sweep promises no coverage: it needs {}, {}, {} and 24 cycles",
                 counted(promise.seeds, "seed"),
                 counted(u64::from(crate::hunt::coverage_promises::CLIENTS), "client"),
                 format_span(crate::hunt::coverage_promises::DURATION),
@@ -168,7 +169,7 @@ fn cell_name((hazard, guarantee): (Hazard, Guarantee)) -> String {
     format!("{} × {guarantee}", hazard.name())
 }
 
-/// What a sweep came to: the object that `--json` writes.
+/// The report of a sweep: the object that `--json` writes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SweepSummary {
@@ -176,43 +177,44 @@ pub struct SweepSummary {
     pub schema_version: u32,
     /// The subcommand, `sweep`.
     pub command: Cow<'static, str>,
-    /// Where it ran: `core` or `paused`.
+    /// The arm that ran it: `core` or `paused`.
     pub arm: Cow<'static, str>,
     /// The name of the scenario.
     pub scenario: String,
-    /// How many clients each seed had.
+    /// The number of clients in each seed.
     pub clients: u32,
-    /// The time between two pushes.
+    /// The time between two pushes, in seconds.
     pub period_seconds: f64,
-    /// The virtual time of each seed.
+    /// The virtual time of each seed, in seconds.
     pub duration_seconds: f64,
     /// The first seed.
     pub from: u64,
-    /// How many seeds were run, one after the other in number.
+    /// The number of seeds that were run, in ascending order from the first.
     pub seeds: u64,
-    /// How many threads there were.
+    /// The number of threads.
     pub jobs: usize,
-    /// Wall time.
+    /// Wall time, in seconds.
     pub wall_seconds: f64,
     /// Seeds per second of wall time.
     pub seeds_per_second: f64,
-    /// Simulated events.
+    /// The number of simulated events.
     pub events: u64,
     /// Simulated events per second of wall time.
     pub events_per_second: f64,
-    /// Pushes that reached a client.
+    /// The number of pushes that reached a client.
     pub deliveries: u64,
-    /// `held` or `violated`.
+    /// The verdict on all seeds: `held` or `violated`.
     pub verdict: Verdict,
     /// The sums for each guarantee, G1 first.
     pub guarantees: Vec<SweepEntry>,
-    /// Due instants that fell into a change, while its outcome was open.
+    /// How many due instants fell into a change (such as a connect) whose outcome was open.
     pub races: Races,
-    /// How often each guarantee was exercised on a connection that had met a hazard, but for what never happened.
+    /// How often each guarantee was exercised on a connection that had met a hazard; without zeros.
     pub coverage: Vec<CoverageEntry>,
-    /// The promised meetings of hazard and guarantee that never happened; `null` if so small a sweep promises none.
+    /// The promised pairs of hazard and guarantee that never occurred; `null` if a sweep of this size promises
+    /// none.
     pub broken_promises: Option<Vec<String>>,
-    /// The seeds that did not hold, in rising order.
+    /// The failed seeds, in ascending order.
     pub failures: Vec<FailureEntry>,
 }
 
@@ -220,27 +222,27 @@ pub struct SweepSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SweepEntry {
-    /// `G1` to `G15`.
+    /// The guarantee, `G1` to `G15`.
     pub id: String,
-    /// `held`, `violated` or `not_exercised`.
+    /// The verdict: `held`, `violated` or `not_exercised`.
     pub verdict: Verdict,
-    /// Times that its premise held and a wrong server would have been convicted.
+    /// How often the guarantee was exercised: its premise held, and a wrong server would have been convicted.
     pub exercised: u64,
-    /// Times that it was broken.
+    /// How often the guarantee was broken.
     pub violations: u64,
-    /// Seeds in which it was broken.
+    /// The number of seeds in which it was broken.
     pub failing_seeds: u64,
 }
 
-/// One seed that did not hold.
+/// A failed seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailureEntry {
     /// The seed.
     pub seed: u64,
-    /// The guarantees that it broke; none if it could not be run.
+    /// The guarantees that broke; empty if the seed could not be run.
     pub guarantees: Vec<String>,
-    /// The first violation, or why it could not be run.
+    /// The first violation, or why the seed could not be run.
     pub detail: String,
 }
 
@@ -334,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_seed_reads_like_this() {
+    fn a_failed_seed_is_described_with_its_repeat_line() {
         let scenario = storm();
         let totals = Totals::default();
         let run = Run { seed: 5, ..report(&scenario, &totals).run };
@@ -354,9 +356,7 @@ seed 5: G3 late, G3 lost
         assert!(text.contains("promised cells were NEVER MET:\n  clock jump × G1, G2, "), "{text}");
         assert!(text.ends_with("\n30 of 30 seeds held\n"), "{text}");
         let small = Totals { seeds: 5, ..Totals::default() };
-        assert!(
-            report(&scenario, &small).to_string().contains("no coverage is promised of so small a sweep")
-        );
+        assert!(report(&scenario, &small).to_string().contains("so small a sweep promises no coverage"));
         let broken = Totals { seeds: 30, failures: vec![failed()], ..Totals::default() };
         let text = report(&scenario, &broken).to_string();
         assert!(text.ends_with("\n1 of 30 seeds FAILED: 5\n"), "{text}");
@@ -364,7 +364,7 @@ seed 5: G3 late, G3 lost
     }
 
     #[test]
-    fn machines_get_the_same() {
+    fn the_json_has_the_same_figures() {
         let scenario = storm();
         let mut broken = Totals { seeds: 30, failures: vec![failed()], ..Totals::default() };
         broken.failing[Guarantee::G3.index()] = 1;

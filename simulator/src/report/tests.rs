@@ -14,7 +14,7 @@ use crate::world::Outcome;
 const DAY: Duration = Duration::from_secs(86_400);
 const PERIOD: Duration = Duration::from_secs(300);
 
-/// A run that exercised all but G12.
+/// The outcome of a run that exercised all guarantees except G12.
 fn outcome() -> Outcome {
     let mut latency = Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap();
     for micros in 1..=1000 {
@@ -43,7 +43,7 @@ fn outcome() -> Outcome {
     }
 }
 
-/// The same, with G2 broken in one way and G4 in another, more often than is kept.
+/// The same outcome with G2 and G4 broken. G4 broke more often than violations are kept.
 fn broken_outcome() -> Outcome {
     let mut outcome = outcome();
     outcome.score.tallies[Guarantee::G2.index()].violations = 2;
@@ -79,7 +79,7 @@ fn json(outcome: &Outcome) -> Value {
 }
 
 #[test]
-fn the_text_report_reads_like_this() {
+fn the_text_report_has_this_form() {
     let expected = "\
 scenario day: 10,000 clients, 24h, a push every 5m; core arm, seed 1
 

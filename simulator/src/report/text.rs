@@ -1,26 +1,26 @@
-//! The report for people: plain text of at most 100 columns.
+//! The report of a run as text, at most 100 columns wide.
 
 use std::fmt::{self, Display, Formatter};
 
-use super::columns::{guarantee_columns, guarantee_head, line};
+use super::columns::{guarantee_columns, guarantee_head, labelled_line};
 use super::coverage::CoverageTable;
+use super::format::{count_verdicts, counted, grouped, millis};
 use super::palette::Palette;
 use super::run::Run;
-use super::words::{counted, grouped, millis, standing};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Race;
 use crate::oracle::verdict::Verdict;
 use crate::units::format_span;
 use crate::world::Outcome;
 
-/// What a run came to. Print it.
+/// The report of a run. Print it with `Display`.
 #[derive(Clone, Copy, Debug)]
 pub struct TextReport<'a> {
-    /// What was run.
+    /// The run.
     pub run: Run<'a>,
-    /// What it came to.
+    /// Its outcome.
     pub outcome: &'a Outcome,
-    /// Whether it is coloured.
+    /// Whether the text is coloured.
     pub palette: Palette,
 }
 
@@ -40,7 +40,7 @@ impl Display for RepeatedBy<'_> {
 }
 
 impl<'a> TextReport<'a> {
-    /// The same of a run that another command repeats.
+    /// The report of a run that `command` repeats.
     pub fn repeated_by(self, command: &'a str) -> impl Display + use<'a> {
         RepeatedBy(self, command)
     }
@@ -53,7 +53,7 @@ impl<'a> TextReport<'a> {
         }
         self.counts(f)?;
         self.speeds(f)?;
-        line(f, "repeat", repeat)?;
+        labelled_line(f, "repeat", repeat)?;
         self.verdict(f)
     }
 
@@ -89,10 +89,10 @@ impl<'a> TextReport<'a> {
     fn counts(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let score = &self.outcome.score;
         let races = Race::ALL.map(|race| format!("{} {}", race.name(), grouped(score.races[race as usize])));
-        line(f, "push against", &races.join(", "))?;
+        labelled_line(f, "push against", &races.join(", "))?;
         let cycles = counted(self.outcome.cycles, "cycle");
-        line(f, "pushes", &format!("{cycles}, {} deliveries", grouped(score.deliveries)))?;
-        line(f, "latency", &self.latency())
+        labelled_line(f, "pushes", &format!("{cycles}, {} deliveries", grouped(score.deliveries)))?;
+        labelled_line(f, "latency", &self.latency())
     }
 
     fn latency(&self) -> String {
@@ -110,16 +110,20 @@ impl<'a> TextReport<'a> {
         let wall = run.wall.as_secs_f64();
         let virtual_time = clock(outcome.virtual_time.as_secs());
         let compression = grouped(run.compression(outcome).round() as u64);
-        line(f, "virtual time", &format!("{virtual_time} in {wall:.3} s of wall time: {compression} ×"))?;
+        labelled_line(
+            f,
+            "virtual time",
+            &format!("{virtual_time} in {wall:.3} s of wall time: {compression} ×"),
+        )?;
         let deliveries = grouped(run.per_second(outcome.score.deliveries as f64).round() as u64);
         let events = grouped(run.per_second(outcome.events as f64).round() as u64);
-        line(f, "speed", &format!("{deliveries} deliveries/s, {events} events/s"))?;
-        line(f, "digest", &format!("{:016x}", outcome.digest))
+        labelled_line(f, "speed", &format!("{deliveries} deliveries/s, {events} events/s"))?;
+        labelled_line(f, "digest", &format!("{:016x}", outcome.digest))
     }
 
     fn verdict(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let verdicts = self.outcome.score.tallies.map(Verdict::of);
-        let sentence = standing(&verdicts, verdicts.len(), "VIOLATED");
+        let sentence = count_verdicts(&verdicts, verdicts.len(), "VIOLATED");
         writeln!(f, "\n{}", self.palette.paint(Verdict::of_run(&self.outcome.score), &sentence))
     }
 }

@@ -1,21 +1,21 @@
-//! Which promises broke, and how.
+//! Which guarantees broke, and how, as text.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
+use super::format::{counted, grouped, moment, subject};
 use super::palette::Palette;
-use super::words::{counted, grouped, moment, who};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Violation};
 use crate::oracle::verdict::Verdict;
 use crate::world::Outcome;
 
-/// Each way in which a promise broke, once. Print it.
+/// Each kind of violation, once, with its first case. Print it with `Display`.
 #[derive(Clone, Copy, Debug)]
 pub struct ViolationReport<'a> {
-    /// What the run came to.
+    /// The outcome of the run.
     pub outcome: &'a Outcome,
-    /// Whether it is coloured.
+    /// Whether the text is coloured.
     pub palette: Palette,
 }
 
@@ -29,7 +29,7 @@ impl Display for ViolationReport<'_> {
             let title = format!("{guarantee} {}: {}", guarantee.name(), fault.name());
             let times = counted(count, "time");
             writeln!(f, "{}, {at_least}{times}", self.palette.paint(Verdict::Violated, &title))?;
-            writeln!(f, "    {}, {}", moment(first.at), who(first.client))?;
+            writeln!(f, "    {}, {}", moment(first.at), subject(first.client))?;
             writeln!(f, "    {}", first.detail)?;
         }
         if kept < all {
@@ -39,7 +39,7 @@ impl Display for ViolationReport<'_> {
     }
 }
 
-/// How often each promise broke in each way, and the first time that it did.
+/// How often each guarantee broke in each way, and its first violation.
 fn by_kind(violations: &[Violation]) -> BTreeMap<(Guarantee, Fault), (u64, &Violation)> {
     let mut kinds = BTreeMap::new();
     for violation in violations {

@@ -1,4 +1,4 @@
-//! A trial as a value: a server, a scenario and seeds, run on all cores.
+//! The builder of a trial: a server, a scenario and seeds, run on all cores.
 
 use std::env;
 use std::fmt;
@@ -25,15 +25,15 @@ use crate::scenario::recipe::{Overrides, Recipe};
 use crate::script::Script;
 use crate::units::parse_seed;
 
-/// Runs one seed alone, in the place of those that the trial names.
+/// Environment variable with a seed that is run alone, instead of the seeds of the trial.
 const SEED: &str = "CARILLON_SEED";
 
-/// Plays a script in the place of the scenario.
+/// Environment variable with the file of a script that is played instead of the scenario.
 const SCRIPT: &str = "CARILLON_SCRIPT";
 
 type SharedStart = dyn Fn(&Scenario) -> io::Result<PausedTarget> + Send + Sync;
 
-/// A server on trial, in a test of your own.
+/// Puts a server on trial in your own tests.
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,13 +76,14 @@ impl fmt::Debug for Trial {
     }
 }
 
-/// Why a trial came to no result.
+/// Why a trial has no result.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TrialError {
-    /// The scenario or the script cannot be read; mend the file.
+    /// The file of the scenario or of the script cannot be read or has a mistake.
     File(LoadError),
-    /// The scenario, the number of clients, a time or a seed makes no sense; the sentence says which and what is allowed.
+    /// The scenario, the number of clients, a time or a seed is not allowed; the sentence says which one and what
+    /// is allowed.
     Setting(String),
 }
 
@@ -104,14 +105,15 @@ impl std::error::Error for TrialError {
     }
 }
 
-/// What a trial came to: all its seeds together.
+/// The result of a trial: the sums over all its seeds.
 #[derive(Clone, Debug)]
 pub struct TrialResult {
     totals: Totals,
 }
 
 impl TrialResult {
-    /// The verdict on the server: violated if anything was, held if anything was put to the test.
+    /// The verdict on the server: violated if a seed failed, held if any guarantee was exercised, and not exercised
+    /// otherwise.
     pub fn verdict(&self) -> Verdict {
         if !self.totals.failures.is_empty() {
             Verdict::Violated
@@ -122,28 +124,29 @@ impl TrialResult {
         }
     }
 
-    /// How often this guarantee was put to the test, and how often it broke, in all seeds.
+    /// How often this guarantee was exercised and how often it broke, over all seeds.
     pub fn tally(&self, guarantee: Guarantee) -> Tally {
         self.totals.tallies[guarantee.index()]
     }
 
-    /// How many seeds were run.
+    /// The number of seeds that were run.
     pub fn seeds(&self) -> u64 {
         self.totals.seeds
     }
 
-    /// The seeds in which a guarantee broke or the server panicked, in rising order.
+    /// The seeds in which a guarantee broke or the server panicked, in ascending order.
     pub fn failed_seeds(&self) -> impl Iterator<Item = u64> {
         self.totals.failures.iter().map(|failed| failed.seed)
     }
 }
 
 impl Trial {
-    /// Puts the server on trial that `start` makes.
+    /// Creates a trial of the server that `start` creates.
     ///
-    /// `start` is called once for each run, inside a paused tokio runtime. It gets the scenario, whose limits and times
-    /// the server must have, and the virtual clock that it must read in the place of the system's. It may spawn tasks. It
-    /// returns what serves one connection: a closure from a [`Stream`](crate::paused::Stream) to a future, or a
+    /// `start` is called once for each run, inside a paused tokio runtime. It gets the scenario, whose limits and
+    /// times the server must use, and the virtual clock that the server must read instead of the system's. It may
+    /// spawn tasks. It returns what serves one connection: a closure from a [`Stream`](crate::paused::Stream) to a
+    /// future, or a [`Service`].
     /// [`Service`].
     pub fn of<S: Service + 'static>(
         start: impl Fn(&Scenario, VirtualClock) -> S + Send + Sync + 'static,
@@ -162,54 +165,55 @@ impl Trial {
         }
     }
 
-    /// What the clients do: the name of a built-in scenario such as `swarm`, or a TOML file (with a `/` in its name, or
-    /// `.toml` at its end).
+    /// Sets what the clients do: the name of a built-in scenario such as `swarm`, or the path of a TOML file (with
+    /// a `/` in it, or ending in `.toml`). The default is `day`.
     #[must_use]
     pub fn scenario(mut self, name_or_file: &str) -> Self {
         name_or_file.clone_into(&mut self.scenario);
         self
     }
 
-    /// How many clients there are.
+    /// Sets the number of clients. The default is 100, or that of the scenario file.
     #[must_use]
     pub fn clients(mut self, clients: u32) -> Self {
         self.overrides.clients = Some(clients);
         self
     }
 
-    /// Virtual time until the server is told to shut down.
+    /// Sets the virtual time until the server is told to shut down. The default is two hours, or that of the
+    /// scenario file.
     #[must_use]
     pub fn duration(mut self, duration: Duration) -> Self {
         self.overrides.duration = Some(duration);
         self
     }
 
-    /// Virtual time between two pushes.
+    /// Sets the virtual time between two pushes. The default is five minutes, or that of the scenario file.
     #[must_use]
     pub fn period(mut self, period: Duration) -> Self {
         self.overrides.period = Some(period);
         self
     }
 
-    /// The seeds to run, one run each.
+    /// Sets the seeds, with one run each. The default is `1..=8`.
     #[must_use]
     pub fn seeds(mut self, seeds: RangeInclusive<u64>) -> Self {
         self.seeds = seeds;
         self
     }
 
-    /// The folder that gets the script of a failed run; `carillon` in Cargo's target folder, if it is not said.
+    /// Sets the folder for the script of a failed run. The default is `carillon` in Cargo's target folder.
     #[must_use]
     pub fn scripts_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.scripts = Some(folder.into());
         self
     }
 
-    /// Runs the seeds, on all cores.
+    /// Runs the seeds on all cores.
     ///
     /// # Errors
     ///
-    /// A scenario that cannot be read, or a setting that makes no sense.
+    /// The scenario cannot be read, or a setting is not allowed.
     pub fn run(&self) -> Result<TrialResult, TrialError> {
         let seeds = self.wanted_seeds()?;
         let recipe = self.recipe()?;
@@ -228,13 +232,13 @@ impl Trial {
         Ok(TrialResult { totals })
     }
 
-    /// Runs the seeds, on all cores, and asserts that every guarantee held.
+    /// Runs the seeds on all cores, and asserts that every guarantee held.
     ///
     /// # Panics
     ///
-    /// If a guarantee broke. The message says which and how, tells the story of the client that it happened to, shows the
-    /// run made small as a script and where that was written, and ends with the line that repeats it. Also if nothing was
-    /// put to the test, and if the trial could not run.
+    /// If a guarantee broke. The message says which one and how, shows what happened to the client in question,
+    /// contains the run made small as a script with the path of its file, and ends with the command line that
+    /// repeats it. It also panics if no guarantee was exercised, or if the trial cannot run.
     #[track_caller]
     pub fn assert_held(&self) {
         let failure = match env::var_os(SCRIPT) {
@@ -256,13 +260,14 @@ impl Trial {
     fn failure_of_seeds(&self) -> Result<Option<String>, TrialError> {
         let result = self.run()?;
         if result.verdict() == Verdict::NotExercised {
-            return Ok(Some("nothing was put to the test: no client got a connection".to_owned()));
+            return Ok(Some("no guarantee was exercised: no client got a connection".to_owned()));
         }
         let Some(first) = result.totals.failures.first() else { return Ok(None) };
         let scenario = self.recipe()?.scenario(first.seed).map_err(TrialError::Setting)?;
         let repeat = Repeat::of_seed(SEED, SCRIPT, first.seed, self.scripts.clone());
         Ok(Some(
-            Failure { start: self.start(), scenario: &scenario, totals: &result.totals, first }.tell(&repeat),
+            Failure { start: self.start(), scenario: &scenario, totals: &result.totals, first }
+                .message(&repeat),
         ))
     }
 

@@ -1,10 +1,10 @@
-//! What a trial runs unless it is told otherwise.
+//! The defaults of a trial.
 
 use std::time::Duration;
 
 use crate::scenario::recipe::Defaults;
 
-/// Small enough to be over in a second or two with a server that runs whole.
+/// Small enough to end in a second or two with a complete server.
 pub(super) const DEFAULTS: Defaults = Defaults {
     scenario: Defaults::RUN.scenario,
     clients: 100,

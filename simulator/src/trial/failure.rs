@@ -1,4 +1,5 @@
-//! What a failed test says: what broke, the run made small, its story, and the lines that repeat it.
+//! The message of a failed test: the violations, the run made small, its explanation, and the command lines that
+//! repeat it.
 
 use std::env;
 use std::fs;
@@ -17,16 +18,17 @@ use crate::script::Script;
 use crate::trace::Trace;
 use crate::units::{format_span, quoted};
 
-/// How a failure can be seen again.
+/// How to repeat a failure.
 pub(super) struct Repeat {
-    /// The line that repeats the run, or plays the script.
+    /// The command line that repeats the run or plays the script.
     line: String,
-    /// The variable that names a script, the file that gets it, and the test's own command.
+    /// The environment variable that names a script, the file for the script, and the command line of the test
+    /// itself.
     script: Option<(&'static str, PathBuf, String)>,
 }
 
 impl Repeat {
-    /// Of a seed: `seed_variable=SEED` before the command of this test.
+    /// For a seed: `seed_variable=SEED` before the command line of this test.
     pub(super) fn of_seed(
         seed_variable: &str,
         script_variable: &'static str,
@@ -42,29 +44,29 @@ impl Repeat {
         }
     }
 
-    /// Of a script that is played.
+    /// For a script that is played.
     pub(super) fn of_script(variable: &str, file: &Path) -> Self {
         let file = quoted(&file.display().to_string());
         Self { line: format!("{variable}={file} {}", test_command()), script: None }
     }
 }
 
-/// Seeds of which at least one did not hold.
+/// The failure of at least one seed.
 pub(super) struct Failure<'a> {
     pub(super) start: &'a Start,
-    /// The scenario of the first of them.
+    /// The scenario of the first failed seed.
     pub(super) scenario: &'a Scenario,
     pub(super) totals: &'a Totals,
     pub(super) first: &'a FailedSeed,
 }
 
 impl Failure<'_> {
-    /// All that a test prints when it fails.
-    pub(super) fn tell(&self, repeat: &Repeat) -> String {
+    /// The message of the failed test. The run is repeated to record it, so this may take seconds.
+    pub(super) fn message(&self, repeat: &Repeat) -> String {
         let mut text = self.headline();
         match &self.first.cause {
             Cause::Crashed(sentence) => text.push_str(&format!("\n{sentence}\n")),
-            Cause::Violated { .. } => text.push_str(&self.tell_violations(repeat)),
+            Cause::Violated { .. } => text.push_str(&self.describe_violations(repeat)),
         }
         text.push_str(&format!("\nTo see it again:  {}\n", repeat.line));
         text
@@ -86,7 +88,7 @@ impl Failure<'_> {
         )
     }
 
-    fn tell_violations(&self, repeat: &Repeat) -> String {
+    fn describe_violations(&self, repeat: &Repeat) -> String {
         let outcome = match suspect::run(self.start, self.scenario, self.first.seed, RunOptions::default()) {
             Ok(outcome) => outcome,
             Err(error) => return format!("\nthe run could not be repeated: {error}\n"),
@@ -94,22 +96,22 @@ impl Failure<'_> {
         let report = ViolationReport { outcome: &outcome, palette: Palette::Plain };
         let small = suspect::make_small(self.start, self.scenario, self.first.seed, None);
         let rest = match (small, &repeat.script) {
-            (Ok(shrunk), Some(script)) => self.tell_small(&shrunk, script, &repeat.line),
+            (Ok(shrunk), Some(script)) => self.describe_small(&shrunk, script, &repeat.line),
             (Ok(_), None) => String::new(),
             (Err(NotSmall::Io(error)), _) => format!("The run could not be made small: {error}\n"),
             (Err(NotSmall::NothingBroke), _) => {
-                "A second run of the same seed held: the server does something that the seed does not decide, such as \
-                 reading the system's clock or the order of a HashMap.\n"
+                "A second run of the same seed held: something in the server does not depend on the seed, such as \
+                 the system's clock or the order of a HashMap.\n"
                     .to_owned()
             }
             (Err(NotSmall::OnlyInTheRun), _) => {
-                "It breaks in the run, but not when its script is played alone.\n".to_owned()
+                "The guarantee breaks in the run, but not when its script is played alone.\n".to_owned()
             }
         };
         format!("\n{report}\n{rest}")
     }
 
-    fn tell_small(
+    fn describe_small(
         &self,
         shrunk: &Shrunk,
         (variable, file, command): &(&'static str, PathBuf, String),
@@ -125,13 +127,13 @@ impl Failure<'_> {
             Ok(()) => format!("written to {}", file.display()),
             Err(error) => format!("which could not be written to {}: {error}", file.display()),
         };
-        let story = tell_story(self.start, &shrunk.script, &play).unwrap_or_default();
+        let story = explanation_of(self.start, &shrunk.script, &play).unwrap_or_default();
         format!("{story}\nThe run made small, {written}\n\n{text}\nTo play the script:  {play}\n")
     }
 }
 
 impl Failure<'_> {
-    /// What a test prints that plays a script in which something breaks; `None` if nothing does.
+    /// The message of a test that plays a script in which a guarantee breaks; `None` if none breaks.
     pub(super) fn of_script(start: &Start, script: &Script, repeat: &Repeat) -> Option<String> {
         let outcome = match suspect::play(start, script, Trace::default()) {
             Ok(outcome) => outcome,
@@ -141,14 +143,14 @@ impl Failure<'_> {
             return None;
         }
         let report = ViolationReport { outcome: &outcome, palette: Palette::Plain };
-        let story = tell_story(start, script, &repeat.line).unwrap_or_default();
+        let story = explanation_of(start, script, &repeat.line).unwrap_or_default();
         let line = &repeat.line;
         Some(format!("a guarantee breaks in the script\n\n{report}\n{story}\nTo see it again:  {line}\n"))
     }
 }
 
-/// The story of the client to whom a script's guarantee broke.
-fn tell_story(start: &Start, script: &Script, repeat: &str) -> Option<String> {
+/// The explanation of the violation in a script.
+fn explanation_of(start: &Start, script: &Script, repeat: &str) -> Option<String> {
     let play = |trace| suspect::play(start, script, trace).expect("what ran once runs again");
     Explanation::of(script, repeat, play).map(|explanation| explanation.to_string())
 }
@@ -160,20 +162,21 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
     fs::write(file, text)
 }
 
-/// The test harness names the thread of each test after it.
+/// The name of the test. The test harness names the thread of each test after it.
 fn test_name() -> Option<String> {
     let name = thread::current().name()?.to_owned();
     (name != "main").then_some(name)
 }
 
-/// The command that runs this test alone. Cargo tells a test the name of its package.
+/// The command line that runs this test alone. Cargo states the name of the package in an environment variable.
 fn test_command() -> String {
     let package = env::var("CARGO_PKG_NAME").map_or(String::new(), |name| format!(" -p {name}"));
     let test = test_name().map_or(String::new(), |name| format!(" {name} -- --exact"));
     format!("cargo test{package}{test}")
 }
 
-/// `carillon` in Cargo's target folder, where this program lies in `PROFILE/deps`; else in the system's own.
+/// The folder `carillon` in Cargo's target folder, where this program is in `PROFILE/deps`; otherwise in the
+/// system's temporary folder.
 fn script_folder() -> PathBuf {
     let program = env::current_exe().unwrap_or_default();
     let deps = program.ancestors().find(|folder| folder.ends_with("deps"));

@@ -23,12 +23,13 @@ use crate::scenario::{Arm, Scenario};
 use crate::stopwatch::clocked;
 use crate::units::{parse_seed, parse_span};
 
-/// The `main` of a program that puts a server on trial: runs what its command line asks for, and reports.
+/// The `main` function of a program that puts a server on trial: parses the command line, runs the trial and prints
+/// the report.
 ///
-/// `start` is called inside a paused runtime, may spawn tasks, and returns what serves each connection. `command` is how
-/// the program is started; the report ends with it, and with the options that repeat the run.
+/// `start` creates the server, as for [`Trial::of`](super::Trial::of). `command` is the command line that starts
+/// the program; the report ends with it and the options that repeat the run.
 ///
-/// The exit code is one of [`Exit`].
+/// Returns one of the exit codes of [`Exit`].
 pub fn main<S: Service + 'static>(
     command: &str,
     start: impl Fn(&Scenario, VirtualClock) -> S + 'static,
@@ -41,7 +42,7 @@ pub fn main<S: Service + 'static>(
     match Options::parse().execute(Suspect { command, start: &build }) {
         Ok(verdict) => Exit::from(verdict).into(),
         Err(refusal) => {
-            // There is no place left to report a failure to.
+            // If standard error fails, the error cannot be reported anywhere.
             drop(writeln!(io::stderr(), "error: {}", refusal.sentence));
             refusal.exit.into()
         }
@@ -51,14 +52,14 @@ pub fn main<S: Service + 'static>(
 /// Puts a push server through hours of traffic on virtual time, and judges every frame
 #[derive(Debug, Parser)]
 #[command(
-    after_help = exit::help("Unless told otherwise: day with 100 clients for 2h, a push every 5m; a file has its own values")
+    after_help = exit::help("Defaults: day with 100 clients for 2h, a push every 5m; a file has its own values")
 )]
 struct Options {
     /// What the clients do: a name of `carillon-sim list`, or a TOML file (with a / in its name, or .toml at its end)
     #[arg(long, value_name = "NAME|FILE")]
     scenario: Option<Source>,
 
-    /// How many clients there are, such as 500, 10k or 1m
+    /// Number of clients, such as 500, 10k or 1m
     #[arg(long, value_name = "COUNT", value_parser = parse_clients)]
     clients: Option<u32>,
 
@@ -70,7 +71,7 @@ struct Options {
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     period: Option<Duration>,
 
-    /// What decides the run: a number, or a commit hash
+    /// Seed of the run: a number, or a commit hash
     #[arg(long, value_name = "SEED", value_parser = parse_seed, default_value = "1")]
     seed: u64,
 
@@ -78,7 +79,7 @@ struct Options {
     #[arg(long, value_name = "FILE", conflicts_with = "replay")]
     shrink: Option<PathBuf>,
 
-    /// Make that guarantee's violation small, such as G3, and not the first of all
+    /// Make a violation of this guarantee small, such as G3, instead of the first violation
     #[arg(long, value_name = "GUARANTEE", requires = "shrink")]
     guarantee: Option<Guarantee>,
 
@@ -86,7 +87,7 @@ struct Options {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "clients", "duration", "period", "seed"])]
     replay: Option<PathBuf>,
 
-    /// Tell why what breaks in the script does, side by side for client and server
+    /// Explain the violation in the script, with client and server side by side
     #[arg(long, requires = "replay")]
     explain: bool,
 }

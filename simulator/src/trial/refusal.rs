@@ -1,4 +1,4 @@
-//! Why a trial that runs as a program comes to no verdict.
+//! Errors of a trial that runs as a program.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::exit::Exit;
 use crate::file::LoadError;
 
-/// A sentence, and the exit code that goes with it.
+/// An error sentence, and the exit code for it.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) exit: Exit,
@@ -31,7 +31,7 @@ impl From<LoadError> for Refusal {
     }
 }
 
-/// Prints to standard output. A reader who has seen enough is no error.
+/// Prints to standard output. It is no error if the reader has closed the pipe.
 pub(super) fn print(report: &str) -> Result<(), Refusal> {
     match io::stdout().lock().write_all(report.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

@@ -1,4 +1,4 @@
-//! What the program does with a script: writes one of a failed run, plays one, tells its story.
+//! What the program does with scripts: writes one for a failed run, plays one, explains one.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::script::Script;
 use crate::stopwatch::clocked;
 use crate::trace::Trace;
 
-/// The server on trial, and the line that starts its program.
+/// The server on trial, and the command line of its program.
 #[derive(Clone, Copy)]
 pub(super) struct Suspect<'a> {
     pub(super) command: &'a str,
@@ -26,13 +26,13 @@ pub(super) struct Suspect<'a> {
 pub(super) struct Case<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) seed: u64,
-    /// The line that repeats it.
+    /// The command line that repeats it.
     pub(super) repeat: String,
-    /// The guarantee that matters; the first that breaks if it is not said.
+    /// The guarantee whose violation is made small; `None` for the first violation.
     pub(super) guarantee: Option<Guarantee>,
 }
 
-/// Repeats a run, makes it small, and writes the script into a file.
+/// Repeats a run, makes it small, and writes the script to a file.
 pub(super) fn make_small(suspect: Suspect<'_>, case: Case<'_>, file: &Path) -> Result<(), Refusal> {
     let Case { scenario, seed, repeat, guarantee } = case;
     let shrunk =
@@ -42,11 +42,11 @@ pub(super) fn make_small(suspect: Suspect<'_>, case: Case<'_>, file: &Path) -> R
                 let what = guarantee.map_or("no guarantee broke".to_owned(), |guarantee| {
                     format!("{guarantee} did not break")
                 });
-                Refusal::impossible(&format!("there is nothing to make small: {what}"))
+                Refusal::impossible(&format!("there is no violation to make small: {what}"))
             }
-            NotSmall::OnlyInTheRun => {
-                Refusal::impossible(&"it breaks in the run, but not when its script is played alone")
-            }
+            NotSmall::OnlyInTheRun => Refusal::impossible(
+                &"the guarantee breaks in the run, but not when its script is played alone",
+            ),
         })?;
     let play = format!("{} --replay {}", suspect.command, file.display());
     let next = NextSteps { explain: format!("{play} --explain"), play, made_of: repeat };
@@ -56,7 +56,7 @@ pub(super) fn make_small(suspect: Suspect<'_>, case: Case<'_>, file: &Path) -> R
     print(&format!("\n{}", shrunk.summary(scenario, &next)))
 }
 
-/// Plays the script in a file, and reports.
+/// Plays the script in a file, and prints the report.
 pub(super) fn replay(suspect: Suspect<'_>, file: &Path) -> Result<Verdict, Refusal> {
     let script = Script::load(file)?;
     let (outcome, wall) = clocked(|| suspect::play(suspect.start, &script, Trace::default()))?;
@@ -73,7 +73,7 @@ pub(super) fn replay(suspect: Suspect<'_>, file: &Path) -> Result<Verdict, Refus
     Ok(Verdict::of_run(&outcome.score))
 }
 
-/// Plays the script in a file, and tells why what breaks in it does.
+/// Plays the script in a file, and explains the violation in it.
 pub(super) fn explain(suspect: Suspect<'_>, file: &Path) -> Result<Verdict, Refusal> {
     let script = Script::load(file)?;
     let mut first = Some(suspect::play(suspect.start, &script, Trace::default())?);
@@ -90,11 +90,11 @@ pub(super) fn explain(suspect: Suspect<'_>, file: &Path) -> Result<Verdict, Refu
     Ok(Verdict::Violated)
 }
 
-/// What to say of a script in which nothing breaks.
+/// The last line for a script in which no guarantee breaks.
 fn unbroken(script: &Script) -> String {
     match script.breaks {
         Some((guarantee, fault)) => {
-            format!("\nBy its head {guarantee} breaks ({}); it did not.\n", fault.name())
+            format!("\nThe head of the script says that {guarantee} breaks ({}); it did not.\n", fault.name())
         }
         None => String::new(),
     }

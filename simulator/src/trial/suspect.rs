@@ -1,4 +1,4 @@
-//! The server on trial: started anew for each run, and for each script that is played.
+//! The server on trial: started anew for each run and for each script.
 
 use std::io;
 use std::time::Instant;
@@ -13,10 +13,10 @@ use crate::script::Script;
 use crate::trace::Trace;
 use crate::world::Outcome;
 
-/// Starts a server that is to keep its promises under a scenario, whose limits, times and zone it is to have.
+/// Starts a server for a scenario, whose limits, times and zone the server must use.
 pub(super) type Start = dyn Fn(&Scenario) -> io::Result<PausedTarget>;
 
-/// A target that `start` makes: a third-party server, in a runtime of its own.
+/// A target from `start`: a third-party server in its own runtime.
 pub(super) fn target<S: Service + 'static>(
     scenario: &Scenario,
     start: impl Fn(&Scenario, VirtualClock) -> S + 'static,
@@ -25,12 +25,12 @@ pub(super) fn target<S: Service + 'static>(
     PausedTarget::new(scenario.wall_origin, move |clock| start(&terms, clock)).map(PausedTarget::foreign)
 }
 
-/// One run, with a server that is started for it.
+/// Runs the scenario once with a new server.
 pub(super) fn run(start: &Start, scenario: &Scenario, seed: u64, options: RunOptions) -> io::Result<Outcome> {
     Ok(run_target(scenario, start(scenario)?, &Rng::new(seed), options, |_| ()))
 }
 
-/// One run of a script, with a server that is started for it.
+/// Plays the script once with a new server.
 pub(super) fn play(start: &Start, script: &Script, trace: Trace) -> io::Result<Outcome> {
     Ok(script.play_on(start(&script.scenario)?, trace))
 }
@@ -38,15 +38,15 @@ pub(super) fn play(start: &Start, script: &Script, trace: Trace) -> io::Result<O
 /// Why a run could not be made small.
 #[derive(Debug)]
 pub(super) enum NotSmall {
-    /// The system has no runtime left.
+    /// No runtime could be created.
     Io(io::Error),
-    /// Nothing broke in it, or not this guarantee.
+    /// No guarantee broke in the run, or not the given one.
     NothingBroke,
-    /// It breaks in the run, but not when its script is played alone.
+    /// The guarantee breaks in the run, but not when its script is played alone.
     OnlyInTheRun,
 }
 
-/// Repeats a run and makes it small. Without a `guarantee` the first that breaks is the one that matters.
+/// Repeats a run and makes a violation of `guarantee` small; without a `guarantee`, the first violation.
 pub(super) fn make_small(
     start: &Start,
     scenario: &Scenario,
@@ -62,7 +62,7 @@ pub(super) fn make_small(
     };
     let script = script.ok_or(NotSmall::NothingBroke)?;
     let wanted = script.breaks.ok_or(NotSmall::NothingBroke)?;
-    // The first run of a script tells whether a runtime can be had; those that follow are like it.
+    // The first run of the script shows whether a runtime can be created; the later ones are assumed to succeed.
     play(start, &script, Trace::default()).map_err(NotSmall::Io)?;
     let again = |script: &Script| play(start, script, Trace::default()).expect("what ran once runs again");
     shrink(script, wanted, deadline(), again).ok_or(NotSmall::OnlyInTheRun)

@@ -1,26 +1,26 @@
-//! The story as one picture: two lifelines, arrows that slope by latency, what was due, and the frame that broke the
-//! promise. It loads nothing, and reads well on light and dark.
+//! The explanation as one picture: two lifelines, arrows that slope by latency, due instants, and the frame that
+//! broke the guarantee. The picture loads nothing, and is readable in light and dark colour schemes.
 
 use std::collections::BTreeMap;
 
 use carillon_server::Timestamp;
 
 use super::layout::{LINE, Layout};
-use super::tale::{May, Message, Side};
 use super::text::wrapped;
+use super::timeline::{Message, PushRule, Side};
 use super::{Explanation, seconds};
 use crate::markup::escaped;
 
 const WIDTH: f64 = 1100.0;
 
-/// Where the windows are drawn.
+/// The x position of the band that shows whether a push may arrive.
 const BAND: f64 = 190.0;
 
-/// The client's lifeline, and the server's.
+/// The x positions of the client's lifeline and of the server's.
 const CLIENT: f64 = 500.0;
 const SERVER: f64 = 720.0;
 
-/// How much text fits beside each.
+/// How many characters fit beside each lifeline.
 const LEFT: usize = 38;
 const RIGHT: usize = 48;
 
@@ -48,12 +48,12 @@ markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path class=\"bad-tip\" d=\"M0 0 
 ";
 
 impl Explanation {
-    /// One self-contained SVG picture.
+    /// One self-contained SVG document.
     pub fn svg(&self) -> String {
         Picture::new(self).draw()
     }
 
-    /// A page with the picture and the script.
+    /// A self-contained HTML page with the picture, the script and the command line that plays it.
     pub fn html(&self) -> String {
         let (title, svg) = (escaped(&self.title()), self.svg());
         let (script, repeat) = (escaped(&self.script), escaped(&self.repeat));
@@ -67,11 +67,12 @@ impl Explanation {
     }
 }
 
-/// A picture that is being drawn.
+/// A picture under construction.
 struct Picture<'a> {
     story: &'a Explanation,
     layout: Layout,
-    /// Lines of text that stand beside each instant already, on the client's side and on the server's.
+    /// For each instant, the number of text lines that are already beside it on the client's side and on the
+    /// server's.
     used: BTreeMap<Timestamp, [usize; 2]>,
     head: Vec<String>,
     svg: String,
@@ -96,12 +97,13 @@ impl<'a> Picture<'a> {
         self.headings();
         self.windows();
         self.times();
-        let messages: Vec<Message> = self.story.shown(|tale| &tale.messages, |message| message.sent_at);
+        let messages: Vec<Message> =
+            self.story.shown(|timeline| &timeline.messages, |message| message.sent_at);
         for message in &messages {
             self.message(message);
         }
-        for deed in self.story.shown(|tale| &tale.deeds, |deed| deed.at) {
-            self.label(deed.at, deed.side, &deed.words, if deed.is_breach { "bad" } else { "dim" });
+        for action in self.story.shown(|timeline| &timeline.actions, |action| action.at) {
+            self.label(action.at, action.side, &action.text, if action.is_breach { "bad" } else { "dim" });
         }
         let repeat = escaped(&self.story.repeat);
         self.add(&format!(
@@ -131,22 +133,22 @@ impl<'a> Picture<'a> {
         self.add(&format!("<text class=\"dim\" x=\"{BAND}\" y=\"{:.0}\">a push</text>\n", top - 20.0));
     }
 
-    /// What a push would be, as a band of colours.
+    /// Draws the windows (MAY, MUST, MUST NOT) as a band of colours.
     fn windows(&mut self) {
-        let windows = &self.story.tale.windows;
+        let windows = &self.story.timeline.windows;
         let top = self.layout.instants().next().map_or(0.0, |(_, y)| y);
         let ends = windows.iter().skip(1).map(|next| self.layout.y(next.from)).chain([self.layout.bottom]);
-        let bands: Vec<(May, f64, f64)> = windows
+        let bands: Vec<(PushRule, f64, f64)> = windows
             .iter()
             .zip(ends)
-            .map(|(window, end)| (window.may, self.layout.y(window.from).max(top), end))
+            .map(|(window, end)| (window.rule, self.layout.y(window.from).max(top), end))
             .collect();
-        for (may, from, to) in bands.into_iter().filter(|(_, from, to)| to > from) {
-            let class = match may {
-                May::Nothing => continue,
-                May::May => "may",
-                May::Must => "must",
-                May::MustNot => "not",
+        for (rule, from, to) in bands.into_iter().filter(|(_, from, to)| to > from) {
+            let class = match rule {
+                PushRule::Nothing => continue,
+                PushRule::May => "may",
+                PushRule::Must => "must",
+                PushRule::MustNot => "not",
             };
             self.add(&format!(
                 "<rect class=\"{class}\" x=\"{BAND}\" y=\"{from:.1}\" width=\"10\" height=\"{:.1}\"/>\
@@ -154,16 +156,16 @@ impl<'a> Picture<'a> {
                 to - from,
                 BAND + 15.0,
                 from + 11.0,
-                may.name(),
+                rule.name(),
             ));
         }
     }
 
-    /// The times on the left, and a line across for each due instant.
+    /// Draws the times on the left, and a dotted line for each due instant.
     fn times(&mut self) {
         let rows: Vec<(Timestamp, f64)> = self.layout.instants().collect();
         for (at, y) in rows {
-            let due = self.story.tale.dues.iter().find(|(_, due)| *due == at);
+            let due = self.story.timeline.dues.iter().find(|(_, due)| *due == at);
             let (time, clock) = (seconds(at), self.story.wall(at));
             self.add(&format!(
                 "<text class=\"end\" x=\"96\" y=\"{y:.1}\" dy=\"4\">{time}</text>\
@@ -183,7 +185,7 @@ impl<'a> Picture<'a> {
     fn message(&mut self, message: &Message) {
         let (from, to) = if message.from == Side::Client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
         let y = self.layout.y(message.sent_at);
-        let (class, to, end) = match message.came_at {
+        let (class, to, end) = match message.arrived_at {
             Some(at) if message.is_guilty => ("guilty", to, self.layout.y(at)),
             Some(at) => ("way", to, self.layout.y(at)),
             None => ("lost", (from + to) / 2.0, y + LINE / 2.0),
@@ -191,13 +193,13 @@ impl<'a> Picture<'a> {
         self.add(&format!(
             "<line class=\"{class}\" x1=\"{from}\" y1=\"{y:.1}\" x2=\"{to}\" y2=\"{end:.1}\"/>\n"
         ));
-        let lost = if message.came_at.is_none() { " (lost)" } else { "" };
+        let lost = if message.arrived_at.is_none() { " (lost)" } else { "" };
         let class = if message.is_guilty { "bad" } else { "" };
-        self.label(message.sent_at, message.from, &format!("{}{lost}", message.words), class);
+        self.label(message.sent_at, message.from, &format!("{}{lost}", message.text), class);
     }
 
-    /// Text beside a lifeline, below what stands there already.
-    fn label(&mut self, at: Timestamp, side: Side, words: &str, class: &str) {
+    /// Adds text beside a lifeline, below the text that is already there.
+    fn label(&mut self, at: Timestamp, side: Side, text: &str, class: &str) {
         let used = &mut self.used.entry(at).or_default()[side as usize];
         let y = self.layout.y(at) + LINE * *used as f64 + 4.0;
         *used += 1;
@@ -205,10 +207,10 @@ impl<'a> Picture<'a> {
             Side::Client => (CLIENT - 12.0, " end", LEFT),
             Side::Server => (SERVER + 12.0, "", RIGHT),
         };
-        let text: String = if words.chars().count() > room {
-            words.chars().take(room - 1).chain(['…']).collect()
+        let text: String = if text.chars().count() > room {
+            text.chars().take(room - 1).chain(['…']).collect()
         } else {
-            words.to_owned()
+            text.to_owned()
         };
         self.add(&format!("<text class=\"{class}{end}\" x=\"{x}\" y=\"{y:.1}\">{}</text>\n", escaped(&text)));
     }
@@ -218,22 +220,22 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// Each instant of the picture, with the lines of text that stand beside it on the fuller side.
+/// Each instant of the picture, with the larger number of text lines of its two sides.
 fn instants(story: &Explanation) -> BTreeMap<Timestamp, usize> {
     let mut lines: BTreeMap<Timestamp, [usize; 2]> = BTreeMap::new();
-    for message in story.shown(|tale| &tale.messages, |message| message.sent_at) {
+    for message in story.shown(|timeline| &timeline.messages, |message| message.sent_at) {
         lines.entry(message.sent_at).or_default()[message.from as usize] += 1;
-        if let Some(at) = message.came_at {
+        if let Some(at) = message.arrived_at {
             lines.entry(at).or_default();
         }
     }
-    for deed in story.shown(|tale| &tale.deeds, |deed| deed.at) {
-        lines.entry(deed.at).or_default()[deed.side as usize] += 1;
+    for action in story.shown(|timeline| &timeline.actions, |action| action.at) {
+        lines.entry(action.at).or_default()[action.side as usize] += 1;
     }
-    for (_, at) in story.shown(|tale| &tale.dues, |(_, at)| *at) {
+    for (_, at) in story.shown(|timeline| &timeline.dues, |(_, at)| *at) {
         lines.entry(at).or_default();
     }
-    for window in story.shown(|tale| &tale.windows, |window| window.from) {
+    for window in story.shown(|timeline| &timeline.windows, |window| window.from) {
         lines.entry(window.from).or_default();
     }
     lines.into_iter().map(|(at, [left, right])| (at, left.max(right))).collect()

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use super::tale::May;
+use super::timeline::PushRule;
 use super::*;
 
-/// A judge who allows for no delay at all, and so accuses the second shard, which wakes up a little later.
+/// A scenario that allows no delay at all, so that the second shard breaks G7: it wakes up a little later.
 const STRICT: &str = "\
 name = \"strict <judge>\"
 clients = 2
@@ -58,17 +58,17 @@ fn a_command_is_in_flight_until_it_is_settled() {
     let script: Script = STRICT.parse().unwrap();
     let recorder = Recorder::new(1);
     script.play(recorder.trace()).unwrap();
-    let tale = Tale::new(&script, &strict().violation, 1, &recorder.lines());
-    let may_at = |millis| tale.may_at(Timestamp::ZERO + Duration::from_millis(millis));
-    // The connection stands after 20 ms there and 20 ms back, its request takes 20 ms.
-    let connect = [may_at(0), may_at(59), may_at(100)];
-    assert_eq!(connect, [May::May, May::May, May::Must]);
-    let commands = [may_at(10_019), may_at(10_100), may_at(20_019), may_at(20_100)];
-    assert_eq!(commands, [May::May, May::MustNot, May::May, May::Must]);
+    let timeline = Timeline::new(&script, &strict().violation, 1, &recorder.lines());
+    let rule_at = |millis| timeline.rule_at(Timestamp::ZERO + Duration::from_millis(millis));
+    // The connection is open after 20 ms there and 20 ms back. Its request takes another 20 ms.
+    let connect = [rule_at(0), rule_at(59), rule_at(100)];
+    assert_eq!(connect, [PushRule::May, PushRule::May, PushRule::Must]);
+    let commands = [rule_at(10_019), rule_at(10_100), rule_at(20_019), rule_at(20_100)];
+    assert_eq!(commands, [PushRule::May, PushRule::MustNot, PushRule::May, PushRule::Must]);
 }
 
 #[test]
-fn a_run_in_which_nothing_breaks_needs_no_explanation() {
+fn a_run_without_a_violation_has_no_explanation() {
     let mut script: Script = STRICT.parse().unwrap();
     script.scenario.bounds.push = Duration::from_millis(50);
     assert!(Explanation::of(&script, "", |trace| script.play(trace).unwrap()).is_none());

@@ -1,32 +1,32 @@
-//! The story in a terminal: two columns and what was due, within a hundred columns.
+//! The explanation as text: two columns and the due instants, at most 100 columns wide.
 
 use std::fmt::{self, Display, Formatter};
 
 use carillon_server::Timestamp;
 
-use super::tale::{Message, Side};
+use super::timeline::{Message, Side};
 use super::{Explanation, seconds};
 
-/// Lines up to the violation; a story that is longer begins later.
+/// Lines up to the violation; earlier lines are cut off.
 const BEFORE: usize = 18;
 
-/// Lines behind it.
+/// Lines after the violation.
 const AFTER: usize = 2;
 
-/// How wide each side's column is.
+/// Width of each side's column, in characters.
 const COLUMN: usize = 36;
 
-/// A line of the story.
+/// A line of the text.
 struct Row {
     at: Timestamp,
-    /// Orders what happens at the same instant.
+    /// Orders the lines of one instant.
     rank: u8,
     cells: Cells,
 }
 
 enum Cells {
     Due(u64),
-    /// What the client does, the wire, what the server does.
+    /// The client's column, the arrow, the server's column.
     Sides(String, &'static str, String),
     Breach(String),
 }
@@ -52,41 +52,41 @@ impl Display for Explanation {
 
 impl Explanation {
     fn write_row(&self, f: &mut Formatter<'_>, row: &Row) -> fmt::Result {
-        let (time, may) = (seconds(row.at), self.tale.may_at(row.at).name());
+        let (time, rule) = (seconds(row.at), self.timeline.rule_at(row.at).name());
         let line = match &row.cells {
             Cells::Due(cycle) => {
                 let text = format!("cycle {cycle} is due, at {} ", self.wall(row.at));
-                format!("  {time:>11} {may:<8}  {text:┄<width$}", width = 2 * COLUMN + 4)
+                format!("  {time:>11} {rule:<8}  {text:┄<width$}", width = 2 * COLUMN + 4)
             }
             Cells::Sides(left, wire, right) => {
                 let (left, right) = (shortened(left), shortened(right));
-                format!("  {time:>11} {may:<8}  {left:<COLUMN$} {wire} {right}")
+                format!("  {time:>11} {rule:<8}  {left:<COLUMN$} {wire} {right}")
             }
-            Cells::Breach(words) => format!("> {time:>11} {may:<8}  {words}"),
+            Cells::Breach(text) => format!("> {time:>11} {rule:<8}  {text}"),
         };
         writeln!(f, "{}", line.trim_end())
     }
 
-    /// When the story begins, and when it ends.
+    /// The instants of the first line and of the last.
     pub(super) fn span(&self) -> (Timestamp, Timestamp) {
         let (rows, _) = self.rows();
         let at = |row: Option<&Row>| row.map_or(self.violation.at, |row| row.at);
         (at(rows.first()), at(rows.last()))
     }
 
-    /// The lines around the violation, and how many come before them.
+    /// The lines around the violation, and the number of lines that were cut off before them.
     fn rows(&self) -> (Vec<Row>, usize) {
-        let mut rows: Vec<Row> = self.tale.messages.iter().flat_map(rows_of).collect();
-        for deed in &self.tale.deeds {
-            let words = deed.words.clone();
-            let (rank, cells) = match (deed.is_breach, deed.side) {
-                (true, _) => (9, Cells::Breach(words)),
-                (_, Side::Client) => (3, Cells::Sides(words, "  ", String::new())),
-                (_, Side::Server) => (3, Cells::Sides(String::new(), "  ", words)),
+        let mut rows: Vec<Row> = self.timeline.messages.iter().flat_map(rows_of).collect();
+        for action in &self.timeline.actions {
+            let text = action.text.clone();
+            let (rank, cells) = match (action.is_breach, action.side) {
+                (true, _) => (9, Cells::Breach(text)),
+                (_, Side::Client) => (3, Cells::Sides(text, "  ", String::new())),
+                (_, Side::Server) => (3, Cells::Sides(String::new(), "  ", text)),
             };
-            rows.push(Row { at: deed.at, rank, cells });
+            rows.push(Row { at: action.at, rank, cells });
         }
-        let dues = self.tale.dues.iter().rev().take(3);
+        let dues = self.timeline.dues.iter().rev().take(3);
         rows.extend(dues.map(|(cycle, at)| Row { at: *at, rank: 0, cells: Cells::Due(*cycle) }));
         rows.sort_by_key(|row| (row.at, row.rank));
         let breach = rows.iter().position(|row| matches!(row.cells, Cells::Breach(_))).unwrap_or(0);
@@ -96,23 +96,23 @@ impl Explanation {
     }
 }
 
-/// Where a message leaves, and where it arrives.
+/// The line at which a message leaves, and the line at which it arrives.
 fn rows_of(message: &Message) -> Vec<Row> {
-    let words = &message.words;
+    let text = &message.text;
     let mark = if message.is_guilty { "✗ " } else { "" };
-    let lost = if message.came_at.is_none() { " (lost)" } else { "" };
-    let left = |words: String, wire| Cells::Sides(words, wire, String::new());
-    let right = |words: String, wire| Cells::Sides(String::new(), wire, words);
+    let lost = if message.arrived_at.is_none() { " (lost)" } else { "" };
+    let left = |text: String, wire| Cells::Sides(text, wire, String::new());
+    let right = |text: String, wire| Cells::Sides(String::new(), wire, text);
     let (departure, arrival) = match message.from {
-        Side::Client => (left(format!("sends {words}{lost}"), "─▶"), right(format!("takes {words}"), "─▶")),
-        Side::Server => (right(format!("sends {words}"), "◀─"), left(format!("{mark}gets {words}"), "◀─")),
+        Side::Client => (left(format!("sends {text}{lost}"), "─▶"), right(format!("takes {text}"), "─▶")),
+        Side::Server => (right(format!("sends {text}"), "◀─"), left(format!("{mark}gets {text}"), "◀─")),
     };
     let departure = Row { at: message.sent_at, rank: 2, cells: departure };
-    let arrival = message.came_at.map(|at| Row { at, rank: 1, cells: arrival });
+    let arrival = message.arrived_at.map(|at| Row { at, rank: 1, cells: arrival });
     [departure].into_iter().chain(arrival).collect()
 }
 
-/// As much of a text as fits a column.
+/// The text, cut to the width of a column.
 fn shortened(text: &str) -> String {
     if text.chars().count() <= COLUMN {
         return text.to_owned();
@@ -120,7 +120,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(COLUMN - 1).chain(['…']).collect()
 }
 
-/// A text in lines of at most this many characters.
+/// The text, broken into lines of at most `width` characters.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {

@@ -1,5 +1,5 @@
-//! Delta debugging (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", TSE 2002): leave out
-//! halves, then quarters, down to single parts, for as long as the promise breaks without them.
+//! Delta debugging (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", TSE 2002): removes
+//! halves, then quarters, down to single parts, as long as the guarantee breaks without them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::script::Script;
 use crate::script::line::ScriptLine;
 use crate::script::verb::Verb;
 
-/// Leaves out clients, all but the one that it happened to at first.
+/// Removes clients, except the one for which the guarantee broke first.
 pub(super) fn clients(search: &mut Search<'_>) {
     let victim = search.violation.client;
     let mut others = search.best.clients();
@@ -19,7 +19,7 @@ pub(super) fn clients(search: &mut Search<'_>) {
     });
 }
 
-/// Leaves out what happens to the server.
+/// Removes events of the server, such as pauses and restarts.
 pub(super) fn server_verbs(search: &mut Search<'_>) {
     let is_server = |line: &ScriptLine| line.client().is_none();
     let verbs: Vec<usize> = indices(&search.best, |line| is_server(line));
@@ -28,7 +28,7 @@ pub(super) fn server_verbs(search: &mut Search<'_>) {
     });
 }
 
-/// Leaves out connections, each with all that happens on it.
+/// Removes connections, each with all its lines.
 pub(super) fn connections(search: &mut Search<'_>) {
     let owners = owners(&search.best);
     let mut all: Vec<(u32, u32)> = owners.iter().flatten().copied().collect();
@@ -39,7 +39,7 @@ pub(super) fn connections(search: &mut Search<'_>) {
     });
 }
 
-/// Leaves out lines.
+/// Removes single lines.
 pub(super) fn lines(search: &mut Search<'_>) {
     let all = indices(&search.best, |_| true);
     minimise(search, &all, |script, kept| {
@@ -47,7 +47,7 @@ pub(super) fn lines(search: &mut Search<'_>) {
     });
 }
 
-/// Leaves out parts of what clients say in one write.
+/// Removes single utterances from a client's write.
 pub(super) fn utterances(search: &mut Search<'_>) {
     for index in 0..search.best.lines.len() {
         let Some(ScriptLine::Client { verb: Verb::Say(said), .. }) = search.best.lines.get(index) else {
@@ -56,16 +56,16 @@ pub(super) fn utterances(search: &mut Search<'_>) {
         let said = said.clone();
         let places: Vec<usize> = (0..said.len()).collect();
         minimise(search, &places, |script, kept| {
-            if let Some(ScriptLine::Client { verb: Verb::Say(words), .. }) = script.lines.get_mut(index)
+            if let Some(ScriptLine::Client { verb: Verb::Say(utterances), .. }) = script.lines.get_mut(index)
                 && !kept.is_empty()
             {
-                *words = kept.iter().map(|place| said[*place]).collect();
+                *utterances = kept.iter().map(|place| said[*place]).collect();
             }
         });
     }
 }
 
-/// Leaves out as many parts as it can; `keep` reduces a copy of the script as it is now to some of them.
+/// Removes as many parts as possible. `keep` reduces a copy of the current script to the given parts.
 fn minimise<P: Copy>(search: &mut Search<'_>, parts: &[P], keep: impl Fn(&mut Script, &[P])) {
     let base = search.best.clone();
     let mut attempt = |kept: &[P]| {
@@ -87,7 +87,7 @@ fn minimise<P: Copy>(search: &mut Search<'_>, parts: &[P], keep: impl Fn(&mut Sc
     }
 }
 
-/// Leaves out each chunk of this size without which it works; whether it did for any.
+/// Removes each chunk of this size that is not needed. Returns whether it removed any.
 fn leave_out_chunks<P: Copy>(
     kept: &mut Vec<P>,
     chunk: usize,

@@ -1,4 +1,4 @@
-//! Values that a person would have chosen: round times, a link without faults, the defaults of a server.
+//! Simple values, as a person would write them: round times, a link without faults, the server's defaults.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::script::line::ScriptLine;
 use crate::script::verb::{ServerVerb, Utterance, Verb};
 use crate::wire::text::Text;
 
-/// The latency of a plain link.
+/// The latency of a simple link.
 const LATENCY: Duration = Duration::from_millis(10);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What times are rounded to, if it works.
+/// The units that times are rounded to, coarsest first.
 const GRAINS: [Duration; 6] = [
     Duration::from_secs(60),
     Duration::from_secs(10),
@@ -29,7 +29,7 @@ const GRAINS: [Duration; 6] = [
     Duration::from_millis(1),
 ];
 
-/// Numbers the clients from 0, as they appear.
+/// Renumbers the clients from 0, in order of appearance.
 pub(super) fn renumber(search: &mut Search<'_>) {
     search.attempt_change(|script| {
         let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
@@ -43,7 +43,7 @@ pub(super) fn renumber(search: &mut Search<'_>) {
     });
 }
 
-/// Puts plain values everywhere.
+/// Tries simple values everywhere.
 pub(super) fn simplify(search: &mut Search<'_>) {
     renumber(search);
     links(search);
@@ -76,7 +76,7 @@ fn links(search: &mut Search<'_>) {
     }
 }
 
-/// Changes all links, or else those that can be changed one by one; whether it was all.
+/// Changes all links at once, or else each link on its own. Returns whether the change of all links succeeded.
 fn each_link(search: &mut Search<'_>, change: &dyn Fn(&mut LinkPlan)) -> bool {
     let is_all = search.attempt_change(|script| script.lines.iter_mut().filter_map(plan_of).for_each(change));
     for index in (0..search.best.lines.len()).filter(|_| !is_all) {
@@ -94,7 +94,7 @@ fn plan_of(line: &mut ScriptLine) -> Option<&mut LinkPlan> {
     }
 }
 
-/// The scenario as a file has it that says nothing, as far as possible.
+/// Tries the scenario of an empty file, as far as possible.
 fn scenario(search: &mut Search<'_>) {
     let (name, period) = (search.best.scenario.name.clone(), search.best.scenario.server.period);
     let server = Config { period, ..Config::default() };
@@ -153,10 +153,10 @@ fn verb(search: &mut Search<'_>, index: usize) {
     }
 }
 
-/// Tries plainer words in the place of one.
+/// Tries simpler utterances in the place of one.
 fn utterance(search: &mut Search<'_>, index: usize, place: usize) {
     let Some(ScriptLine::Client { verb: Verb::Say(said), .. }) = search.best.lines.get(index) else { return };
-    let plainer: Vec<Utterance> = match said[place] {
+    let simpler: Vec<Utterance> = match said[place] {
         Utterance::Fragmented(Text::Probe { number, .. }, pieces) => vec![
             Utterance::Text(Text::Fence(number)),
             Utterance::Fragmented(Text::Fence(number), 2),
@@ -170,12 +170,12 @@ fn utterance(search: &mut Search<'_>, index: usize, place: usize) {
         }
         _ => return,
     };
-    for word in plainer {
+    for utterance in simpler {
         let Some(ScriptLine::Client { verb: Verb::Say(said), .. }) = search.best.lines.get(index) else {
             return;
         };
         let mut said = said.clone();
-        said[place] = word;
+        said[place] = utterance;
         if set_verb(search, index, Verb::Say(said)) {
             return;
         }
@@ -198,7 +198,7 @@ fn set_server_verb(search: &mut Search<'_>, index: usize, wanted: ServerVerb) ->
     })
 }
 
-/// Rounds all times alike, or else each as far as it goes.
+/// Rounds all times to one unit, or else each time as coarsely as possible.
 fn times(search: &mut Search<'_>) {
     for grain in GRAINS {
         let round_all = |script: &mut Script| script.lines.iter_mut().for_each(|line| round(line, grain));
@@ -220,7 +220,8 @@ fn times(search: &mut Search<'_>) {
     }
 }
 
-/// A connection comes a little earlier, anything else a little later, so that it is still open by then.
+/// Rounds the time of a line. A connect moves to an earlier time and any other line to a later one, so that the
+/// connection is still open.
 fn round(line: &mut ScriptLine, grain: Duration) {
     let at = line.at().since(Timestamp::ZERO);
     let is_connect = matches!(line, ScriptLine::Client { verb: Verb::Connect(_), .. });

@@ -1,4 +1,4 @@
-//! The order in which a run is made small: what leaves out most comes first.
+//! The order of the steps: the step that removes most comes first.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::oracle::score::Fault;
 use crate::script::Script;
 use crate::world::Outcome;
 
-/// How long a person waits for it; most of what can be gained is gained in the first second.
+/// How long shrinking may take. Most of the gain comes in the first second.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Up to how many clients a script is easy to read.
+/// The most clients of a script that is easy to read.
 const FEW_CLIENTS: usize = 5;
 
-/// Up to how many commands it is.
+/// The most commands of a script that is easy to read.
 const FEW_COMMANDS: usize = 10;
 
-/// Makes a run small in which `wanted` broke. `run` plays a script on a new server; `should_stop` is asked before each
-/// run whether there is time for it.
+/// Makes a run small in which `wanted` broke. `run` plays a script on a new server. `should_stop` is called before
+/// each run; `true` ends the search with the smallest script so far.
 ///
-/// `None` if the script alone breaks nothing of the kind: then it does not hold what made the difference.
+/// Returns `None` if playing `recorded` does not break `wanted`: then the script does not contain the cause.
 pub fn shrink(
     recorded: Script,
     wanted: (Guarantee, Fault),
@@ -32,7 +32,7 @@ pub fn shrink(
     let mut search = Search::start(recorded, wanted, &mut should_stop, &mut run)?;
     reduce(&mut search);
     if search.best.acting_clients() > FEW_CLIENTS || search.best.commands() > FEW_COMMANDS {
-        // The same promise broken in another way is better than a script that is too long to read.
+        // The same guarantee broken in another way is better than a script that is too long to read.
         search.accepts_any_fault = true;
         reduce(&mut search);
     }
@@ -68,7 +68,8 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// A day in the app under a judge who allows a right server less time than its shards differ by.
+    /// A day of the app under a bound for pushes that is shorter than the difference between the shards of a
+    /// correct server.
     fn accused() -> (Script, (Guarantee, Fault)) {
         let mut scenario = Scenario::day(40, 40 * MINUTE, 5 * MINUTE);
         scenario.bounds.push = Duration::ZERO;
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_makes_no_difference_is_left_out() {
+    fn parts_that_do_not_matter_are_removed() {
         let (script, wanted) = accused();
         let shrunk = shrink(script, wanted, || false, play).unwrap();
         assert!(shrunk.is_smallest);
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_no_time_gets_what_there_is() {
+    fn without_time_left_the_smallest_script_so_far_is_returned() {
         let (script, wanted) = accused();
         let mut left = 5;
         let should_stop = || {
@@ -104,12 +105,12 @@ mod tests {
         };
         let shrunk = shrink(script, wanted, should_stop, play).unwrap();
         assert!(!shrunk.is_smallest);
-        assert_eq!(shrunk.runs, 5, "one to begin with, and the four that there was time for");
+        assert_eq!(shrunk.runs, 5, "the first run, and the four before the time was up");
         assert!(shrunk.script.violation_in(&play(&shrunk.script).score).is_some());
     }
 
     #[test]
-    fn what_did_not_break_cannot_be_made_small() {
+    fn a_guarantee_that_did_not_break_cannot_be_shrunk() {
         let (script, _) = accused();
         assert!(shrink(script, (Guarantee::G12, Fault::WrongClose), || false, play).is_none());
     }

@@ -1,4 +1,4 @@
-//! The smallest script so far, and the one question that all of shrinking asks: does this one break it, too?
+//! The smallest script so far, and the test of a candidate: does the same guarantee break in it?
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,27 +14,28 @@ use crate::script::verb::Verb;
 use crate::trace::Digest;
 use crate::world::Outcome;
 
-/// A run ends with a whole second.
+/// Runs end on whole seconds.
 const GRAIN: Duration = Duration::from_secs(1);
 
+/// A search for the smallest script.
 pub(super) struct Search<'a> {
-    /// The smallest script that breaks the promise.
+    /// The smallest script so far in which the guarantee breaks.
     pub(super) best: Script,
-    /// How it breaks it.
+    /// The violation in `best`.
     pub(super) violation: Violation,
-    /// Whether another way of breaking the same promise will do.
+    /// Whether another fault of the same guarantee is accepted.
     pub(super) accepts_any_fault: bool,
-    /// There is no time left.
+    /// Whether the time is up.
     pub(super) is_stopped: bool,
     should_stop: &'a mut dyn FnMut() -> bool,
     run: &'a mut dyn FnMut(&Script) -> Outcome,
-    /// Digests of the scripts that were tried.
+    /// Digests of the scripts that were already tried.
     tried: BTreeSet<u64>,
     runs: u32,
 }
 
 impl<'a> Search<'a> {
-    /// `None` if the promise does not break in what was recorded.
+    /// Returns `None` if the guarantee does not break in the recorded script.
     pub(super) fn start(
         recorded: Script,
         wanted: (Guarantee, Fault),
@@ -63,7 +64,8 @@ impl<'a> Search<'a> {
         Shrunk { script: best, violation, runs, is_smallest: !is_stopped }
     }
 
-    /// Whether the promise breaks in this script, too, within the time that it took so far; then it is the best.
+    /// Whether the guarantee breaks in `candidate` within the duration of the best script. If so, `candidate`
+    /// becomes the best.
     pub(super) fn attempt(&mut self, mut candidate: Script) -> bool {
         if !self.breaks_in_drain() {
             candidate.end_at(self.best.scenario.duration);
@@ -71,7 +73,7 @@ impl<'a> Search<'a> {
         self.attempt_whole(candidate)
     }
 
-    /// The same for a script that may take longer.
+    /// The same for a candidate that may last longer.
     pub(super) fn attempt_whole(&mut self, candidate: Script) -> bool {
         if self.is_stopped || !is_possible(&candidate) || !self.tried.insert(digest(&candidate)) {
             return false;
@@ -82,7 +84,7 @@ impl<'a> Search<'a> {
         }
         self.runs += 1;
         let outcome = (self.run)(&candidate);
-        match self.find(&outcome) {
+        match self.matching_violation(&outcome) {
             Some(violation) => {
                 self.accept(candidate, violation);
                 true
@@ -91,26 +93,26 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Attempts what `change` makes of the best script.
+    /// Attempts a copy of the best script to which `change` was applied.
     pub(super) fn attempt_change(&mut self, change: impl FnOnce(&mut Script)) -> bool {
         let mut candidate = self.best.clone();
         change(&mut candidate);
         self.attempt(candidate)
     }
 
-    /// Whether the promise breaks while the server shuts down, which then belongs to the script.
+    /// Whether the guarantee breaks while the server shuts down. Then the shutdown belongs to the script.
     pub(super) fn breaks_in_drain(&self) -> bool {
         self.violation.at > Timestamp::ZERO + self.best.scenario.duration
     }
 
-    fn find(&self, outcome: &Outcome) -> Option<Violation> {
+    fn matching_violation(&self, outcome: &Outcome) -> Option<Violation> {
         let exact = self.best.violation_in(&outcome.score);
         let (wanted, _) = self.best.breaks?;
         let similar = || outcome.score.violations.iter().find(|violation| violation.guarantee == wanted);
         exact.or_else(|| similar().filter(|_| self.accepts_any_fault)).cloned()
     }
 
-    /// Nothing that comes behind the violation can have to do with it, so the run need not last longer.
+    /// Makes `script` the best. Nothing after the violation can be its cause, so the script ends there.
     fn accept(&mut self, script: Script, violation: Violation) {
         self.best = script;
         self.best.breaks = Some((violation.guarantee, violation.fault));
@@ -124,7 +126,7 @@ impl<'a> Search<'a> {
 }
 
 impl Script {
-    /// Ends it there, if it lasts longer; no run is shorter than a period.
+    /// Ends the script at `end` if it lasts longer, but never before one period.
     pub(super) fn end_at(&mut self, end: Duration) {
         let end = end.max(self.scenario.server.period);
         if end < self.scenario.duration {
@@ -134,7 +136,7 @@ impl Script {
     }
 }
 
-/// Whether it can be run, and written to a file.
+/// Whether the script can be run and written to a file.
 fn is_possible(script: &Script) -> bool {
     let longest = script.scenario.links.longest_way();
     let fits = |line: &ScriptLine| match line {

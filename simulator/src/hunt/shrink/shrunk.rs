@@ -1,4 +1,4 @@
-//! A run made small: the file that holds it, and what became of the run that it was made of.
+//! A run made small: its file, and a summary.
 
 use crate::oracle::score::Violation;
 use crate::scenario::Scenario;
@@ -6,44 +6,45 @@ use crate::scenario::file::Unwritable;
 use crate::script::Script;
 use crate::units::{format_instant, format_span};
 
-/// A run made small.
+/// The result of shrinking a run.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// What is left of it.
+    /// The smallest script that was found.
     pub script: Script,
-    /// What breaks in it.
+    /// The violation in that script.
     pub violation: Violation,
-    /// How many runs it took.
+    /// How many runs the search took.
     pub runs: u32,
-    /// Whether nothing more could be left out; else there was no time to try.
+    /// Whether no further part can be removed; `false` if the time was up before that was known.
     pub is_smallest: bool,
 }
 
-/// The lines with which a person goes on.
+/// The command lines that a person needs next.
 #[derive(Clone, Debug)]
 pub struct NextSteps {
     /// Plays the script.
     pub play: String,
-    /// Tells its story.
+    /// Explains the violation in the script.
     pub explain: String,
-    /// Repeats the run that it was made of.
+    /// Repeats the original run.
     pub made_of: String,
 }
 
 impl Shrunk {
-    /// The text of a file that holds the script, under a head that says what breaks in it and how to go on.
+    /// The text of a script file. Its head says in comments what breaks, and how to play and explain it.
     ///
     /// # Errors
     ///
-    /// A scenario that a file cannot say.
+    /// A scenario that a file cannot express.
     pub fn to_text(&self, next: &NextSteps) -> Result<String, Unwritable> {
         let violation = &self.violation;
-        let who =
+        let subject =
             violation.client.map_or("the server as a whole".to_owned(), |client| format!("client {client}"));
-        let hurry = if self.is_smallest { "" } else { "# There was no time to make it smaller still.\n" };
+        let hurry =
+            if self.is_smallest { "" } else { "# The time was up before it could be made smaller.\n" };
         Ok(format!(
             "# {} · {}: {}\n\
-             # It breaks here, to {who} at {}: {}.\n\
+             # It breaks here, to {subject} at {}: {}.\n\
              # {}\n\
              {hurry}#\n\
              # Play it:  {}\n\
@@ -63,7 +64,8 @@ impl Shrunk {
         ))
     }
 
-    /// What became of a run of this scenario.
+    /// A summary for the terminal: the size of the original run and of the script, and what to do next. `scenario`
+    /// is that of the original run.
     pub fn summary(&self, scenario: &Scenario, next: &NextSteps) -> String {
         format!(
             "{} {}: {} clients × {} became {} × {}, {} commands, after {} runs\n\

@@ -1,4 +1,4 @@
-//! How large a script is.
+//! The size of a script.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use crate::script::line::ScriptLine;
 use crate::script::verb::Verb;
 
 impl Script {
-    /// How many clients do something in it.
+    /// How many clients act in the script.
     pub fn acting_clients(&self) -> usize {
         self.clients().len()
     }
 
-    /// How many lines are commands: what clients do besides connecting.
+    /// How many lines are commands: everything that clients do except connecting.
     pub fn commands(&self) -> usize {
         let is_command = |line: &&ScriptLine| match line {
             ScriptLine::Client { verb, .. } => !matches!(verb, Verb::Connect(_)),
@@ -21,7 +21,7 @@ impl Script {
         self.lines.iter().filter(is_command).count()
     }
 
-    /// The clients that do something, in the order of their numbers.
+    /// The clients that act, in ascending order.
     pub(super) fn clients(&self) -> Vec<u32> {
         let mut clients: Vec<u32> = self.lines.iter().filter_map(ScriptLine::client).collect();
         clients.sort_unstable();
@@ -29,7 +29,7 @@ impl Script {
         clients
     }
 
-    /// What there is to be made smaller: lines, utterances, time.
+    /// The size that shrinking reduces: lines, utterances, time.
     pub(super) fn weight(&self) -> (usize, usize, Duration) {
         let utterances = |line: &ScriptLine| match line {
             ScriptLine::Client { verb: Verb::Say(utterances), .. } => utterances.len(),

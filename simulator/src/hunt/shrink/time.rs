@@ -1,4 +1,4 @@
-//! Less time: hours in which nothing happens are cut out, and the shutdown comes earlier.
+//! Less time: idle periods are removed, and the shutdown comes earlier.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use carillon_server::Timestamp;
 use super::search::Search;
 use crate::script::Script;
 
-/// Has the server shut down earlier, if it is then that the promise breaks: after one period, two, four, and so on.
+/// Lets the server shut down earlier, if the guarantee breaks in the shutdown: after one period, two, four, and so
+/// on.
 pub(super) fn drain_earlier(search: &mut Search<'_>) {
     if !search.breaks_in_drain() {
         return;
@@ -23,16 +24,16 @@ pub(super) fn drain_earlier(search: &mut Search<'_>) {
     }
 }
 
-/// Cuts out the time before each line, and before the end, in whole periods, so that all keeps its distance from the
-/// due instants.
+/// Removes idle time before each line and before the end, in whole periods, so that each line keeps its distance
+/// from the due instants.
 pub(super) fn skip_idle(search: &mut Search<'_>) {
     let mut index = 0;
     while index <= search.best.lines.len() {
         let gap = gap_before(&search.best, index);
         let mut cycles = (gap.as_nanos() / search.best.scenario.server.period.as_nanos()) as u32;
         while cycles > 0 && !search.is_stopped {
-            let earlier = pulled(&search.best, index, cycles);
-            // What the wall clock shows may matter, such as a change to daylight saving time.
+            let earlier = moved_earlier(&search.best, index, cycles);
+            // The wall clock time may matter, such as a change to daylight saving time.
             if search.attempt_whole(with_wall_kept(earlier.clone(), cycles)) || search.attempt_whole(earlier)
             {
                 break;
@@ -43,7 +44,7 @@ pub(super) fn skip_idle(search: &mut Search<'_>) {
     }
 }
 
-/// The time in which nothing happens before a line, or before the end.
+/// The idle time before a line, or before the end.
 fn gap_before(script: &Script, index: usize) -> Duration {
     let end = Timestamp::ZERO + script.scenario.duration;
     let at = script.lines.get(index).map_or(end, |line| line.at());
@@ -51,8 +52,8 @@ fn gap_before(script: &Script, index: usize) -> Duration {
     at.since(before)
 }
 
-/// From this line on everything happens so many cycles earlier.
-fn pulled(script: &Script, index: usize, cycles: u32) -> Script {
+/// A copy in which this line and all later ones happen this many cycles earlier.
+fn moved_earlier(script: &Script, index: usize, cycles: u32) -> Script {
     let mut script = script.clone();
     let span = script.scenario.server.period * cycles;
     for line in script.lines.iter_mut().skip(index) {

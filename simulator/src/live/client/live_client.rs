@@ -1,4 +1,4 @@
-//! A virtual client with its connection: what it does and waits for.
+//! A virtual client with its connection: sending, waiting and leaving.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use crate::wire::codec::opcode;
 use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
-/// Lines of a story that are kept.
+/// The most recent lines of a story that are kept.
 pub(super) const STORY: usize = 6;
 
 /// A client with its connection.
@@ -29,26 +29,26 @@ pub(crate) struct LiveClient {
     pub(crate) connection: LiveConnection,
     pub(super) rng: Rng,
     pub(super) outgoing: Vec<u8>,
-    /// Payloads whose pong is due.
+    /// Payloads of pings whose pong has not arrived.
     pub(super) pings: VecDeque<Vec<u8>>,
     pub(super) last_number: u32,
     pub(super) story: VecDeque<String>,
     pub(super) has_story: bool,
-    /// When the text was sent whose echo is timed.
-    pub(super) asked: Option<Timestamp>,
-    /// When a pong was last sent.
-    pub(super) ponged_at: Option<Timestamp>,
+    /// When the text whose echo is timed was sent.
+    pub(super) echo_timed_since: Option<Timestamp>,
+    /// When the client last sent a pong.
+    pub(super) last_pong_at: Option<Timestamp>,
     pub(super) is_reading: bool,
-    /// Nothing can be sent any more.
+    /// Whether a write has failed.
     pub(super) is_broken: bool,
-    /// Whether pings of the server are answered.
+    /// Whether the client answers pings of the server.
     pub(crate) answers_pings: bool,
     pub(crate) end: Option<End>,
-    /// The code of the server's Close.
+    /// The code of the server's Close, if the server has sent one.
     pub(crate) close_code: Option<Option<u16>>,
-    /// The code of the client's Close, if it has sent one that is no answer.
+    /// The code of the client's own Close, if it was not an answer to the server's.
     pub(crate) closed_with: Option<Option<u16>>,
-    /// The client has done something upon which the server may end the connection.
+    /// Whether the client did something after which the server may end the connection.
     pub(crate) may_be_ended: bool,
 }
 
@@ -57,7 +57,7 @@ impl LiveClient {
         self.state.now()
     }
 
-    /// Its number, as a violation states it.
+    /// The client's number, in the form that a violation has.
     pub(crate) fn number(&self) -> Option<u32> {
         Some(self.connection.core.client)
     }
@@ -66,69 +66,71 @@ impl LiveClient {
         self.end.is_none() && !self.connection.core.has_close
     }
 
-    /// Another number for a fence, a probe or a ping.
+    /// A new number for a fence, a probe or a ping.
     pub(crate) fn next_number(&mut self) -> u32 {
         self.last_number += 1;
-        // Unlike those of other clients: an echo that reaches the wrong one is to be known for it.
+        // Different from the numbers of other clients: an echo that reaches the wrong client is recognised.
         self.connection.core.client * 10_000 + self.last_number
     }
 
-    /// Sends these in one write, as far as the socket takes it.
+    /// Sends these utterances in one write, as far as the socket accepts it.
     pub(crate) fn say(&mut self, utterances: &[Utterance]) {
-        self.state.settle_accounts(&mut self.connection);
+        self.state.check_due_cycles(&mut self.connection);
         for utterance in utterances {
             self.compose(*utterance);
         }
         self.write();
     }
 
-    /// Sends a command, and behind it a text that proves that it took effect; whether the proof came.
+    /// Sends commands and a fence behind them. Returns whether the fence's echo arrived, which proves that the
+    /// commands took effect.
     pub(crate) async fn command(&mut self, commands: &[Text]) -> bool {
         let number = self.next_number();
         let mut utterances: Vec<_> = commands.iter().map(|text| Utterance::Text(*text)).collect();
         utterances.push(Utterance::Text(Text::Fence(number)));
         self.say(&utterances);
-        self.hear_echoes().await
+        self.await_replies().await
     }
 
-    /// Proves that all that was said before took effect.
+    /// Sends a fence. Returns whether its echo arrived, which proves that everything sent before took effect.
     pub(crate) async fn fence(&mut self) -> bool {
         self.command(&[]).await
     }
 
-    /// Waits until every text has its echo. What is not answered in time counts as lost.
-    pub(crate) async fn hear_echoes(&mut self) -> bool {
+    /// Waits until every text has its echo and every ping its pong. A reply that does not arrive in time counts as
+    /// lost. Returns whether all arrived.
+    pub(crate) async fn await_replies(&mut self) -> bool {
         let (asked, patience) = (self.now(), self.state.patience);
-        let is_heard =
+        let has_all_replies =
             |client: &Self| client.connection.core.echoes.front().is_none() && client.pings.is_empty();
-        if self.attend_until(asked + patience, is_heard).await {
-            // Whatever ends the connection from now on, it is no pong that was sent before.
-            self.ponged_at = None;
+        if self.process_until_done(asked + patience, has_all_replies).await {
+            // If the connection ends later, an earlier pong is not the cause.
+            self.last_pong_at = None;
             return true;
         }
         let stalled_until = self.state.judge.borrow().grid.stalled_until(asked);
         if let Some(until) = stalled_until
-            && self.attend_until(until + patience, is_heard).await
+            && self.process_until_done(until + patience, has_all_replies).await
         {
             return true;
         }
-        if self.is_open() && !self.connection.is_out && self.is_reading {
-            self.report_unheard();
+        if self.is_open() && !self.connection.is_excluded && self.is_reading {
+            self.report_missing_replies();
         }
         false
     }
 
-    fn report_unheard(&mut self) {
+    fn report_missing_replies(&mut self) {
         let (now, client) = (self.now(), Some(self.connection.core.client));
         let patience = self.state.patience;
         if let Some(text) = self.connection.core.echoes.front() {
-            let detail = self.tale(&format!("no reply to {text} within {patience:.1?}"));
+            let detail = self.with_story(&format!("no reply to {text} within {patience:.1?}"));
             let guarantee = guarantee_of_lost(text);
             self.state.judge.borrow_mut().violate(guarantee, Fault::Lost, now, client, detail);
             self.connection.core.forget_echoes();
         }
         if !self.pings.is_empty() {
-            let detail = self.tale(&format!("a ping was not answered within {patience:.1?}"));
+            let detail = self.with_story(&format!("a ping was not answered within {patience:.1?}"));
             self.state.judge.borrow_mut().violate(Guarantee::G13, Fault::Lost, now, client, detail);
             self.pings.clear();
         }
@@ -138,11 +140,11 @@ impl LiveClient {
     pub(crate) fn ping(&mut self, payload: &[u8]) {
         self.compose_frame(0x80 | opcode::PING, payload);
         self.pings.push_back(payload.to_vec());
-        self.tell(|| format!("sends a ping of {} bytes", payload.len()));
+        self.add_to_story(|| format!("sends a ping of {} bytes", payload.len()));
         self.write();
     }
 
-    /// A text in two fragments with a ping between them.
+    /// Sends a text in two fragments with a ping between them.
     pub(crate) fn say_around_ping(&mut self, text: Text) {
         let mut rendered = String::new();
         self.state.dialect.render(text, &mut rendered);
@@ -154,154 +156,158 @@ impl LiveClient {
         self.write();
     }
 
-    /// Sends this word as a binary message, in which no word is a command.
+    /// Sends a text as a binary message. The server must not take it as a command.
     pub(crate) fn say_binary(&mut self, text: Text) {
         let mut word = String::new();
         self.state.dialect.render(text, &mut word);
         self.compose_frame(0x80 | opcode::BINARY, word.as_bytes());
-        self.tell(|| format!("sends {text} as a binary message"));
+        self.add_to_story(|| format!("sends {text} as a binary message"));
         self.write();
     }
 
-    /// Sends bytes that are no utterance.
+    /// Sends raw bytes.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         self.outgoing.extend_from_slice(bytes);
         self.write();
     }
 
-    /// Breaks a rule. What comes then is this client's own affair.
+    /// Breaks a rule of the protocol. `largest` is the largest message that the server accepts, in bytes.
     pub(crate) fn offend(&mut self, offence: Offence, largest: usize) {
         let (mut bytes, rng) = (Vec::new(), &mut self.rng);
         offence.encode(&mut bytes, largest, || rng.bits() as u32);
         self.break_rule(offence, offence.name(), &bytes);
     }
 
-    /// The same with bytes of its own, in the manner of a known offence.
+    /// Breaks a rule with the given bytes; `kind` is the known offence of which it is a variety.
     pub(crate) fn break_rule(&mut self, kind: Offence, name: &str, bytes: &[u8]) {
         self.connection.core.offence = Some(kind);
         self.may_be_ended = true;
         self.outgoing.extend_from_slice(bytes);
-        self.tell(|| format!("offends: {name}"));
+        self.add_to_story(|| format!("offends: {name}"));
         self.state.judge.borrow_mut().on_offence(self.state.now());
         self.write();
     }
 
-    /// Whether the server has ended the connection, as far as one knows who does not read.
+    /// Whether the server has ended the connection, as far as a client that does not read can know.
     pub(crate) fn is_refused(&self) -> bool {
         self.end.is_some() || self.is_broken || self.transport.has_failed()
     }
 
-    /// Whether bytes wait that the socket did not take.
+    /// Whether there are bytes that the socket has not accepted.
     pub(crate) fn has_unsent(&self) -> bool {
         !self.outgoing.is_empty() || (self.transport.has_unsent() && !self.is_broken)
     }
 
-    /// Tells nothing from now on: stories of many clients are memory.
+    /// Records no story from now on: the stories of many clients would take much memory.
     pub(crate) fn forget_stories(&mut self) {
         self.has_story = false;
         self.story = VecDeque::new();
     }
 
-    /// Bytes that the socket has not taken.
+    /// The number of bytes that the socket has not accepted.
     pub(crate) fn unsent(&self) -> usize {
         self.outgoing.len()
     }
 
-    /// Reads this many bytes at most, once.
-    pub(crate) fn sip(&mut self, bytes: usize) {
+    /// Reads once, at most this many bytes.
+    pub(crate) fn read_at_most(&mut self, bytes: usize) {
         self.read_some(bytes);
     }
 
-    /// Whether texts have been sent whose echoes have not come.
+    /// Whether the client waits for echoes.
     pub(crate) fn waits_for_echoes(&self) -> bool {
         self.connection.core.echoes.front().is_some()
     }
 
-    /// An echo that has been waited for too long is lost.
-    pub(crate) fn miss_echoes(&mut self) {
-        let is_waiting = self.waits_for_echoes() && !self.connection.is_out && self.is_reading;
+    /// Reports echoes that are overdue as lost.
+    pub(crate) fn report_overdue_echoes(&mut self) {
+        let is_waiting = self.waits_for_echoes() && !self.connection.is_excluded && self.is_reading;
         if is_waiting
             && self.is_open()
             && self.now().since(self.connection.core.waiting_since) > self.state.patience
         {
-            self.report_unheard();
+            self.report_missing_replies();
         }
     }
 
-    /// Looks at the cycles that are over.
-    pub(crate) fn settle_accounts(&mut self) {
-        self.state.settle_accounts(&mut self.connection);
+    /// Checks the cycles whose push must have arrived by now.
+    pub(crate) fn check_due_cycles(&mut self) {
+        self.state.check_due_cycles(&mut self.connection);
     }
 
-    /// Is reset by this side when it is dropped.
-    pub(crate) fn cut(&self) {
-        self.transport.cut();
+    /// Makes the connection end with a reset when it is dropped.
+    pub(crate) fn reset_on_drop(&self) {
+        self.transport.reset_on_drop();
     }
 
-    /// What was sent has taken effect, for a reason that the caller of this knows.
-    pub(crate) fn settle(&mut self) {
+    /// Treats everything that was sent as settled; the caller knows why it is.
+    pub(crate) fn settle_sent_commands(&mut self) {
         let (received, now) = (self.connection.core.received, self.now());
         self.connection.core.windows.on_idle(u64::MAX, received, now);
     }
 
-    /// Whether its newest command was to subscribe.
+    /// Whether the newest command was `subscribe`.
     pub(crate) fn wants_pushes(&self) -> bool {
         self.connection.core.windows.wants()
     }
 
-    /// From now on it reads, or does not.
+    /// Starts or stops reading.
     pub(crate) fn set_reading(&mut self, is_reading: bool) {
         self.is_reading = is_reading;
     }
 
-    /// Nobody is to judge what this client gets from now on.
-    pub(crate) fn drop_out(&mut self) {
-        self.state.settle_accounts(&mut self.connection);
-        self.connection.is_out = true;
-        self.asked = None;
+    /// Excludes the client from judgement from now on.
+    pub(crate) fn exclude(&mut self) {
+        self.state.check_due_cycles(&mut self.connection);
+        self.connection.is_excluded = true;
+        self.echo_timed_since = None;
         self.may_be_ended = true;
         self.connection.core.forget_echoes();
     }
 
-    /// Sends a Close, with a code or without.
+    /// Sends a Close, with or without a code.
     pub(crate) fn close(&mut self, code: Option<u16>) {
-        self.state.settle_accounts(&mut self.connection);
+        self.state.check_due_cycles(&mut self.connection);
         let payload = code.map_or(Vec::new(), |code| code.to_be_bytes().to_vec());
         self.compose_frame(0x80 | opcode::CLOSE, &payload);
         self.closed_with = (!self.connection.core.has_close).then_some(code);
         self.connection.core.phase = Phase::Closing;
         self.may_be_ended = true;
-        self.tell(|| format!("sends a Close of {code:?}"));
+        self.add_to_story(|| format!("sends a Close of {code:?}"));
         self.write();
     }
 
-    /// Ends its side of the stream, and reads on.
+    /// Ends the client's side of the stream, and keeps reading.
     pub(crate) fn half_close(&mut self) {
-        self.state.settle_accounts(&mut self.connection);
+        self.state.check_due_cycles(&mut self.connection);
         self.connection.core.phase = Phase::Closing;
         self.may_be_ended = true;
         self.transport.end();
-        self.tell(|| "ends its side of the stream".to_owned());
+        self.add_to_story(|| "ends its side of the stream".to_owned());
     }
 
-    /// Is gone, with a reset.
+    /// Leaves with a reset.
     pub(crate) fn reset(mut self) {
-        self.state.settle_accounts(&mut self.connection);
-        self.cut();
+        self.state.check_due_cycles(&mut self.connection);
+        self.reset_on_drop();
     }
 
-    /// Is gone, as a process that ends: the stream does, without a Close.
+    /// Leaves without a Close, as when a process ends: only the stream ends.
     pub(crate) fn quit(mut self) {
-        self.state.settle_accounts(&mut self.connection);
+        self.state.check_due_cycles(&mut self.connection);
     }
 
     /// Reads, answers and writes until an instant, or until the connection ends.
-    pub(crate) async fn attend(&mut self, until: Timestamp) {
-        self.attend_until(until, |_| false).await;
+    pub(crate) async fn process_until(&mut self, until: Timestamp) {
+        self.process_until_done(until, |_| false).await;
     }
 
-    /// The same, until something is so; whether it is.
-    pub(crate) async fn attend_until(&mut self, until: Timestamp, is_done: impl Fn(&Self) -> bool) -> bool {
+    /// The same, but stops early when `is_done`. Returns whether it is.
+    pub(crate) async fn process_until_done(
+        &mut self,
+        until: Timestamp,
+        is_done: impl Fn(&Self) -> bool,
+    ) -> bool {
         let state = Rc::clone(&self.state);
         let mut over = std::pin::pin!(state.pulse.sleep_until(until));
         loop {
@@ -309,7 +315,7 @@ impl LiveClient {
                 return true;
             }
             if self.end.is_some() {
-                // Whoever asks again and again keeps neither the others nor a signal from their turn.
+                // A caller that loops must not starve other tasks or the signal handler.
                 tokio::task::yield_now().await;
                 return false;
             }
@@ -324,7 +330,7 @@ impl LiveClient {
                     Err(_) => self.on_end(End::Reset),
                 },
                 () = &mut over => {
-                    state.settle_accounts(&mut self.connection);
+                    state.check_due_cycles(&mut self.connection);
                     return is_done(self);
                 }
             }

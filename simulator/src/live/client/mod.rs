@@ -1,4 +1,4 @@
-//! A client of the live arm: the connection of a virtual client, over a real socket.
+//! A client of the live arm: a virtual client's connection over a real socket.
 
 mod live_client;
 mod opening;
@@ -6,4 +6,4 @@ mod reading;
 mod writing;
 
 pub(crate) use live_client::LiveClient;
-pub(crate) use opening::{Manner, NoConnection};
+pub(crate) use opening::{NoConnection, RequestForm};

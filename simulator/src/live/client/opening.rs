@@ -1,4 +1,4 @@
-//! How a client of the live arm gets its connection.
+//! How a client of the live arm opens its connection.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,23 +17,23 @@ use crate::script::verb::Utterance;
 use crate::wire::codec::Handshake;
 use crate::wire::text::Text;
 
-/// Bytes of what is sent behind a request.
-const HASTE: u32 = 200;
+/// The length of the text that is sent behind a request, in bytes.
+const EARLY_TEXT: u32 = 200;
 
-/// How a client asks for its upgrade.
+/// The form of a client's upgrade request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// As the examples of RFC 6455 do.
+pub(crate) enum RequestForm {
+    /// As in the examples of RFC 6455.
     #[default]
     Plain,
-    /// As browsers and proxies do: names and tokens in other cases, and several options of the connection.
+    /// As browsers and proxies write it: names and tokens in other cases, and several connection options.
     Browser,
     /// With a text right behind the request, in the same write.
-    Hasty,
+    WithText,
 }
 
-impl Manner {
-    fn word(self, request: &[u8]) -> Vec<u8> {
+impl RequestForm {
+    fn apply(self, request: &[u8]) -> Vec<u8> {
         if self != Self::Browser {
             return request.to_vec();
         }
@@ -43,12 +43,12 @@ impl Manner {
     }
 }
 
-/// Why there is no connection.
+/// Why a connection could not be opened.
 #[derive(Debug)]
 pub(crate) enum NoConnection {
     /// The socket did not open.
     Socket(io::Error),
-    /// There is no TLS with the server, for the reason that this sentence states.
+    /// TLS with the server failed; the sentence says why.
     Tls(String),
     /// The server did not complete the handshake.
     Handshake(String),
@@ -65,7 +65,7 @@ impl fmt::Display for NoConnection {
 }
 
 impl NoConnection {
-    /// Why this stage opens no connection.
+    /// The reason for an I/O error of a connection attempt.
     pub(crate) fn new(state: &RunState, error: io::Error) -> Self {
         match tls::explain(&state.address.host, &error) {
             Some(sentence) => Self::Tls(sentence),
@@ -75,22 +75,22 @@ impl NoConnection {
 }
 
 impl LiveClient {
-    /// Connects and upgrades.
+    /// Connects and completes the handshake. `role` names the client in violations.
     pub(crate) async fn connect(state: &Rc<RunState>, role: &'static str) -> Result<Self, NoConnection> {
         Self::connect_with(state, role, SocketOptions::default()).await
     }
 
-    /// The same, and asks for it in this manner.
-    pub(crate) async fn connect_as(
+    /// The same, with this form of the request.
+    pub(crate) async fn connect_in_form(
         state: &Rc<RunState>,
         role: &'static str,
-        manner: Manner,
+        form: RequestForm,
     ) -> Result<Self, NoConnection> {
-        Self::connect_in_full(state, role, SocketOptions::default(), manner).await
+        Self::connect_in_form_with(state, role, SocketOptions::default(), form).await
     }
 
-    /// The same, with a receive buffer of about this size.
-    pub(crate) async fn connect_narrow(
+    /// The same, with a receive buffer of about `window` bytes.
+    pub(crate) async fn connect_with_window(
         state: &Rc<RunState>,
         role: &'static str,
         window: u32,
@@ -99,21 +99,22 @@ impl LiveClient {
             .await
     }
 
+    /// The same, with these socket options.
     pub(crate) async fn connect_with(
         state: &Rc<RunState>,
         role: &'static str,
         plug: SocketOptions,
     ) -> Result<Self, NoConnection> {
-        Self::connect_in_full(state, role, plug, Manner::Plain).await
+        Self::connect_in_form_with(state, role, plug, RequestForm::Plain).await
     }
 
-    async fn connect_in_full(
+    async fn connect_in_form_with(
         state: &Rc<RunState>,
         role: &'static str,
         plug: SocketOptions,
-        manner: Manner,
+        form: RequestForm,
     ) -> Result<Self, NoConnection> {
-        let (number, mut rng) = state.enrol();
+        let (number, mut rng) = state.register_client();
         let further: String =
             state.dialect.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let target = state.dialect.path.as_deref().unwrap_or(&state.address.target);
@@ -127,19 +128,19 @@ impl LiveClient {
         let core = Connection::new(number, 1, windows, 0, now);
         let audited = state.judge.borrow().grid.newest(now);
         let connection =
-            LiveConnection { core, role, audited, last_stated: i64::MIN, pushes: 0, is_out: false };
+            LiveConnection { core, role, audited, last_stated: i64::MIN, pushes: 0, is_excluded: false };
         let mut client = Self {
             state: Rc::clone(state),
             transport,
             connection,
             rng,
-            outgoing: manner.word(&handshake.request),
+            outgoing: form.apply(&handshake.request),
             pings: VecDeque::new(),
             last_number: 0,
             story: VecDeque::new(),
             has_story: true,
-            asked: None,
-            ponged_at: None,
+            echo_timed_since: None,
+            last_pong_at: None,
             is_reading: true,
             is_broken: false,
             answers_pings: true,
@@ -148,15 +149,15 @@ impl LiveClient {
             closed_with: None,
             may_be_ended: false,
         };
-        if manner == Manner::Hasty {
+        if form == RequestForm::WithText {
             let number = client.next_number();
-            client.compose(Utterance::Text(Text::Probe { number, length: HASTE }));
+            client.compose(Utterance::Text(Text::Probe { number, length: EARLY_TEXT }));
         }
-        client.shake_hands(&handshake).await?;
+        client.complete_handshake(&handshake).await?;
         Ok(client)
     }
 
-    async fn shake_hands(&mut self, handshake: &Handshake) -> Result<(), NoConnection> {
+    async fn complete_handshake(&mut self, handshake: &Handshake) -> Result<(), NoConnection> {
         let refused = |cause: &str| NoConnection::Handshake(cause.to_owned());
         let deadline = self.state.pulse.instant(self.state.now() + self.state.patience);
         let mut arrived = Vec::new();

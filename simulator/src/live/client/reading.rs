@@ -1,4 +1,4 @@
-//! What reaches a client of the live arm, and what it makes of it.
+//! How a client of the live arm reads and interprets what the server sends.
 
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::rc::Rc;
 use carillon_server::protocol::{Command, SUBSCRIBE, UNSUBSCRIBE};
 
 use super::live_client::{LiveClient, STORY};
-use crate::live::judge::{AFTERMATH, seconds};
+use crate::live::judge::{ATTRIBUTION_TIME, seconds};
 use crate::network::link::End;
 use crate::oracle::connection::{Message, Phase};
 use crate::oracle::guarantee::Guarantee;
@@ -14,7 +14,7 @@ use crate::oracle::score::Fault;
 use crate::oracle::sighting::Sighting;
 use crate::wire::codec::{Frame, Garbled, Received, opcode};
 
-/// How much of a text a story shows.
+/// How much of a text a story shows, in bytes or characters.
 const SHOWN: usize = 48;
 
 impl LiveClient {
@@ -22,7 +22,7 @@ impl LiveClient {
         self.read_some(usize::MAX);
     }
 
-    /// Reads as much as there is, this many bytes at most.
+    /// Reads what has arrived, at most `most` bytes.
     pub(super) fn read_some(&mut self, most: usize) {
         let mut buffer = self.state.borrow_buffer();
         let most = most.min(buffer.len());
@@ -57,7 +57,7 @@ impl LiveClient {
 
     fn on_frame(&mut self, frame: Frame<'_>, offset: u64) -> Result<(), Garbled> {
         if self.connection.core.has_close {
-            let detail = self.tale(&format!("a frame {:#04x} behind the server's Close", frame.first));
+            let detail = self.with_story(&format!("a frame {:#04x} behind the server's Close", frame.first));
             self.violate(Guarantee::G5, Fault::AfterClose, detail);
         }
         match self.connection.core.complete(frame, offset)? {
@@ -71,16 +71,16 @@ impl LiveClient {
         let arrival = state.pulse.arrival();
         state.judge.borrow_mut().on_sign_of_life(arrival.at);
         let received = state.dialect.interpret(code, payload)?;
-        self.tell(|| format!("gets {}", describe(&received)));
+        self.add_to_story(|| format!("gets {}", describe(&received)));
         let before = state.judge.borrow().violations().len();
         match received {
             Received::Push(text) => state.on_push(&mut self.connection, text, arrival, offset),
             Received::Echo(text) => {
                 let canonical = std::str::from_utf8(text).ok().and_then(|text| state.dialect.command(text));
-                let text = canonical.map_or(text, |command| word(command).as_bytes());
+                let text = canonical.map_or(text, |command| text_of(command).as_bytes());
                 let seen = Sighting { at: arrival.at, sent_at: arrival.at, offset };
                 state.judge.borrow_mut().on_echo(&mut self.connection, text, seen);
-                if let Some(asked) = self.asked.take() {
+                if let Some(asked) = self.echo_timed_since.take() {
                     state.record_answer(asked, arrival.at);
                 }
             }
@@ -96,12 +96,12 @@ impl LiveClient {
             }
             Received::Unknown(text) => self.on_unknown(text),
         }
-        self.illustrate(before);
+        self.attach_story(before);
         Ok(())
     }
 
-    /// Adds what this client saw to the violations that have just come up.
-    fn illustrate(&mut self, before: usize) {
+    /// Adds this client's story to the violations from index `before` on.
+    fn attach_story(&mut self, before: usize) {
         let mut judge = self.state.judge.borrow_mut();
         for violation in judge.violations_from(before) {
             if violation.client == Some(self.connection.core.client) && !self.story.is_empty() {
@@ -112,7 +112,7 @@ impl LiveClient {
     }
 
     fn on_unknown(&mut self, text: &[u8]) {
-        if self.connection.is_out {
+        if self.connection.is_excluded {
             return;
         }
         let has_commanded = self.connection.core.windows.has_commanded;
@@ -122,8 +122,8 @@ impl LiveClient {
         self.violate(guarantee, Fault::Unexpected, detail);
     }
 
-    /// Both are allowed (RFC 6455 section 5.5.3): to answer the newest of several pings alone, and a pong that nobody has
-    /// asked for, with whatever payload. So a wrong pong is one that never comes.
+    /// RFC 6455 section 5.5.3 allows a client to answer only the newest of several pings, and to send unsolicited
+    /// pongs with any payload. So the only wrong pong is one that never arrives.
     fn on_pong(&mut self, payload: &[u8]) {
         if let Some(place) = self.pings.iter().position(|due| due == payload) {
             self.pings.drain(..=place);
@@ -137,7 +137,7 @@ impl LiveClient {
         if self.connection.core.phase != Phase::Open {
             return;
         }
-        self.state.settle_accounts(&mut self.connection);
+        self.state.check_due_cycles(&mut self.connection);
         self.connection.core.phase = Phase::Closing;
         self.compose_frame(0x80 | opcode::CLOSE, &code.unwrap_or(1000).to_be_bytes());
         if self.may_be_ended {
@@ -147,36 +147,37 @@ impl LiveClient {
         if is_draining && code == Some(1001) {
             return self.state.judge.borrow_mut().exercise(Guarantee::G14);
         }
-        let how = format!("with a Close of {}", code.map_or("no code".to_owned(), |code| code.to_string()));
-        self.on_dropped(&how);
+        let ending =
+            format!("with a Close of {}", code.map_or("no code".to_owned(), |code| code.to_string()));
+        self.on_dropped(&ending);
     }
 
     pub(super) fn on_end(&mut self, end: End) {
         self.end = Some(end);
-        self.tell(
-            || if end == End::Finished { "sees the end of the stream".into() } else { "is reset".into() },
-        );
+        self.add_to_story(|| {
+            if end == End::Finished { "sees the end of the stream".into() } else { "is reset".into() }
+        });
         let is_expected =
             self.may_be_ended || self.connection.core.has_close || self.connection.core.phase != Phase::Open;
         if !is_expected {
-            self.state.settle_accounts(&mut self.connection);
+            self.state.check_due_cycles(&mut self.connection);
             self.on_dropped("without a Close");
         }
     }
 
-    fn on_dropped(&mut self, how: &str) {
+    fn on_dropped(&mut self, ending: &str) {
         let now = self.now();
         let before = self.state.judge.borrow().violations().len();
-        if self.ponged_at.is_some_and(|at| now.since(at) < AFTERMATH) {
+        if self.last_pong_at.is_some_and(|at| now.since(at) < ATTRIBUTION_TIME) {
             let detail = format!(
-                "{}: the server ended the connection {how}, right after a pong",
+                "{}: the server ended the connection {ending}, right after a pong",
                 self.connection.role
             );
             self.violate(Guarantee::G13, Fault::Dropped, detail);
         } else {
-            self.state.judge.borrow_mut().on_dropped(&self.connection, now, how);
+            self.state.judge.borrow_mut().on_dropped(&self.connection, now, ending);
         }
-        self.illustrate(before);
+        self.attach_story(before);
     }
 
     fn on_garbled(&mut self, garbled: Garbled) {
@@ -191,13 +192,13 @@ impl LiveClient {
         self.state.judge.borrow_mut().violate(guarantee, fault, now, client, detail);
     }
 
-    /// A sentence with the role before it and the story behind it.
-    pub(crate) fn tale(&self, sentence: &str) -> String {
+    /// The sentence with the client's role before it and its story behind it.
+    pub(crate) fn with_story(&self, sentence: &str) -> String {
         let story: Vec<&str> = self.story.iter().map(String::as_str).collect();
         format!("{}: {sentence} [{}]", self.connection.role, story.join("; "))
     }
 
-    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
+    pub(super) fn add_to_story(&mut self, line: impl FnOnce() -> String) {
         if !self.has_story {
             return;
         }
@@ -208,15 +209,15 @@ impl LiveClient {
     }
 }
 
-/// The protocol's own word for a command.
-fn word(command: Command) -> &'static str {
+/// The protocol's text for a command.
+fn text_of(command: Command) -> &'static str {
     match command {
         Command::Subscribe => SUBSCRIBE,
         Command::Unsubscribe => UNSUBSCRIBE,
     }
 }
 
-/// A frame in words.
+/// A received message, as text for a story.
 fn describe(received: &Received<'_>) -> String {
     let shown = |text: &[u8]| {
         let text = String::from_utf8_lossy(text);

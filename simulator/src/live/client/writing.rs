@@ -1,4 +1,4 @@
-//! What a client of the live arm sends.
+//! How a client of the live arm composes and writes frames.
 
 use std::io::ErrorKind;
 
@@ -20,14 +20,14 @@ impl LiveClient {
             Utterance::Fragmented(text, pieces) => self.compose_text(text, usize::from(pieces)),
             Utterance::Text(text) => self.compose_text(text, 1),
         }
-        self.tell(|| format!("sends {}", crate::script::line::utterance_text(utterance)));
+        self.add_to_story(|| format!("sends {}", crate::script::line::utterance_text(utterance)));
     }
 
     pub(super) fn compose_text(&mut self, text: Text, pieces: usize) {
         let mut rendered = String::new();
         self.state.dialect.render(text, &mut rendered);
         if text.command().is_none() && self.state.dialect.command(&rendered).is_some() {
-            // What is nearly a command in one dialect is one in another.
+            // A near miss in one dialect is a command in another.
             return;
         }
         let bytes = rendered.as_bytes();
@@ -47,7 +47,7 @@ impl LiveClient {
             None => {
                 if self.connection.core.echoes.front().is_none() {
                     self.connection.core.waiting_since = now;
-                    self.asked = (!self.connection.is_out).then_some(now);
+                    self.echo_timed_since = (!self.connection.is_excluded).then_some(now);
                 }
                 self.connection.core.expect_echo(text);
                 let due = self.connection.core.echoes.len();
@@ -58,7 +58,7 @@ impl LiveClient {
 
     pub(super) fn compose_frame(&mut self, first: u8, payload: &[u8]) {
         if first == 0x80 | opcode::PONG {
-            self.ponged_at = Some(self.state.now());
+            self.last_pong_at = Some(self.state.now());
         }
         let mask = self.rng.bits() as u32;
         codec::encode_raw(&mut self.outgoing, first, payload, mask);
@@ -70,7 +70,7 @@ impl LiveClient {
             match self.transport.try_write(&self.outgoing[written..]) {
                 Ok(length) => written += length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                // What ended it stands in what the server sent, if in anything.
+                // The reason, if there is one, is in what the server sent.
                 Err(_) => {
                     self.is_broken = true;
                     return self.outgoing.clear();

@@ -1,8 +1,8 @@
-//! The harness's own clock, and how late the harness itself is.
+//! The harness's own clock, and how late the harness is woken.
 //!
-//! A frame is known to have arrived between two instants: the last one at which the runtime asked the system what had
-//! arrived and this was not among it, and the one at which it was read. A tick bounds the first. So a harness that is
-//! held up widens its windows by exactly as much as it was held up, and by nothing else.
+//! A frame arrived between two instants: the last time at which the runtime asked the system for arrivals and did
+//! not get this one, and the time at which the frame was read. The ticks bound the first. So a delay of the harness
+//! widens its windows by exactly that delay.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -16,20 +16,20 @@ use tokio::time::{Instant, sleep_until};
 /// Time between two ticks.
 const TICK: Duration = Duration::from_millis(5);
 
-/// The longest delay that is told apart from longer ones, in microseconds.
+/// The longest delay that is measured, in microseconds; longer ones count as this.
 const LONGEST: u64 = 60_000_000;
 
-/// When something arrived, as far as one can know.
+/// When something arrived, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    /// Not before this.
+    /// The earliest possible arrival.
     pub(crate) earliest: Timestamp,
-    /// When it was read.
+    /// When it was read: the latest possible arrival.
     pub(crate) at: Timestamp,
 }
 
 impl Arrival {
-    /// How little is known about it.
+    /// The uncertainty of the arrival.
     pub(crate) fn width(&self) -> Duration {
         self.at.since(self.earliest)
     }
@@ -39,9 +39,9 @@ impl Arrival {
 #[derive(Debug)]
 pub(crate) struct Pulse {
     clock: SystemClock,
-    /// The tick before the last one, and the last one.
+    /// The last tick but one, and the last one.
     ticks: Cell<(Timestamp, Timestamp)>,
-    /// How late ticks came, in microseconds.
+    /// Delays of the ticks, in microseconds.
     lateness: RefCell<Histogram<u64>>,
 }
 
@@ -57,18 +57,18 @@ impl Pulse {
         self.clock.now().at
     }
 
-    /// The clock itself, for another thread.
+    /// The clock, for another thread.
     pub(crate) fn clock(&self) -> SystemClock {
         self.clock.clone()
     }
 
-    /// What this machine's wall clock showed at an instant of the run, as it is set now.
+    /// This machine's wall clock time at an instant of the run, by its present setting.
     pub(crate) fn wall(&self, at: Timestamp) -> WallTime {
         let now = self.clock.now();
         if at >= now.at { now.wall.after(at.since(now.at)) } else { now.wall.before(now.at.since(at)) }
     }
 
-    /// The runtime's instant of that name.
+    /// The same instant as tokio has it.
     pub(crate) fn instant(&self, at: Timestamp) -> Instant {
         self.clock.instant(at)
     }
@@ -81,23 +81,24 @@ impl Pulse {
         self.sleep_until(self.now() + span).await;
     }
 
-    /// When what is read now arrived. A reader may run before the tick of its own turn: so it is the tick before.
+    /// The arrival of what is read now. A reader may run before the tick of its own turn, so the tick before the
+    /// last one is the bound.
     pub(crate) fn arrival(&self) -> Arrival {
         Arrival { earliest: self.ticks.get().0, at: self.now() }
     }
 
-    /// How late the harness is woken, at this quantile.
+    /// How late the harness is woken, at this quantile (0 to 1).
     pub(crate) fn lateness(&self, quantile: f64) -> Duration {
         Duration::from_micros(self.lateness.borrow().value_at_quantile(quantile))
     }
 
-    /// How late the ticks came, in microseconds.
+    /// The delays of all ticks, in microseconds.
     pub(crate) fn histogram(&self) -> Histogram<u64> {
         self.lateness.borrow().clone()
     }
 
-    /// Ticks for ever.
-    pub(crate) async fn beat(self: Rc<Self>) {
+    /// Ticks until the task is aborted.
+    pub(crate) async fn tick_forever(self: Rc<Self>) {
         loop {
             let planned = self.now() + TICK;
             self.sleep_until(planned).await;

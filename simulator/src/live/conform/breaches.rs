@@ -1,16 +1,16 @@
-//! Rules that a server can overlook one by one, though it keeps to their neighbours (G12).
+//! Varieties of broken rules: a server can overlook one of them although it enforces its neighbours (G12).
 
 use crate::wire::codec::{encode_raw, opcode};
 use crate::wire::offence::Offence;
 
 const FINAL: u8 = 0x80;
 
-/// Masks need not differ here.
+/// One mask is enough here.
 const MASK: u32 = 0x3C5A_96E1;
 
 /// A broken rule.
 pub(super) struct Breach {
-    /// The known offence that it is a variety of; it says which Close is due.
+    /// The known offence that it is a variety of; it decides which Close is due.
     pub(super) kind: Offence,
     pub(super) name: String,
     pub(super) bytes: Vec<u8>,
@@ -25,7 +25,7 @@ impl Breach {
         Self { kind, name: name.to_owned(), bytes }
     }
 
-    /// What the simulator's clients do as well.
+    /// The form in which the simulator's clients commit this offence too.
     pub(super) fn of(kind: Offence, largest: usize) -> Self {
         let mut bytes = Vec::new();
         kind.encode(&mut bytes, largest, || MASK);
@@ -33,7 +33,7 @@ impl Breach {
     }
 }
 
-/// Those that take no more than a connection.
+/// The varieties that need only a connection.
 pub(super) fn varieties() -> impl Iterator<Item = Breach> {
     let unmasked = Breach {
         kind: Offence::Unmasked,
@@ -56,7 +56,7 @@ fn frames() -> Vec<Breach> {
     ]
 }
 
-/// Both sides of every border between codes (RFC 6455 section 7.4.2).
+/// Both sides of every border between valid and invalid codes (RFC 6455 section 7.4.2).
 fn close_codes() -> impl Iterator<Item = Breach> {
     [999_u16, 1004, 1006, 1015, 2000, 2999, 5000].into_iter().map(|code| {
         let name = format!("a Close of {code}");
@@ -64,7 +64,7 @@ fn close_codes() -> impl Iterator<Item = Breach> {
     })
 }
 
-/// Bytes in the form of UTF-8 that are none (RFC 3629 section 3).
+/// Byte sequences that look like UTF-8 and are not (RFC 3629 section 3).
 fn bad_texts() -> Vec<Breach> {
     let whole: [(&str, &[u8]); 5] = [
         ("a text with a surrogate", b"<\xED\xA0\x80>"),
@@ -82,7 +82,7 @@ fn bad_texts() -> Vec<Breach> {
     breaches
 }
 
-/// Too many bytes, though not too many characters.
+/// A text with too many bytes, but not too many characters.
 pub(super) fn too_many_bytes(largest: usize) -> Breach {
     let text = "推".repeat(largest / 3 + 1);
     Breach::new(

@@ -1,4 +1,4 @@
-//! Clients that must not make others wait: they flood, do not read, and stop in the middle (G10, G11, G13).
+//! Clients that must not delay others: they flood, do not read, and stop in the middle (G10, G11, G13).
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,28 +13,29 @@ use crate::script::verb::Utterance;
 use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
-/// The receive buffer of a client that does not read: the smaller it is, the sooner the server has to hold what it owes.
+/// The receive buffer of a client that does not read, in bytes. The smaller it is, the sooner the server has to
+/// queue.
 const SMALL_WINDOW: u32 = 4096;
 
-/// A flooder's texts.
+/// The length of a flooder's texts, in bytes, and the time between two attempts to send.
 const FLOOD_TEXT: u32 = 32 << 10;
 const FLOOD_PAUSE: Duration = Duration::from_millis(4);
 
-/// What a server may have taken from a client that reads none of its echoes: far more than all buffers of the system on
-/// the way there and back. Beyond it the server holds the echoes, without a bound, or has lost them.
+/// How many bytes a server may accept from a client that reads no echoes: far more than all buffers of the system
+/// on both ways. Beyond it the server queues the echoes without a bound, or has lost them.
 const FLOOD_LIMIT: usize = 32 << 20;
 
 pub(super) fn start(session: &Rc<Session>) {
     if session.tries(Guarantee::G10) || session.tries(Guarantee::G13) {
-        session.start(lay_on(Rc::clone(session)));
+        session.start(add_burdens(Rc::clone(session)));
     }
     if session.tries(Guarantee::G13) && session.options.ping_interval.is_some() {
-        session.start(die(Rc::clone(session)));
-        session.start(live_quietly(Rc::clone(session)));
+        session.start(go_silent(Rc::clone(session)));
+        session.start(answer_pings_only(Rc::clone(session)));
     }
 }
 
-async fn lay_on(session: Rc<Session>) {
+async fn add_burdens(session: Rc<Session>) {
     let cycle = session.options.cycles / 2;
     session.wait(cycle, 0.5).await;
     let now = session.state.now();
@@ -47,26 +48,26 @@ async fn lay_on(session: Rc<Session>) {
     }
 }
 
-/// A client that does not read from now on.
-async fn deaf(session: &Session, role: &'static str) -> Option<LiveClient> {
-    let mut client = LiveClient::connect_narrow(&session.state, role, SMALL_WINDOW).await.ok()?;
+/// Connects a client that stops reading.
+async fn connect_non_reader(session: &Session, role: &'static str) -> Option<LiveClient> {
+    let mut client = LiveClient::connect_with_window(&session.state, role, SMALL_WINDOW).await.ok()?;
     client.fence().await;
-    client.drop_out();
+    client.exclude();
     client.set_reading(false);
     Some(client)
 }
 
 async fn never_read(session: Rc<Session>) {
-    let Some(mut client) = deaf(&session, "never-reader").await else { return };
+    let Some(mut client) = connect_non_reader(&session, "client that never reads").await else { return };
     while !session.is_over() && client.end.is_none() {
-        client.attend(client.now() + session.period() / 20).await;
+        client.process_until(client.now() + session.period() / 20).await;
     }
     client.reset();
 }
 
-/// Sends texts as fast as they are taken, and reads none of their echoes until it is known how many that are.
+/// Sends texts as fast as the server accepts them. Reads no echoes until the total is known.
 async fn flood(session: Rc<Session>) {
-    let Some(mut client) = deaf(&session, "flooder").await else { return };
+    let Some(mut client) = connect_non_reader(&session, "flooder").await else { return };
     let length = FLOOD_TEXT.min(session.options.longest() as u32);
     let (mut taken, until) = (0, session.instant(session.options.cycles, 0.1));
     while session.state.now() < until && taken < FLOOD_LIMIT && !client.is_refused() {
@@ -76,13 +77,13 @@ async fn flood(session: Rc<Session>) {
             client.say(&[Utterance::Text(Text::Probe { number, length })]);
             client.connection.core.forget_echoes();
         }
-        client.attend(client.now() + FLOOD_PAUSE).await;
+        client.process_until(client.now() + FLOOD_PAUSE).await;
     }
-    // A server that has given up on it reads on for a while, and throws away what it reads.
+    // A server that has ended the connection may go on reading for a while and discard what it reads.
     let mut was_kept = taken >= FLOOD_LIMIT;
     if was_kept {
         client.set_reading(true);
-        client.attend(client.now() + session.state.patience).await;
+        client.process_until(client.now() + session.state.patience).await;
         was_kept = client.is_open();
     }
     report_flood(&session, &client, taken, was_kept);
@@ -103,22 +104,22 @@ fn report_flood(session: &Session, client: &LiveClient, taken: usize, was_kept: 
         );
         judge.violate(Guarantee::G10, Fault::Leaked, now, number, detail);
     } else {
-        judge.find(Guarantee::G10, format!("a flooder that never reads got rid of {mebibytes} MiB"));
+        judge.add_finding(Guarantee::G10, format!("a flooder that never reads got rid of {mebibytes} MiB"));
     }
 }
 
-/// Half of a frame, then silence.
+/// Sends half of a frame, then nothing.
 async fn stop_in_a_frame(session: Rc<Session>) {
-    let Some(mut client) = session.admit("client that stops in a frame").await else { return };
-    client.drop_out();
+    let Some(mut client) = session.connect_and_fence("client that stops in a frame").await else { return };
+    client.exclude();
     client.offend(Offence::Truncated, session.options.longest());
     while !session.is_over() && client.end.is_none() {
-        client.attend(client.now() + session.period() / 20).await;
+        client.process_until(client.now() + session.period() / 20).await;
     }
     client.reset();
 }
 
-/// Half of a request, then silence.
+/// Sends half of a request, then nothing.
 async fn stop_in_the_handshake(session: Rc<Session>) {
     let Ok(mut transport) = session.state.open(SocketOptions::default()).await else { return };
     let begun = format!("GET {} HTTP/1.1\r\nHost: x\r\nUpgr", session.state.address.target);
@@ -130,39 +131,39 @@ async fn stop_in_the_handshake(session: Rc<Session>) {
     }
 }
 
-/// Neither speaks nor answers pings: it must be cut off after twice the ping interval.
-async fn die(session: Rc<Session>) {
+/// Sends nothing and answers no ping: the server must end the connection after twice the ping interval.
+async fn go_silent(session: Rc<Session>) {
     let Some(interval) = session.options.ping_interval else { return };
-    let Some(mut client) = session.admit("dead client").await else { return };
-    client.drop_out();
+    let Some(mut client) = session.connect_and_fence("dead client").await else { return };
+    client.exclude();
     client.answers_pings = false;
     let silent_since = client.now();
-    // Twice the interval, a quarter of it for the server's own timers, and what is under way.
+    // Twice the interval, a quarter of it for the server's own timers, and the time in flight.
     let bound = silent_since + interval * 9 / 4 + session.state.patience;
     let is_cut =
-        client.attend_until(bound, |client| client.end.is_some() || client.close_code.is_some()).await;
+        client.process_until_done(bound, |client| client.end.is_some() || client.close_code.is_some()).await;
     let now = client.now();
     let number = client.number();
     let lasted = now.since(silent_since);
     let mut judge = session.state.judge.borrow_mut();
     if is_cut && client.end != Some(End::Reset) && lasted < interval {
-        let detail =
-            client.tale(&format!("cut off after {lasted:.1?} of silence; the ping interval is {interval:?}"));
+        let detail = client
+            .with_story(&format!("cut off after {lasted:.1?} of silence; the ping interval is {interval:?}"));
         judge.violate(Guarantee::G13, Fault::Dropped, now, number, detail);
     } else if is_cut {
         judge.exercise(Guarantee::G13);
-        judge.find(
+        judge.add_finding(
             Guarantee::G13,
             format!("a client that answered no ping was found dead after {lasted:.1?}"),
         );
     } else if !session.is_over() {
-        let detail = client.tale(&format!("silent for {lasted:.1?}, and still connected"));
+        let detail = client.with_story(&format!("silent for {lasted:.1?}, and still connected"));
         judge.violate(Guarantee::G13, Fault::Leaked, now, number, detail);
     }
 }
 
-/// Says nothing, but answers pings: it must stay, and get its pushes.
-async fn live_quietly(session: Rc<Session>) {
-    let Some(client) = session.admit("quiet client that answers pings").await else { return };
-    session.stay(client).await;
+/// Sends nothing but answers pings: the client must stay connected and get its pushes.
+async fn answer_pings_only(session: Rc<Session>) {
+    let Some(client) = session.connect_and_fence("quiet client that answers pings").await else { return };
+    session.stay_to_the_end(client).await;
 }

@@ -1,18 +1,19 @@
-//! Why there is no verdict.
+//! Errors of a trial.
 
 use std::fmt;
 
-/// Why there is no verdict.
+/// Why a trial has no verdict.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConformError {
-    /// A signal has ended the trial.
+    /// A signal interrupted the trial.
     Interrupted,
-    /// Another server listens where the server that is to be started would; stop it, or choose another port.
+    /// Another server already listens on the port of the server that is to be started. Stop it, or choose another
+    /// port.
     Occupied(String),
-    /// The server cannot be reached, or is no WebSocket server under this URL; start it, or correct the URL.
+    /// The server cannot be reached, or is not a WebSocket server at this URL. Start it, or correct the URL.
     Unreachable(String),
-    /// The system refuses what it takes to run at all.
+    /// The system refuses a resource that the trial needs, such as a process or a runtime.
     System(String),
 }
 

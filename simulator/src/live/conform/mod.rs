@@ -1,20 +1,20 @@
-//! A verdict on every guarantee of a server that is known by its URL alone.
+//! A verdict on every guarantee for a server of which only the URL is known.
 //!
-//! Several groups of clients go through some ten cycles at once. What they see goes to the judge. A server that was
-//! started here is also stopped for a while, and at last told to shut down.
+//! Several groups of clients go through some ten cycles at the same time. The judge gets what they observe. A
+//! server that was started here is also stopped for a while, and told to shut down at the end.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `options.rs`, `error.rs` | what is on trial and how; why there is no verdict |
+//! | `options.rs`, `error.rs` | options and errors of a trial |
 //! | `run.rs` | the course of a trial |
-//! | `session.rs` | what all clients of a trial share: timetable, tasks, connecting and leaving |
-//! | `listeners.rs` | clients that never touch the switch |
-//! | `switchers.rs` | clients that use it: early, late, twice, and without a word behind it |
-//! | `talkers.rs` | clients that say everything that can be said |
-//! | `leavers.rs` | clients that leave and come back |
+//! | `session.rs` | shared by all clients of a trial: timetable, tasks, connecting and leaving |
+//! | `listeners.rs` | clients that never change their subscription |
+//! | `switchers.rs` | clients that change it: early, late, twice, and without a text behind it |
+//! | `talkers.rs` | clients that send every kind of message |
+//! | `leavers.rs` | clients that leave and return |
 //! | `offenders.rs`, `breaches.rs` | clients that break rules, and the rules that they break |
-//! | `burdens.rs` | clients that do not read, stop halfway, or are dead |
-//! | `shutdown.rs` | the stall, what is left behind, the shutdown and the log |
+//! | `burdens.rs` | clients that do not read, stop in the middle, or are dead |
+//! | `shutdown.rs` | the stall, leaked sockets, the shutdown and the log |
 //! | `report.rs` | verdicts |
 
 mod breaches;

@@ -1,4 +1,4 @@
-//! Clients that break rules: each offence on a connection of its own, while all other clients go on (G12).
+//! Clients that break rules: each offence on its own connection, while all other clients go on (G12).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,21 +18,22 @@ use crate::script::verb::Utterance;
 use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
-/// Time between two offences: who suffers from which is to be told apart.
+/// Time between two offences, so that their effects on other clients can be distinguished.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// How many offenders come at a time, where a handshake takes longer than the others' pauses: a server that makes them
-/// one by one must not be kept from all other clients.
+/// How many offenders connect at a time, if a handshake takes longer than the pauses: a server that handles
+/// handshakes one by one must still serve the other clients.
 const LANES: u32 = 4;
 
-/// How often each bad request is made: what a server keeps of them is to be told from a file that it opened meanwhile.
+/// How often each bad request is sent: a file that leaks for each of them is then distinguishable from a file that
+/// the server opened for another reason.
 const REFUSALS: u32 = 3;
 
-/// The beginning of an oversized frame is sent ahead, so that a server that judges by the announced length has read all
-/// that was sent when it hangs up: else a reset would destroy its Close.
+/// The number of bytes of an oversized frame that are sent first. A server that judges by the announced length has
+/// then read everything when it ends the connection; otherwise a reset would destroy its Close.
 const AHEAD: usize = 512;
 
-/// How long the server has for that.
+/// How long the client waits after these bytes.
 const AHEAD_TIME: Duration = Duration::from_millis(150);
 
 pub(super) fn start(session: &Rc<Session>) {
@@ -47,21 +48,21 @@ async fn offend_all(session: Rc<Session>) {
     for lane in 0..LANES {
         session.start(offend_in_turn(Rc::clone(&session), lane, Rc::clone(&breaches)));
     }
-    session.start(be_largest(Rc::clone(&session)));
+    session.start(send_largest(Rc::clone(&session)));
     for _ in 0..REFUSALS {
-        refused_requests(&session).await;
+        send_bad_requests(&session).await;
     }
 }
 
-/// One after another, as fast as the server admits them.
+/// Commits one offence after another, as fast as the server accepts connections.
 async fn offend_in_turn(session: Rc<Session>, lane: u32, breaches: Rc<RefCell<IntoIter<Breach>>>) {
     session.state.pulse.sleep(PAUSE * lane).await;
     loop {
         let Some(breach) = breaches.borrow_mut().next() else { return };
-        let Some(client) = session.admit("offender").await else { return };
+        let Some(client) = session.connect_and_fence("client that breaks a rule").await else { return };
         let own = Rc::clone(&session);
         if breach.kind == Offence::Oversize {
-            session.start(be_oversize(own, client, breach));
+            session.start(send_oversize(own, client, breach));
         } else {
             session.start(offend(own, client, breach));
         }
@@ -69,7 +70,8 @@ async fn offend_in_turn(session: Rc<Session>, lane: u32, breaches: Rc<RefCell<In
     }
 }
 
-/// Which message is too long is known only where the options state the limit; a server may take the one.
+/// All offences. Without a stated limit it is unknown which message is too long: then only one oversized message is
+/// sent, and the server may accept it.
 fn all_breaches(session: &Session) -> Vec<Breach> {
     let (longest, is_stated) = (session.options.longest(), session.options.max_message.is_some());
     let punished = Offence::ALL.into_iter().filter(|offence| offence.close_code().is_some());
@@ -83,15 +85,15 @@ async fn offend(session: Rc<Session>, mut client: LiveClient, breach: Breach) {
     judge(&session, client, &breach).await;
 }
 
-/// Sees what the server makes of an offence.
+/// Waits for the server's reaction to an offence, and judges it.
 async fn judge(session: &Session, mut client: LiveClient, breach: &Breach) {
     let (state, offence) = (&session.state, &breach.name);
     let due = breach.kind.close_code().unwrap_or(1002);
     let bound = client.now() + state.patience;
-    client.attend_until(bound, |client| client.end.is_some() || client.close_code.is_some()).await;
+    client.process_until_done(bound, |client| client.end.is_some() || client.close_code.is_some()).await;
     let ended_by = client.now() + session.options.close_timeout + state.patience;
     if client.close_code.is_some() {
-        client.attend_until(ended_by, |client| client.end.is_some()).await;
+        client.process_until_done(ended_by, |client| client.end.is_some()).await;
     }
     let (now, number) = (client.now(), client.number());
     let mut score = state.judge.borrow_mut();
@@ -110,7 +112,7 @@ async fn judge(session: &Session, mut client: LiveClient, breach: &Breach) {
         (None, Some(End::Reset)) => {
             let sentence =
                 format!("{offence} was answered with a reset, which may have destroyed the Close of {due}");
-            return score.doubt(Guarantee::G12, sentence);
+            return score.add_doubt(Guarantee::G12, sentence);
         }
         (None, None) => {
             let patience = state.patience;
@@ -120,18 +122,18 @@ async fn judge(session: &Session, mut client: LiveClient, breach: &Breach) {
             )
         }
     };
-    let detail = client.tale(&sentence);
+    let detail = client.with_story(&sentence);
     score.violate(Guarantee::G12, fault, now, number, detail);
 }
 
-/// Too long a message. Where the options state no limit, a server may take it.
-async fn be_oversize(session: Rc<Session>, mut client: LiveClient, breach: Breach) {
+/// Sends a message that is too long. If the options state no limit, the server may accept it.
+async fn send_oversize(session: Rc<Session>, mut client: LiveClient, breach: Breach) {
     let longest = session.options.longest();
     let (head, rest) = breach.bytes.split_at(AHEAD.min(breach.bytes.len()));
     client.may_be_ended = true;
     client.send_raw(head);
     let limit = client.now() + AHEAD_TIME;
-    client.attend_until(limit, |client| client.close_code.is_some() || client.end.is_some()).await;
+    client.process_until_done(limit, |client| client.close_code.is_some() || client.end.is_some()).await;
     if client.is_open() {
         client.send_raw(rest);
     }
@@ -140,37 +142,37 @@ async fn be_oversize(session: Rc<Session>, mut client: LiveClient, breach: Breac
         return judge(&session, client, &breach).await;
     }
     let received = client.connection.core.received;
-    client.connection.is_out = true;
+    client.connection.is_excluded = true;
     let bound = client.now() + session.state.patience;
     let has_answer = |client: &LiveClient| {
         client.end.is_some()
             || client.close_code.is_some()
             || client.connection.core.received > received + longest as u64
     };
-    client.attend_until(bound, has_answer).await;
+    client.process_until_done(bound, has_answer).await;
     if client.is_open() {
         let sentence =
             format!("a message of {} bytes was taken; state the largest with --max-message", longest + 1);
-        session.state.judge.borrow_mut().find(Guarantee::G12, sentence);
+        session.state.judge.borrow_mut().add_finding(Guarantee::G12, sentence);
     } else {
         judge(&session, client, &breach).await;
     }
 }
 
-/// Exactly the largest message is no offence.
-async fn be_largest(session: Rc<Session>) {
+/// Sends exactly the largest message, which is not an offence.
+async fn send_largest(session: Rc<Session>) {
     let Some(largest) = session.options.max_message else { return };
-    let Some(mut client) = session.admit("sender of the largest message").await else { return };
+    let Some(mut client) = session.connect_and_fence("sender of the largest message").await else { return };
     let number = client.next_number();
     client.say(&[Utterance::Text(Text::Probe { number, length: largest as u32 })]);
-    let is_answered = client.hear_echoes().await;
+    let is_answered = client.await_replies().await;
     if is_answered {
         session.state.judge.borrow_mut().exercise(Guarantee::G12);
     }
-    session.part(client).await;
+    session.close_and_wait(client).await;
 }
 
-/// A request that is no proper one: its name, whether RFC 6455 forbids to upgrade it, and the statuses that are due.
+/// A bad request: its name, whether RFC 6455 forbids to upgrade it, and the expected statuses.
 struct BadRequest {
     name: &'static str,
     is_forbidden: bool,
@@ -207,9 +209,9 @@ fn bad_requests(session: &Session) -> Vec<BadRequest> {
     ]
 }
 
-async fn refused_requests(session: &Session) {
+async fn send_bad_requests(session: &Session) {
     for bad in bad_requests(session) {
-        let status = ask(session, &bad.request).await;
+        let status = response_status(session, &bad.request).await;
         let now = session.state.now();
         let mut judge = session.state.judge.borrow_mut();
         let name = bad.name;
@@ -218,9 +220,10 @@ async fn refused_requests(session: &Session) {
                 let detail = format!("{name} was upgraded");
                 judge.violate(Guarantee::G12, Fault::Unexpected, now, None, detail);
             }
-            Some(101) => {
-                judge.find(Guarantee::G12, format!("{name} was upgraded, which another server may do"))
-            }
+            Some(101) => judge.add_finding(
+                Guarantee::G12,
+                format!("{name} was upgraded, which a third-party server may do"),
+            ),
             Some(status) if judge.is_strict && !bad.statuses.contains(&status) => {
                 let detail = format!("{name} was answered with {status}; due was {:?}", bad.statuses);
                 judge.violate(Guarantee::G12, Fault::WrongClose, now, None, detail);
@@ -234,8 +237,8 @@ async fn refused_requests(session: &Session) {
     }
 }
 
-/// The status of the response; `None` if there is none.
-async fn ask(session: &Session, request: &str) -> Option<u16> {
+/// The status of the response; `None` if there is no response.
+async fn response_status(session: &Session, request: &str) -> Option<u16> {
     let asking = async {
         let mut transport = session.state.open(SocketOptions::default()).await.ok()?;
         transport.write_all(request.as_bytes()).await.ok()?;

@@ -1,4 +1,4 @@
-//! What is on trial, and how.
+//! Options of a trial.
 
 use std::time::Duration;
 
@@ -8,50 +8,50 @@ use crate::live::server::tls::Trust;
 use crate::oracle::guarantee::Guarantee;
 use crate::units::format_span;
 
-/// Decides masks and handshake keys; nothing else in a trial is drawn.
+/// The seed for masks and handshake keys; nothing else in a trial is random.
 pub(super) const SEED: u64 = 1;
 
-/// The largest message that is sent where the options state none: the reference server's limit.
+/// The largest message that is sent if the options state none, in bytes: the reference server's limit.
 const USUAL_LARGEST: usize = 64 << 10;
 
-/// What is on trial, and how.
+/// The server on trial, and how it is tried.
 #[derive(Clone, Debug)]
 pub struct ConformOptions {
-    /// The server.
+    /// The server's address.
     pub address: Address,
-    /// Whose certificates are trusted, if the address asks for TLS.
+    /// Which certificates are accepted, if the address asks for TLS.
     pub trust: Trust,
-    /// Time between two pushes.
+    /// Time between two pushes of the server.
     pub period: Duration,
-    /// What to judge; all of them, or some.
+    /// The guarantees to judge.
     pub guarantees: Vec<Guarantee>,
-    /// Cycles to watch before the stall, at least 4.
+    /// How many cycles to watch before the stall; at least 4.
     pub cycles: u64,
-    /// Whether the server is held to the reference server's own choices as well.
+    /// Whether the server is also judged by the reference server's own choices.
     pub is_strict: bool,
-    /// How the server words things.
+    /// The dialect of the server: its texts, path and headers.
     pub dialect: Dialect,
-    /// A shell command that starts the server.
+    /// A shell command that starts the server; `None` if it runs already.
     pub spawn: Option<String>,
-    /// The server's process, if it runs on this machine.
+    /// The server's process id, if it runs on this machine.
     pub pid: Option<u32>,
-    /// The largest message that the server takes, if its owner states it.
+    /// The largest message that the server accepts, in bytes, if it is known.
     pub max_message: Option<usize>,
-    /// Its ping interval, if its owner states it.
+    /// The server's ping interval, if it is known.
     pub ping_interval: Option<Duration>,
-    /// How long the end of a connection may take.
+    /// How long the server may take to end a connection.
     pub close_timeout: Duration,
-    /// How many times faster than this machine's the server's clock runs.
+    /// How many times faster the server's clock runs than this machine's.
     pub speed: u32,
 }
 
 impl ConformOptions {
-    /// The largest message to send.
+    /// The largest message to send, in bytes.
     pub(super) fn longest(&self) -> usize {
         self.max_message.unwrap_or(USUAL_LARGEST)
     }
 
-    /// The command that tries the same server again; it leaves out the dialect.
+    /// The command line that repeats the trial. It leaves out the dialect.
     pub(super) fn repeat_line(&self) -> String {
         let (address, period) = (&self.address, format_span(self.period));
         let mut line = format!("carillon-sim conform {address}{} --period {period}", self.trust.as_options());

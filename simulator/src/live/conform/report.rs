@@ -1,4 +1,4 @@
-//! What a trial came to, for people, for machines, and as JUnit's XML.
+//! The verdicts of a trial as text, as JSON, and as JUnit XML.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::live::judge::verdicts::{self, Trial};
 use crate::markup::escaped;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
-use crate::report::words::INSECURE;
+use crate::report::format::INSECURE;
 use crate::report::{GuaranteeEntry, Palette, Summary, guarantee_columns};
 
-/// The columns of the text report.
+/// The width of the text report, in columns.
 const WIDTH: usize = 100;
 
 /// The verdicts of a trial.
@@ -30,14 +30,14 @@ pub struct Conformance {
     summary: Summary,
 }
 
-/// What the harness could not see, measured during the trial.
+/// What the harness could not observe, measured during the trial.
 #[derive(Clone, Copy, Debug)]
 pub struct Uncertainty {
-    /// From asking to the answer, 99 in a hundred times, in milliseconds.
+    /// The 99th percentile of the time from a message to its reply, in milliseconds.
     pub round_trip_p99_ms: f64,
-    /// How late the harness was woken, 99 in a hundred times, in milliseconds.
+    /// The 99th percentile of the harness's wake-up delay, in milliseconds.
     pub own_delay_p99_ms: f64,
-    /// How late it was woken at worst, in milliseconds.
+    /// The largest wake-up delay of the harness, in milliseconds.
     pub own_delay_max_ms: f64,
 }
 
@@ -47,16 +47,17 @@ impl Conformance {
         let now = state.now();
         let mut judge = state.judge.borrow_mut();
         judge.conclude(u64::MAX);
-        judge.conclude_grid(state.blur(), now);
+        judge.conclude_grid(state.uncertainty(), now);
         judge.conclude_late(state.pulse.lateness(0.999), now);
         judge.conclude_texts();
         let (round_trip, delay) = (state.round_trip(0.99), state.pulse.lateness(0.99));
         let measured = format!(
             "99 in 100 answers came within {round_trip:.1?}, and the harness was then at most {delay:.1?} late itself"
         );
-        judge.find(Guarantee::G10, measured);
+        judge.add_finding(Guarantee::G10, measured);
         let guarantees = verdicts::entries(&judge, &session.options.guarantees);
-        let (cycles, deliveries, clients) = (judge.grid.cycles().len(), judge.deliveries(), state.enrolled());
+        let (cycles, deliveries, clients) =
+            (judge.grid.cycles().len(), judge.deliveries(), state.client_count());
         drop(judge);
         let took = now.since(Timestamp::ZERO);
         state.close_metrics();
@@ -81,7 +82,7 @@ impl Conformance {
         Self { url, period: session.period(), took, cycles, deliveries, uncertainty, guarantees, summary }
     }
 
-    /// The verdict on the whole.
+    /// The verdict on the whole trial.
     pub fn verdict(&self) -> Verdict {
         verdicts::overall(&self.guarantees)
     }
@@ -91,7 +92,7 @@ impl Conformance {
         &self.guarantees
     }
 
-    /// The object for machines: that of `run`, with what only real time has.
+    /// The JSON object: that of `run`, with the fields that exist only on real time.
     pub fn summary(&self) -> &Summary {
         &self.summary
     }
@@ -101,12 +102,12 @@ fn millis(span: Duration) -> f64 {
     span.as_micros() as f64 / 1000.0
 }
 
-/// The verdicts for people. Print it.
+/// The verdicts as text. Print it with `Display`.
 #[derive(Clone, Copy, Debug)]
 pub struct ConformReport<'a> {
     /// The verdicts.
     pub conformance: &'a Conformance,
-    /// Whether it is coloured.
+    /// Whether the text is coloured.
     pub palette: Palette,
 }
 
@@ -151,7 +152,7 @@ impl Display for ConformReport<'_> {
     }
 }
 
-/// A paragraph below a line of the table.
+/// Writes an indented paragraph below a line of the table.
 fn indented(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
     const INDENT: &str = "         ";
     let mut line = String::new();
@@ -168,7 +169,8 @@ fn indented(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
     writeln!(f, "{INDENT}{line}")
 }
 
-/// The verdicts as JUnit's XML: a test case each; what was not exercised or is undecided counts as skipped.
+/// The verdicts as JUnit XML: one test case for each guarantee. A guarantee that is undecided or was not exercised
+/// counts as skipped.
 pub fn junit(conformance: &Conformance) -> String {
     let entries = &conformance.guarantees;
     let count = |wanted: &[Verdict]| entries.iter().filter(|entry| wanted.contains(&entry.verdict)).count();
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_says_what_was_promised_and_what_was_seen() {
+    fn the_text_states_the_promise_and_the_evidence_of_a_violation() {
         let conformance = conformance();
         let text = ConformReport { conformance: &conformance, palette: Palette::Plain }.to_string();
         assert!(text.contains("promised: A new connection is subscribed."), "{text}");
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_trusts_anybody_reads_it_at_the_top() {
+    fn an_insecure_trial_says_so_in_its_first_lines() {
         let mut conformance = conformance();
         let text =
             |conformance: &Conformance| ConformReport { conformance, palette: Palette::Plain }.to_string();
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn one_violation_outweighs_all_that_held() {
+    fn one_violation_makes_the_whole_trial_violated() {
         assert_eq!(conformance().verdict(), Verdict::Violated);
         let mut nothing = conformance();
         nothing.guarantees.retain(|entry| entry.verdict == Verdict::Undecided);

@@ -17,36 +17,36 @@ use crate::live::clock::stamps::Stamps;
 use crate::live::interrupt::interrupted;
 use crate::live::judge::Judge;
 use crate::live::run_state::RunState;
-use crate::live::server::child::{Spawned, is_served};
+use crate::live::server::child::{Spawned, accepts_connections};
 use crate::live::server::endpoint::Endpoint;
 
-/// Periods without a push after which the trial no longer waits for the first one.
+/// The number of periods without a push after which the trial no longer waits for the first one.
 const PATIENT_PERIODS: u32 = 3;
 
-/// An answer may take a period, but no less than this.
+/// A reply may take one period, but at least this time.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Puts a server on trial. `tell` gets a line for each step.
+/// Puts a server on trial. `on_step` is called with a line for each step.
 ///
 /// # Errors
 ///
-/// A server that is not there; Ctrl-C or SIGTERM.
-pub fn conform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conformance, ConformError> {
+/// The server cannot be started or reached, or SIGINT or SIGTERM interrupted the trial.
+pub fn conform(options: ConformOptions, on_step: impl Fn(&str)) -> Result<Conformance, ConformError> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ConformError::System(format!("cannot start: {error}")))?;
     let result = LocalSet::new().block_on(&runtime, async {
         tokio::select! {
             biased;
             () = interrupted() => Err(ConformError::Interrupted),
-            result = perform(options, tell) => result,
+            result = perform(options, on_step) => result,
         }
     });
-    // A lookup that is still going on must not delay the end.
+    // A pending name lookup must not delay the end.
     runtime.shutdown_background();
     result
 }
 
-async fn perform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conformance, ConformError> {
+async fn perform(options: ConformOptions, on_step: impl Fn(&str)) -> Result<Conformance, ConformError> {
     let endpoint = Endpoint::find(&options.address, &options.trust).await;
     let endpoint = endpoint.map_err(ConformError::Unreachable)?;
     let socket = endpoint.socket;
@@ -55,26 +55,26 @@ async fn perform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conform
         None => None,
     };
     if server.is_some() {
-        tell("the server accepts connections");
+        on_step("the server accepts connections");
     }
     let stamps = Stamps::new(socket.ip().is_loopback(), options.speed);
     let judge = Judge::new(options.period, stamps, options.is_strict);
     let patience = options.period.max(SHORTEST_PATIENCE);
     let state = Rc::new(RunState::new(judge, options.dialect.clone(), endpoint, patience, SEED));
-    let pulse = tokio::task::spawn_local(Rc::clone(&state.pulse).beat());
+    let pulse = tokio::task::spawn_local(Rc::clone(&state.pulse).tick_forever());
     let session = Rc::new(Session::new(state, options));
     let files = shutdown::Files::before(&session, server.as_ref());
-    // The first connection shows whether there is a server to try at all.
-    let first = LiveClient::connect(&session.state, "scout").await;
+    // The first connection shows whether there is a server at all.
+    let first = LiveClient::connect(&session.state, "first connection").await;
     let first =
         first.map_err(|error| ConformError::Unreachable(format!("{}: {error}", session.state.address)))?;
     first.quit();
-    // A server that found its port taken has ended by now, and another server has answered.
-    if let Some(sentence) = server.as_mut().and_then(Spawned::has_ended) {
+    // A server that found its port in use has ended by now, and another server has answered.
+    if let Some(sentence) = server.as_mut().and_then(Spawned::exit_sentence) {
         return Err(ConformError::Unreachable(sentence));
     }
     listeners::start(&session);
-    learn(&session, &tell).await;
+    await_first_push(&session, &on_step).await;
     switchers::start(&session);
     talkers::start(&session);
     leavers::start(&session);
@@ -83,31 +83,31 @@ async fn perform(options: ConformOptions, tell: impl Fn(&str)) -> Result<Conform
     for cycle in 1..=session.options.cycles {
         session.wait(cycle, 0.5).await;
         let violations = session.state.judge.borrow().violations().len();
-        tell(&format!("cycle {cycle} of {}: {violations} violations so far", session.options.cycles));
+        on_step(&format!("cycle {cycle} of {}: {violations} violations so far", session.options.cycles));
     }
-    shutdown::run(&session, server, files, &tell).await?;
+    shutdown::run(&session, server, files, &on_step).await?;
     session.finish().await;
     pulse.abort();
     Ok(Conformance::conclude(&session))
 }
 
-/// Starts the server, and waits until it accepts connections. A server that listens there already would be judged in its
-/// place.
+/// Starts the server and waits until it accepts connections. Refuses to start if another server listens there: that
+/// one would be judged instead.
 async fn start_server(command: &str, socket: SocketAddr) -> Result<Spawned, ConformError> {
-    if is_served(socket).await {
+    if accepts_connections(socket).await {
         let sentence = format!(
-            "somebody listens on {socket} already: stop that server, or have the one of --spawn listen elsewhere"
+            "another server listens on {socket} already: stop it, or let the one of --spawn listen elsewhere"
         );
         return Err(ConformError::Occupied(sentence));
     }
     let mut server = Spawned::start(command)
         .map_err(|error| ConformError::System(format!("cannot start {command:?}: {error}")))?;
-    server.accepts(socket).await.map_err(ConformError::Unreachable)?;
+    server.wait_until_accepting(socket).await.map_err(ConformError::Unreachable)?;
     Ok(server)
 }
 
-/// Waits for the first push of all, which the timetable hangs on.
-async fn learn(session: &Session, tell: &impl Fn(&str)) {
+/// Waits for the first push, which the timetable depends on.
+async fn await_first_push(session: &Session, on_step: &impl Fn(&str)) {
     let started = session.state.now();
     let bound = started + session.period() * PATIENT_PERIODS;
     while !session.state.judge.borrow().grid.is_known() && session.state.now() < bound {
@@ -115,8 +115,8 @@ async fn learn(session: &Session, tell: &impl Fn(&str)) {
     }
     let mut judge = session.state.judge.borrow_mut();
     if judge.grid.is_known() {
-        return tell("the first push has come");
+        return on_step("the first push has arrived");
     }
-    tell("no push has come; the rest is tried all the same");
+    on_step("no push has arrived; the other guarantees are tried nevertheless");
     judge.grid.assume(started + session.period());
 }

@@ -1,4 +1,4 @@
-//! What all clients of a trial share: its tasks, its timetable, and its end.
+//! Shared by all clients of a trial: tasks, timetable, connecting and leaving.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -9,14 +9,14 @@ use carillon_server::Timestamp;
 use tokio::task::JoinSet;
 
 use super::options::ConformOptions;
-use crate::live::client::{LiveClient, Manner};
+use crate::live::client::{LiveClient, RequestForm};
 use crate::live::run_state::RunState;
 use crate::network::link::End;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
-/// How often a client that waits for the end looks whether it has come.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often a waiting client checks whether the trial is over.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// One trial.
 pub(super) struct Session {
@@ -40,12 +40,12 @@ impl Session {
         self.options.period
     }
 
-    /// Has something go on beside the rest.
+    /// Starts a concurrent task.
     pub(super) fn start(&self, task: impl Future<Output = ()> + 'static) {
         self.tasks.borrow_mut().spawn_local(task);
     }
 
-    /// Waits for all that goes on, and for what that starts.
+    /// Waits for all tasks, including those that they start.
     pub(super) async fn finish(&self) {
         loop {
             let mut tasks = self.tasks.take();
@@ -62,17 +62,17 @@ impl Session {
         }
     }
 
-    /// When a cycle has come so far: 0 is its due instant, 1 the next one's.
+    /// The instant at a phase of a cycle: phase 0 is the due instant of `cycle`, 1 that of the next one.
     pub(super) fn instant(&self, cycle: u64, phase: f64) -> Timestamp {
         self.state.judge.borrow().grid.due(cycle) + self.period().mul_f64(phase)
     }
 
-    /// Sleeps until then.
+    /// Sleeps until a phase of a cycle.
     pub(super) async fn wait(&self, cycle: u64, phase: f64) {
         self.state.pulse.sleep_until(self.instant(cycle, phase)).await;
     }
 
-    /// Sleeps until the next time that a cycle has come so far.
+    /// Sleeps until this phase comes next, in the present cycle or the next one.
     pub(super) async fn wait_for_phase(&self, phase: f64) {
         let now = self.state.now();
         let newest = self.state.judge.borrow().grid.newest(now);
@@ -80,35 +80,36 @@ impl Session {
         self.wait(next, phase).await;
     }
 
-    /// Connects, and proves that the connection is served. A server that refuses is reported once for each role.
-    pub(super) async fn admit(&self, role: &'static str) -> Option<LiveClient> {
-        let mut client = self.dial(role).await?;
+    /// Connects and sends a fence, which proves that the server serves the connection. A failure is reported as a
+    /// violation of G3.
+    pub(super) async fn connect_and_fence(&self, role: &'static str) -> Option<LiveClient> {
+        let mut client = self.connect(role).await?;
         client.fence().await;
         Some(client)
     }
 
-    /// Connects, and says nothing.
-    pub(super) async fn dial(&self, role: &'static str) -> Option<LiveClient> {
-        self.dial_as(role, Manner::Plain).await
+    /// Connects and sends nothing.
+    pub(super) async fn connect(&self, role: &'static str) -> Option<LiveClient> {
+        self.connect_in_form(role, RequestForm::Plain).await
     }
 
-    /// The same in another manner.
-    pub(super) async fn dial_as(&self, role: &'static str, manner: Manner) -> Option<LiveClient> {
-        let dialled = self.state.now();
-        let error = match LiveClient::connect_as(&self.state, role, manner).await {
+    /// The same with another form of the request.
+    pub(super) async fn connect_in_form(&self, role: &'static str, form: RequestForm) -> Option<LiveClient> {
+        let started = self.state.now();
+        let error = match LiveClient::connect_in_form(&self.state, role, form).await {
             Ok(client) => return Some(client),
             Err(error) => error,
         };
         let mut judge = self.state.judge.borrow_mut();
-        // A server that was stopped, or told to shut down, does not answer.
-        if judge.grid.stalled_until(dialled).is_none() && judge.drained_at.is_none() {
+        // A server that was stopped or told to shut down does not answer.
+        if judge.grid.stalled_until(started).is_none() && judge.drained_at.is_none() {
             let detail = format!("{role}: {error}");
             judge.violate(Guarantee::G3, Fault::Dropped, self.state.now(), None, detail);
         }
         None
     }
 
-    /// Ends the trial: every client that is still connected leaves.
+    /// Ends the trial: every connected client leaves.
     pub(super) fn end(&self) {
         self.is_over.set(true);
     }
@@ -117,32 +118,32 @@ impl Session {
         self.is_over.get()
     }
 
-    /// Stays to the end, and leaves in order.
-    pub(super) async fn stay(&self, mut client: LiveClient) {
+    /// Stays connected to the end of the trial, and leaves with a Close.
+    pub(super) async fn stay_to_the_end(&self, mut client: LiveClient) {
         while !self.is_over() && client.end.is_none() {
-            client.attend(client.now() + LOOK).await;
+            client.process_until(client.now() + CHECK_INTERVAL).await;
         }
-        self.part(client).await;
+        self.close_and_wait(client).await;
     }
 
-    /// Leaves with a Close, and sees that the server answers it and lets go.
-    pub(super) async fn part(&self, mut client: LiveClient) {
+    /// Leaves with a Close, and checks that the server answers it and ends the connection.
+    pub(super) async fn close_and_wait(&self, mut client: LiveClient) {
         if !client.is_open() {
             return;
         }
         client.close(Some(1000));
-        self.see_off(client).await;
+        self.await_server_end(client).await;
     }
 
-    /// Waits for the end of a connection that the client has ended on its side (G11).
-    pub(super) async fn see_off(&self, mut client: LiveClient) {
+    /// Waits until the server ends a connection that the client has ended on its side (G11).
+    pub(super) async fn await_server_end(&self, mut client: LiveClient) {
         let bound = client.now() + self.options.close_timeout + self.state.patience;
-        client.attend_until(bound, |client| client.end.is_some()).await;
+        client.process_until_done(bound, |client| client.end.is_some()).await;
         let now = client.now();
         let number = client.number();
         let mut judge = self.state.judge.borrow_mut();
         if client.end.is_none() {
-            let detail = client.tale("the server has not ended its side of the stream");
+            let detail = client.with_story("the server has not ended its side of the stream");
             judge.violate(Guarantee::G11, Fault::Leaked, now, number, detail);
             return;
         }
@@ -153,15 +154,16 @@ impl Session {
             Some(code) if is_answer(sent, code, judge.is_strict) => return judge.exercise(Guarantee::G12),
             Some(code) => format!("a Close {} was answered with one {}", said(sent), said(code)),
             None if client.end == Some(End::Finished) => format!("a Close {} had no answer", said(sent)),
-            // A reset may have destroyed it.
+            // A reset may have destroyed the answer.
             None => return,
         };
-        judge.violate(Guarantee::G12, Fault::WrongClose, now, number, client.tale(&sentence));
+        judge.violate(Guarantee::G12, Fault::WrongClose, now, number, client.with_story(&sentence));
     }
 }
 
-/// Whether a Close with this code answers one of that code. It ought to be the same, or 1000 if there was none; another
-/// server may choose, but no code that is never sent, and none that names an offence where there was none.
+/// Whether a Close with `code` is a correct answer to one with `sent`. It should have the same code, or 1000 if
+/// there was none. A third-party server may choose another code, but none that must not be sent, and none that
+/// names an offence where there was none.
 fn is_answer(sent: Option<u16>, code: Option<u16>, is_strict: bool) -> bool {
     match code {
         _ if code == Some(sent.unwrap_or(1000)) => true,

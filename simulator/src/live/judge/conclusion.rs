@@ -1,4 +1,4 @@
-//! What the losses of a cycle mean, and what only the whole run can say.
+//! Conclusions: what the losses of a cycle mean, and what only the whole run can show.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
 impl Judge {
-    /// Says of every cycle before `cycle` what its losses mean.
+    /// Concludes every cycle before `cycle`.
     pub(crate) fn conclude(&mut self, cycle: u64) {
         let later = self.audits.split_off(&cycle);
         let audits = std::mem::replace(&mut self.audits, later);
@@ -21,7 +21,7 @@ impl Judge {
 
     fn conclude_cycle(&mut self, cycle: u64, mut audit: Audit) {
         if self.tally(Guarantee::G4).violations > 0 {
-            // With several pushes a cycle nobody can tell which is missing, unless none comes at all.
+            // If a cycle has several pushes, it is unknown which one is missing, unless none arrives at all.
             audit.lost = audit.lost_for_long;
             audit.kept.retain(|kept| kept.is_long);
         }
@@ -34,10 +34,10 @@ impl Judge {
         let at = self.grid.due(cycle);
         if audit.served == 0 && !audit.is_alive {
             let sentence = format!(
-                "the cycle due at {} was skipped by a server that answered nobody at the time",
+                "the cycle due at {} was skipped by a server that answered no client at the time",
                 seconds(at)
             );
-            return self.doubt(Guarantee::G3, sentence);
+            return self.add_doubt(Guarantee::G3, sentence);
         }
         self.lost += audit.lost;
         let is_default_broken = audit.lost_untouched > 1 && audit.served_untouched == 0 && audit.served > 0;
@@ -53,15 +53,15 @@ impl Judge {
         } else if !self.has_lost_unburdened && self.tally(Guarantee::G3).exercised > 0 {
             let lost = audit.lost;
             let detail = format!(
-                "{lost} clients went without the push due at {} while others took nothing",
+                "{lost} clients did not get the push due at {} while other clients did not read",
                 seconds(at)
             );
             self.violate(Guarantee::G10, Fault::Lost, at, None, detail);
         }
     }
 
-    /// What became of the pushes that were late by more than half a period (G10). On a machine on which the harness
-    /// itself had to wait for its turn nobody can tell whose fault that was.
+    /// Judges the pushes that were more than half a period late (G10). If the harness itself was delayed, the cause
+    /// is undecided.
     pub(crate) fn conclude_late(&mut self, own_delay: Duration, now: Timestamp) {
         let (longest, count) = self.late;
         if count == 0 {
@@ -69,34 +69,30 @@ impl Judge {
         }
         let sentence = format!("{count} pushes came more than half a period late, up to {longest:.1?}");
         if own_delay > self.grid.period() / 50 {
-            let sentence = format!(
-                "{sentence}, and the harness itself had to wait for up to {own_delay:.1?} for its turn"
-            );
-            return self.doubt(Guarantee::G10, sentence);
+            let sentence = format!("{sentence}, and the harness itself was woken up to {own_delay:.1?} late");
+            return self.add_doubt(Guarantee::G10, sentence);
         }
         self.violate(Guarantee::G10, Fault::Late, now, None, sentence);
     }
 
-    /// What the whole run says about the grid (G7).
-    pub(crate) fn conclude_grid(&mut self, blur: Duration, now: Timestamp) {
+    /// Judges the grid by the whole run (G7).
+    pub(crate) fn conclude_grid(&mut self, uncertainty: Duration, now: Timestamp) {
         if self.tally(Guarantee::G4).violations > 0 {
-            let sentence = "clients got several pushes a cycle, so no grid can be told from them".to_owned();
-            return self.doubt(Guarantee::G7, sentence);
+            let sentence = "clients got several pushes a cycle, so the grid cannot be determined".to_owned();
+            return self.add_doubt(Guarantee::G7, sentence);
         }
-        match self.grid.fit(blur) {
+        match self.grid.fit(uncertainty) {
             Fit::Short => {}
-            Fit::Torn { at } => {
-                let detail =
-                    "the push fits no grid with the others: some stand more than half a period behind"
-                        .to_owned();
+            Fit::NoGrid { at } => {
+                let detail = "no grid explains the pushes: some are more than half a period late".to_owned();
                 self.violate(Guarantee::G7, Fault::Late, at, None, detail);
             }
-            Fit::OnGrid { latest, blur } => {
+            Fit::OnGrid { latest, uncertainty } => {
                 let cycles = self.grid.cycles().len();
                 (0..cycles).for_each(|_| self.exercise(Guarantee::G7));
-                self.find(
+                self.add_finding(
                     Guarantee::G7,
-                    format!("{cycles} cycles, the first push of each at most {latest:.1?} behind the grid; a drift below {blur:.1?} in all could not have been seen"),
+                    format!("{cycles} cycles, the first push of each at most {latest:.1?} behind the grid; a drift below {uncertainty:.1?} in all could not have been seen"),
                 );
             }
             Fit::Moved { by, is_later } => {

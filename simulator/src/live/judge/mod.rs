@@ -1,8 +1,8 @@
-//! The judge of a live run: the checker of the simulator for what a connection says, and for the pushes windows that
-//! are as wide as what was measured.
+//! The judge of a live run. It uses the simulator's checker for what a connection receives, and judges pushes with
+//! windows as wide as the measured delays.
 //!
-//! Lost pushes are found when a later one arrives: the stream is in order, so no clock is needed for that verdict. Who
-//! was owed which push is decided with the bound of its due instant that the arrivals themselves give.
+//! A lost push is found when a later one arrives: the stream is in order, so that verdict needs no clock. Whether a
+//! connection was owed a push is decided with the bound of the due instant that the arrivals give.
 
 pub(crate) mod verdicts;
 
@@ -25,43 +25,45 @@ use crate::oracle::score::{Fault, Tally, Violation};
 use crate::oracle::score_keeper::{Retention, ScoreKeeper};
 use crate::oracle::sighting::Sighting;
 
-/// Violations of each guarantee that are kept with their story.
+/// The most violations of each guarantee that are kept with their details.
 const KEPT: usize = 8;
 
 const RETENTION: Retention = Retention { of_each: KEPT, in_all: 0 };
 
-/// How long after an offence a harmless client's loss is put down to it, and after a pong its own.
-pub(super) const AFTERMATH: Duration = Duration::from_millis(300);
+/// How long after another client's offence a lost connection is attributed to that offence, and how long after its
+/// own pong to the pong.
+pub(super) const ATTRIBUTION_TIME: Duration = Duration::from_millis(300);
 
-/// A connection and who holds it.
+/// A connection and the role of its client.
 #[derive(Debug)]
 pub(crate) struct LiveConnection {
     pub(crate) core: Connection,
-    /// What its client is there for.
+    /// The role of its client, as violations state it.
     pub(crate) role: &'static str,
-    /// Cycles up to this one were looked at.
+    /// The newest cycle that was checked.
     pub(crate) audited: u64,
-    /// The instant that the last push stated, in seconds since the epoch.
+    /// The instant that the last push stated, in seconds since 1970.
     pub(crate) last_stated: i64,
-    /// Pushes on this connection.
+    /// The number of pushes on this connection.
     pub(crate) pushes: u32,
-    /// It never read, or broke a rule: what it is owed, nobody can tell.
-    pub(crate) is_out: bool,
+    /// Whether it is excluded from judgement: its client does not read or broke a rule, so that it is unknown what
+    /// the server owes it.
+    pub(crate) is_excluded: bool,
 }
 
-/// What became of the subscribers of one cycle.
+/// The result of one cycle for its subscribers.
 #[derive(Debug, Default)]
 struct Audit {
     served: u64,
     served_untouched: u64,
     lost: u64,
     lost_untouched: u64,
-    /// Of them, those to clients that had got nothing for one and a half periods.
+    /// Losses of clients that had got nothing for one and a half periods.
     lost_for_long: u64,
     kept: Vec<Lost>,
-    /// The server answered somebody in the third of a period behind the due instant.
+    /// Whether the server sent anything to any client in the third of a period after the due instant.
     is_alive: bool,
-    /// Somebody takes nothing.
+    /// Whether at least one client did not read.
     is_burdened: bool,
 }
 
@@ -74,39 +76,40 @@ struct Lost {
     is_long: bool,
 }
 
-/// The judge, and all that it has seen.
+/// The judge, and everything that it has observed.
 #[derive(Debug)]
 pub(crate) struct Judge {
     pub(super) keeper: ScoreKeeper,
     pub(crate) grid: PushGrid,
     pub(crate) stamps: Stamps,
-    /// Why a guarantee could not be decided.
+    /// For each guarantee, sentences that say why it is undecided.
     doubts: BTreeMap<Guarantee, Vec<String>>,
-    /// What was seen, in a sentence.
+    /// For each guarantee, sentences about what was observed.
     findings: BTreeMap<Guarantee, Vec<String>>,
     audits: BTreeMap<u64, Audit>,
-    /// Pushes were lost when everybody read.
+    /// Whether pushes were lost while every client was reading.
     has_lost_unburdened: bool,
-    /// Since when somebody takes nothing.
+    /// Since when at least one client does not read.
     pub(crate) burdened_since: Option<Timestamp>,
     last_offence: Option<Timestamp>,
     pub(crate) drained_at: Option<Timestamp>,
-    /// The server rendered different texts for one cycle.
+    /// Whether the server sent different texts for one cycle.
     pub(crate) has_other_texts: bool,
     texts: (u64, String),
-    /// The instant that this text states, in seconds since the epoch, once it was found right.
+    /// The instant that this text states, in seconds since 1970, once it was judged right.
     good_text: i64,
     pub(crate) is_strict: bool,
-    /// Pushes that never came, and pushes that came twice.
+    /// The number of pushes that never arrived, and of pushes that arrived twice.
     pub(crate) lost: u64,
     pub(crate) duplicates: u64,
-    /// Of the pushes that came more than half a period late, the latest, and how many they are.
+    /// The largest lateness of pushes that were more than half a period late, and their number.
     late: (Duration, u64),
-    /// Connections that ended without a cause, where somebody else says what that means; else it is a violation.
+    /// Connections that ended without a cause. `None` if each of them is a violation; otherwise the caller decides
+    /// what they mean.
     pub(crate) drops: Option<Vec<Dropped>>,
 }
 
-/// A connection that the server ended without a cause that the protocol names.
+/// A connection that the server ended without a cause that the protocol allows.
 #[derive(Debug)]
 pub(crate) struct Dropped {
     pub(crate) at: Timestamp,
@@ -147,17 +150,17 @@ impl Judge {
         &self.keeper.score.violations
     }
 
-    /// The violations that were kept from this one on, to add what their client saw.
+    /// The kept violations from index `first` on, so that details can be added.
     pub(crate) fn violations_from(&mut self, first: usize) -> impl Iterator<Item = &mut Violation> {
         self.keeper.score.violations.iter_mut().skip(first)
     }
 
-    /// How many promises were broken.
+    /// The number of all violations.
     pub(crate) fn violation_count(&self) -> u64 {
         self.keeper.score.violation_count()
     }
 
-    /// How many sentences say that something could not be decided.
+    /// The number of doubts.
     pub(crate) fn doubt_count(&self) -> u64 {
         self.doubts.values().map(|doubts| doubts.len() as u64).sum()
     }
@@ -166,7 +169,7 @@ impl Judge {
         self.keeper.score.deliveries
     }
 
-    /// A promise was kept that could have been broken here.
+    /// Counts a case in which a guarantee could have been broken and was kept.
     pub(crate) fn exercise(&mut self, guarantee: Guarantee) {
         self.keeper.exercise(guarantee, Met::default());
     }
@@ -182,16 +185,16 @@ impl Judge {
         self.keeper.violate(guarantee, fault, at, client, || detail);
     }
 
-    /// Something cannot be told apart from outside; the sentence says what.
-    pub(crate) fn doubt(&mut self, guarantee: Guarantee, sentence: String) {
+    /// Notes that something cannot be decided from outside; the sentence says what.
+    pub(crate) fn add_doubt(&mut self, guarantee: Guarantee, sentence: String) {
         let doubts = self.doubts.entry(guarantee).or_default();
         if doubts.len() < KEPT && !doubts.contains(&sentence) {
             doubts.push(sentence);
         }
     }
 
-    /// A sentence for whoever wants to know what a verdict rests on.
-    pub(crate) fn find(&mut self, guarantee: Guarantee, sentence: String) {
+    /// Adds a sentence about what a verdict is based on.
+    pub(crate) fn add_finding(&mut self, guarantee: Guarantee, sentence: String) {
         self.findings.entry(guarantee).or_default().push(sentence);
     }
 
@@ -207,7 +210,7 @@ impl Judge {
         self.last_offence = Some(now);
     }
 
-    /// The server answered somebody.
+    /// Notes that the server sent something to a client at this time.
     pub(crate) fn on_sign_of_life(&mut self, at: Timestamp) {
         let cycle = self.grid.newest(at);
         if cycle > 0 && at.since(self.grid.due(cycle)) < self.grid.period() / 3 {
@@ -215,9 +218,9 @@ impl Judge {
         }
     }
 
-    /// An echo arrived.
+    /// Judges an echo.
     pub(crate) fn on_echo(&mut self, connection: &mut LiveConnection, text: &[u8], seen: Sighting) {
-        if connection.is_out {
+        if connection.is_excluded {
             return;
         }
         let first = self.violations().len();
@@ -227,13 +230,13 @@ impl Judge {
         }
     }
 
-    /// The server ended a connection without a cause that the protocol names.
-    pub(crate) fn on_dropped(&mut self, connection: &LiveConnection, at: Timestamp, how: &str) {
-        let detail = format!("{}: the server ended the connection {how}", connection.role);
+    /// Judges the end of a connection for which the protocol gives no cause. `ending` says how it ended.
+    pub(crate) fn on_dropped(&mut self, connection: &LiveConnection, at: Timestamp, ending: &str) {
+        let detail = format!("{}: the server ended the connection {ending}", connection.role);
         if let Some(drops) = &mut self.drops {
             return drops.push(Dropped { at, client: connection.core.client, detail });
         }
-        let is_aftermath = self.last_offence.is_some_and(|offence| at.since(offence) < AFTERMATH);
+        let is_aftermath = self.last_offence.is_some_and(|offence| at.since(offence) < ATTRIBUTION_TIME);
         let (guarantee, cause) = match self.drained_at {
             Some(_) => (Guarantee::G14, ""),
             None if is_aftermath => (Guarantee::G12, ", right after another client had broken a rule"),
@@ -243,7 +246,7 @@ impl Judge {
     }
 }
 
-/// An instant of the run as `12.345 s`.
+/// An instant of the run in seconds, as `12.345 s`.
 pub(crate) fn seconds(at: Timestamp) -> String {
     format!("{:.3} s", at.as_nanos() as f64 / 1e9)
 }

@@ -1,4 +1,4 @@
-//! Pushes as they arrive, and those that did not: wanted, once, and to everybody who is owed one.
+//! Judges pushes that arrive, and pushes that do not: each subscriber must get every push, once.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
 impl Judge {
-    /// A push arrived. Returns its cycle.
+    /// Judges a push, and returns its cycle.
     pub(crate) fn on_push(&mut self, connection: &mut LiveConnection, arrival: Arrival, offset: u64) -> u64 {
         self.keeper.score.deliveries += 1;
         let cycle = self.cycle_of(connection, arrival);
-        if connection.is_out {
-            // Who does not read at once gets at any time what was sent at another: that says nothing of the grid.
+        if connection.is_excluded {
+            // A client that does not read at once receives pushes late: their arrivals say nothing about the grid.
             return cycle;
         }
         if self.drained_at.is_none() {
-            // What a server still sends when it was told to end is no part of its grid.
-            self.grid.take(cycle, arrival);
+            // A push after the signal to shut down is not part of the grid.
+            self.grid.record_push(cycle, arrival);
         }
         self.audit_before(connection, cycle, arrival.at);
         let (client, role) = (Some(connection.core.client), connection.role);
@@ -44,17 +44,17 @@ impl Judge {
         cycle
     }
 
-    /// The cycle next to it; or the one before, if that is the one that this client waits for. Such a push is late by more
-    /// than half a period, unless it was the harness that was.
+    /// The cycle of a push: the nearest one, or the one before if this client still waits for that one. Such a push
+    /// is more than half a period late, unless the harness was late itself.
     fn cycle_of(&mut self, connection: &LiveConnection, arrival: Arrival) -> u64 {
         let nearest = self.grid.nearest(arrival.at);
         if arrival.width() > self.grid.period() / 4 {
-            // The harness was held up, and everything of that time is read at once: then the order must do.
+            // The harness was delayed, and everything of that time is read at once: then the order decides.
             let next = u64::from(connection.core.windows.last_cycle) + 1;
             return next.max(self.grid.nearest(arrival.earliest)).min(nearest);
         }
         let before = nearest.saturating_sub(1);
-        let waits = !connection.is_out
+        let waits = !connection.is_excluded
             && u64::from(connection.core.windows.last_cycle) < before
             && self.is_owed(connection, before);
         if before == 0 || !waits || arrival.at >= self.grid.due(nearest) || self.grid.is_excused(before) {
@@ -106,20 +106,20 @@ impl Judge {
         }
     }
 
-    /// A cycle that falls due after the signal must not fire. The signal takes its time to arrive, too.
+    /// A cycle that falls due after the signal must not be pushed. The signal itself takes some time to arrive.
     fn check_drained(&mut self, connection: &LiveConnection, cycle: u64, arrival: Arrival) {
         let Some(drained_at) = self.drained_at else { return };
         if self.grid.due(cycle) > drained_at + self.grid.period() / 8 {
             let detail = format!(
-                "{}: a push of a cycle that was not due when the server was told to end",
+                "{}: a push of a cycle that was not due when the server was told to shut down",
                 connection.role
             );
             self.violate(Guarantee::G14, Fault::Unexpected, arrival.at, Some(connection.core.client), detail);
         }
     }
 
-    /// Whether this cycle's push must reach that connection: settled a third of a period before the bound of its due
-    /// instant, as the true one may lie that much earlier.
+    /// Whether the push of this cycle must reach the connection: the subscription was settled a third of a period
+    /// before the bound of the due instant. The true due instant may be that much earlier.
     pub(super) fn is_owed(&self, connection: &LiveConnection, cycle: u64) -> bool {
         let due = self.grid.due(cycle).as_nanos();
         let snapshot = due.saturating_sub(self.grid.period().as_nanos() as u64 / 3);
@@ -130,7 +130,7 @@ impl Judge {
         self.burdened_since.is_some_and(|since| self.grid.due(cycle) > since)
     }
 
-    /// A push of `cycle` is there: those before it come no more.
+    /// Checks all cycles before `cycle`: after a push of `cycle`, pushes of earlier cycles cannot arrive any more.
     fn audit_before(&mut self, connection: &mut LiveConnection, cycle: u64, at: Timestamp) {
         for missing in connection.audited + 1..cycle {
             self.audit(connection, missing, at);
@@ -138,14 +138,15 @@ impl Judge {
         connection.audited = connection.audited.max(cycle);
     }
 
-    /// Looks at the cycles whose push must have come by now; before a command, and at the end of a connection.
-    pub(crate) fn settle_accounts(
+    /// Checks the cycles whose push must have arrived by now. Called before a command and at the end of a
+    /// connection.
+    pub(crate) fn check_due_cycles(
         &mut self,
         connection: &mut LiveConnection,
         now: Timestamp,
-        blur: Duration,
+        uncertainty: Duration,
     ) {
-        let patience = self.grid.period() / 2 + blur;
+        let patience = self.grid.period() / 2 + uncertainty;
         let newest = self.grid.newest(now);
         for cycle in connection.audited + 1..=newest {
             if self.grid.due(cycle) + patience > now {
@@ -156,9 +157,9 @@ impl Judge {
         }
     }
 
-    /// This cycle's push has not come by now.
+    /// Judges a push that has not arrived.
     fn audit(&mut self, connection: &LiveConnection, cycle: u64, now: Timestamp) {
-        let is_there = !connection.is_out && connection.core.phase == Phase::Open;
+        let is_there = !connection.is_excluded && connection.core.phase == Phase::Open;
         let is_ours = is_there && u64::from(connection.core.windows.last_cycle) < cycle;
         let is_over = self.drained_at.is_some_and(|at| self.grid.due(cycle) + self.grid.period() / 2 >= at);
         if !is_ours || is_over || self.grid.is_excused(cycle) {

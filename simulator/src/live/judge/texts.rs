@@ -1,4 +1,5 @@
-//! What pushes say: the pattern, and an instant that fits (G6), no earlier than the last (G5).
+//! Judges the texts of pushes: the pattern and the stated instant (G6), which must not be earlier than the last one
+//! (G5).
 
 use carillon_server::{Timestamp, WallTime};
 
@@ -8,7 +9,7 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
 impl Judge {
-    /// Whether this very text was found right already, for another client in the same cycle.
+    /// Whether the same text was already judged right for another client in the same cycle.
     pub(crate) fn is_known_text(&mut self, connection: &mut LiveConnection, cycle: u64, text: &[u8]) -> bool {
         let (known, stated) = (&self.texts, self.good_text);
         let is_known = known.0 == cycle && known.1.as_bytes() == text && stated >= connection.last_stated;
@@ -20,7 +21,8 @@ impl Judge {
         false
     }
 
-    /// The instant that a push states; `arrival` and `due` on this machine's wall clock.
+    /// Judges the instant that a push states. `wall` holds the due instant and the arrival on this machine's wall
+    /// clock.
     pub(crate) fn on_text(
         &mut self,
         connection: &mut LiveConnection,
@@ -34,7 +36,7 @@ impl Judge {
         let wrong = |why: &str| format!("{}: {text:?}{why}", connection.role);
         let time = match stated {
             Stated::Wrong => {
-                let detail = wrong(" does not follow the pattern, or is no date");
+                let detail = wrong(" does not follow the pattern, or is not a date");
                 return self.violate(Guarantee::G6, Fault::WrongText, at, client, detail);
             }
             Stated::Nothing => return self.exercise(Guarantee::G6),
@@ -42,12 +44,12 @@ impl Judge {
         };
         self.compare_texts(cycle, text);
         if time.and_utc().timestamp() < connection.last_stated {
-            let detail = wrong(" came behind a later one");
+            let detail = wrong(" came after a later one");
             self.violate(Guarantee::G5, Fault::OutOfOrder, at, client, detail);
         }
         connection.last_stated = time.and_utc().timestamp();
         let slack = self.grid.period() / 3;
-        match self.stamps.take(time, wall.0, wall.1, slack) {
+        match self.stamps.check(time, wall.0, wall.1, slack) {
             Ok(()) => {
                 if self.texts.1 == text {
                     self.good_text = connection.last_stated;
@@ -70,10 +72,10 @@ impl Judge {
         }
     }
 
-    /// What the whole run says about the texts (G6).
+    /// Judges the texts by the whole run (G6).
     pub(crate) fn conclude_texts(&mut self) {
         if let Some(finding) = self.stamps.finding() {
-            self.find(Guarantee::G6, finding);
+            self.add_finding(Guarantee::G6, finding);
         }
         if !self.has_other_texts {
             return;
@@ -82,9 +84,9 @@ impl Judge {
             let detail = "clients got different texts of one cycle".to_owned();
             self.violate(Guarantee::G6, Fault::WrongText, Timestamp::ZERO, None, detail);
         } else {
-            self.find(
+            self.add_finding(
                 Guarantee::G6,
-                "texts of one cycle differ, as where they are rendered when they are sent".to_owned(),
+                "texts of one cycle differ, as if each was rendered when it was sent".to_owned(),
             );
         }
     }

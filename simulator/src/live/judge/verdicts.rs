@@ -1,4 +1,4 @@
-//! The judge's verdicts in the form that every report has.
+//! The judge's verdicts in the form that all reports share.
 
 use carillon_server::Timestamp;
 
@@ -10,7 +10,7 @@ use crate::oracle::score::{Tally, Violation};
 use crate::oracle::verdict::Verdict;
 use crate::report::{Basics, EVIDENCE, GuaranteeEntry, Latency, Shard, Summary, ViolationEntry};
 
-/// What a live run was, as far as its report has to say so.
+/// What a report states about a live run.
 #[derive(Clone, Debug)]
 pub(crate) struct Trial {
     pub(crate) command: &'static str,
@@ -29,7 +29,7 @@ pub(crate) fn entries(judge: &Judge, tried: &[Guarantee]) -> Vec<GuaranteeEntry>
     Guarantee::ALL.map(|guarantee| entry(judge, tried.contains(&guarantee), guarantee)).into()
 }
 
-/// The verdict on the whole.
+/// The verdict on the whole run.
 pub(crate) fn overall(entries: &[GuaranteeEntry]) -> Verdict {
     let has = |verdict| entries.iter().any(|entry| entry.verdict == verdict);
     [Verdict::Violated, Verdict::Held, Verdict::Undecided]
@@ -38,7 +38,7 @@ pub(crate) fn overall(entries: &[GuaranteeEntry]) -> Verdict {
         .unwrap_or(Verdict::NotExercised)
 }
 
-/// The object for machines.
+/// The JSON object.
 pub(crate) fn summary(state: &RunState, entries: &[GuaranteeEntry], trial: Trial) -> Summary {
     let judge = state.judge.borrow();
     let metrics = state.metrics.borrow().clone();
@@ -79,7 +79,7 @@ fn entry(judge: &Judge, is_tried: bool, guarantee: Guarantee) -> GuaranteeEntry 
     };
     let mut evidence: Vec<String> = Vec::new();
     if !is_tried {
-        evidence.push("not asked for".to_owned());
+        evidence.push("not selected".to_owned());
     } else {
         let broken = judge.violations().iter().filter(|violation| violation.guarantee == guarantee);
         evidence.extend(broken.take(EVIDENCE).map(sentence));
@@ -95,13 +95,13 @@ fn entry(judge: &Judge, is_tried: bool, guarantee: Guarantee) -> GuaranteeEntry 
     GuaranteeEntry::new(guarantee, verdict, counted, evidence)
 }
 
-/// What it takes to put it to the test.
+/// Why a guarantee was not exercised, if there is a known reason.
 fn why_not(guarantee: Guarantee) -> Option<&'static str> {
     match guarantee {
-        Guarantee::G14 => Some("only a server that conform has started, with --spawn, is told to shut down"),
-        Guarantee::G15 => {
-            Some("the log is read only of a server that conform has started, and with --strict")
-        }
+        Guarantee::G14 => Some("conform tells only a server that it has started (--spawn) to shut down"),
+        Guarantee::G15 => Some(
+            "conform reads only the log of a server that it has started (--spawn), and only with --strict",
+        ),
         _ => None,
     }
 }
@@ -111,7 +111,7 @@ fn sentence(violation: &Violation) -> String {
 }
 
 fn violation(violation: &Violation) -> ViolationEntry {
-    // A real instant is cut to the microsecond, not rounded.
+    // A real instant is truncated to the microsecond, not rounded.
     let micros = violation.at.since(Timestamp::ZERO).as_micros() as f64;
     ViolationEntry { at_seconds: micros / 1e6, ..ViolationEntry::new(violation) }
 }

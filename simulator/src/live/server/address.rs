@@ -1,4 +1,4 @@
-//! Where the server under test is: a URL, taken apart.
+//! The address of the server under test: a URL and its parts.
 
 use std::fmt;
 use std::io;
@@ -7,16 +7,16 @@ use std::net::SocketAddr;
 use tokio::net::lookup_host;
 use tungstenite::http::Uri;
 
-/// The ports of URLs without one (RFC 6455 section 3), without and with TLS.
+/// Default ports (RFC 6455 section 3), without and with TLS.
 const DEFAULT_PORT: u16 = 80;
 const SECURE_PORT: u16 = 443;
 
-/// A server's address as its URL gives it.
+/// A server's address, as its URL states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     url: String,
     is_secure: bool,
-    /// A name or an address, IPv6 without its brackets.
+    /// A name or an IP address; IPv6 without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
     /// Path and query.
@@ -24,11 +24,11 @@ pub struct Address {
 }
 
 impl Address {
-    /// The address that `url` names.
+    /// Parses a `ws://` or `wss://` URL.
     ///
     /// # Errors
     ///
-    /// A sentence that says what is wrong with it.
+    /// A sentence that says what is wrong with the URL.
     pub fn parse(url: &str) -> Result<Self, String> {
         let allowed = "write a URL such as ws://127.0.0.1:8080/ws";
         let uri: Uri = url.parse().map_err(|error| format!("it does not parse ({error}); {allowed}"))?;
@@ -50,22 +50,22 @@ impl Address {
         Ok(Self { url: url.to_owned(), is_secure, host, port, target })
     }
 
-    /// Whether it asks for TLS.
+    /// Whether the URL asks for TLS (`wss://`).
     pub fn is_secure(&self) -> bool {
         self.is_secure
     }
 
-    /// The field of the request that names the host.
+    /// The value of the request's Host field.
     pub(crate) fn host_field(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         format!("{host}:{}", self.port)
     }
 
-    /// The socket address; the first one, if the name has several.
+    /// Looks up the socket address; the first one if the name has several.
     ///
     /// # Errors
     ///
-    /// A host name without an address.
+    /// The host name has no address.
     pub(crate) async fn resolve(&self) -> io::Result<SocketAddr> {
         let mut found = lookup_host((self.host.as_str(), self.port)).await?;
         found.next().ok_or_else(|| io::Error::other(format!("{} has no address", self.host)))
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_a_websocket_is_named() {
+    fn a_url_that_is_not_a_websocket_url_is_refused_with_a_reason() {
         for (url, expected) in [
             ("http://h/", "must begin with"),
             ("wss://h:0/", "port"),

@@ -1,4 +1,4 @@
-//! A server under test that is started and stopped here: a shell command, in a process group of its own.
+//! A server under test that is started and stopped here: a shell command in its own process group.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -14,38 +14,38 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// Lines of its log that are kept, the newest.
+/// The number of log lines that are kept, the newest.
 const KEPT: usize = 100_000;
 
-/// Characters of a line that an error shows.
+/// The most characters of a line that an error shows.
 const SHOWN: usize = 200;
 
-/// How long it may take until it accepts connections.
+/// How long the server may take until it accepts connections.
 const START: Duration = Duration::from_secs(60);
 
-/// How long a server that may listen there already has to answer, and how often it must answer.
+/// How long another server that may listen there has to answer, and how often it must answer.
 const ANSWER: Duration = Duration::from_secs(1);
 const ANSWERS: u32 = 5;
 
-/// How often that is tried, and how often one looks whether it has ended.
-const LOOK: Duration = Duration::from_millis(20);
+/// Time between two checks.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A line that it wrote, and the wall clock when it was read.
+/// The lines that the server wrote, oldest first.
 type Lines = Arc<Mutex<VecDeque<String>>>;
 
-/// Whether a server accepts connections there, and goes on to. A server that is ending is not on trial, nor is a listener
-/// that a process has inherited which is only about to become another program.
-pub(crate) async fn is_served(server: SocketAddr) -> bool {
+/// Whether a server accepts connections on this address, several times in a row. A server that is about to end does
+/// not count, nor does a listener that a process inherited and is about to close.
+pub(crate) async fn accepts_connections(server: SocketAddr) -> bool {
     for _ in 0..ANSWERS {
         if !timeout(ANSWER, TcpStream::connect(server)).await.is_ok_and(|result| result.is_ok()) {
             return false;
         }
-        sleep(LOOK * 5).await;
+        sleep(CHECK_INTERVAL * 5).await;
     }
     true
 }
 
-/// A running server. It is killed with its whole group when this is dropped.
+/// A running server. The whole process group is killed when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Spawned {
     child: Child,
@@ -54,7 +54,7 @@ pub(crate) struct Spawned {
 }
 
 impl Spawned {
-    /// Starts the command.
+    /// Starts the command with `sh -c`.
     pub(crate) fn start(command: &str) -> io::Result<Self> {
         let mut child = Command::new("sh")
             .args(["-c", command])
@@ -70,53 +70,53 @@ impl Spawned {
         Ok(Self { child, group, log })
     }
 
-    /// Waits until it accepts connections.
+    /// Waits until the server accepts connections.
     ///
     /// # Errors
     ///
-    /// A sentence that says why it does not.
-    pub(crate) async fn accepts(&mut self, server: SocketAddr) -> Result<(), String> {
+    /// A sentence that says why it does not: the process has ended, or the time is up.
+    pub(crate) async fn wait_until_accepting(&mut self, server: SocketAddr) -> Result<(), String> {
         let trying = async {
             loop {
-                if let Some(sentence) = self.has_ended() {
+                if let Some(sentence) = self.exit_sentence() {
                     return Err(sentence);
                 }
                 if TcpStream::connect(server).await.is_ok() {
                     return Ok(());
                 }
-                sleep(LOOK).await;
+                sleep(CHECK_INTERVAL).await;
             }
         };
         match timeout(START, trying).await {
             Ok(result) => result,
             Err(_) => Err(format!(
-                "nobody listens on {server} {START:?} after the server was started{}",
+                "no server listens on {server} {START:?} after the command was started{}",
                 self.last_lines()
             )),
         }
     }
 
-    /// A sentence about its end, if it has ended.
-    pub(crate) fn has_ended(&mut self) -> Option<String> {
+    /// A sentence about the end of the process, if it has ended.
+    pub(crate) fn exit_sentence(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
-        let told = self.last_lines();
-        Some(format!("the server that was started has ended by itself with {}{told}", describe(status)))
+        let output = self.last_lines();
+        Some(format!("the server that was started has ended by itself with {}{output}", describe(status)))
     }
 
-    /// Whose memory and files are the server's: the process itself, or the one that its shell has started.
+    /// The process id of the server: the process itself, or the one that its shell has started.
     pub(crate) fn pid(&self) -> u32 {
         let members = self.members();
         members.iter().copied().find(|pid| *pid != self.child.id()).unwrap_or(self.child.id())
     }
 
-    /// Stops the group, or lets it go on.
+    /// Stops the process group (SIGSTOP), or continues it (SIGCONT).
     pub(crate) fn suspend(&self, is_suspended: bool) {
         let signal = if is_suspended { Signal::STOP } else { Signal::CONT };
-        // A group that is gone needs neither.
+        // A group that is gone needs no signal.
         let _is_sent = kill_process_group(self.group, signal);
     }
 
-    /// Asks it to end, as an operator would: the server alone, so that its shell can tell how it ended.
+    /// Sends SIGTERM to the server alone, not to its shell, so that the shell can report how it ended.
     pub(crate) fn terminate(&self) {
         let members = self.members();
         let servers: Vec<u32> = members.iter().copied().filter(|pid| *pid != self.child.id()).collect();
@@ -128,25 +128,25 @@ impl Spawned {
         }
     }
 
-    /// Waits for its end; `None` if it does not come in time.
-    pub(crate) async fn ended(&mut self, bound: Duration) -> Option<ExitStatus> {
+    /// Waits for the end of the process; `None` if it does not end within `bound`.
+    pub(crate) async fn wait_for_exit(&mut self, bound: Duration) -> Option<ExitStatus> {
         let waiting = async {
             loop {
                 if let Ok(Some(status)) = self.child.try_wait() {
                     return status;
                 }
-                sleep(LOOK).await;
+                sleep(CHECK_INTERVAL).await;
             }
         };
         timeout(bound, waiting).await.ok()
     }
 
-    /// What it has written.
+    /// The lines that it has written, oldest first.
     pub(crate) fn log(&self) -> Vec<String> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Processes of the group.
+    /// The process ids of the group.
     fn members(&self) -> Vec<u32> {
         let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
         let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -163,13 +163,14 @@ impl Spawned {
 
 impl Drop for Spawned {
     fn drop(&mut self) {
-        // No process of the group is left behind, whatever became of its leader; a leader that is gone needs no signal.
+        // Ends all processes of the group, even if the leader is gone already. The results do not matter: a leader
+        // that is gone needs no signal.
         let _is_sent = kill_process_group(self.group, Signal::KILL);
         let _is_reaped = self.child.wait();
     }
 }
 
-/// Whether an exit was in order: status 0.
+/// An exit status as text, such as `status 0`.
 pub(crate) fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("status {code}"),
@@ -178,14 +179,15 @@ pub(crate) fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// The process group: the third field behind the name, which stands in parentheses and may hold anything.
+/// The process group of a process: the third field after the name in `/proc/PID/stat`. The name is in parentheses
+/// and may contain anything.
 fn group_of(pid: u32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(2)?.parse().ok()
 }
 
-/// Reads to the end, so that the server never waits for its reader.
+/// Collects the lines of a stream to its end, so that the server never blocks on a full pipe.
 fn keep_lines(stream: Option<impl Read + Send + 'static>, log: &Lines) {
     let Some(stream) = stream else { return };
     let log = Arc::clone(log);

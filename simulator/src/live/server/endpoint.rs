@@ -1,24 +1,24 @@
-//! Where a run's connections go: the URL, the socket address behind its name, and TLS if it asks for that.
+//! The target of a run's connections: the URL, the socket address, and TLS if the URL asks for it.
 
 use std::net::SocketAddr;
 
 use super::address::Address;
 use crate::live::server::tls::{Tls, Trust};
 
-/// A server's address, looked up.
+/// A server's address with the result of its lookup.
 pub(crate) struct Endpoint {
     pub(crate) address: Address,
     pub(crate) socket: SocketAddr,
-    /// Only of `wss://`.
+    /// TLS settings; only for `wss://`.
     pub(crate) tls: Option<Tls>,
 }
 
 impl Endpoint {
-    /// Looks it up; the first socket address, if the name has several.
+    /// Looks up the address; takes the first socket address if the name has several.
     ///
     /// # Errors
     ///
-    /// A sentence about a host name without an address, or a name that no certificate can have.
+    /// A sentence: the host name has no address, or no certificate can have this name.
     pub(crate) async fn find(address: &Address, trust: &Trust) -> Result<Self, String> {
         let socket = address.resolve().await.map_err(|error| format!("{address}: {error}"))?;
         let tls = address.is_secure().then(|| Tls::to(&address.host, trust)).transpose();

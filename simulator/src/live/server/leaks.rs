@@ -1,18 +1,20 @@
-//! What the system says about the server's end of connections, where the server runs on this machine (G11).
+//! What the system reports about the server's sockets and files, if the server runs on this machine (G11).
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 
-/// The state of a socket whose peer has ended the stream and whose owner has not: Linux, `include/net/tcp_states.h`.
+/// States of a socket in Linux, `include/net/tcp_states.h`. CLOSE_WAIT: the peer has ended the stream and the owner
+/// has not.
 const CLOSE_WAIT: &str = "08";
 const ESTABLISHED: &str = "01";
 
-/// Sockets of the server that a client has left and that it has not closed; `None` where the system does not say.
+/// The number of the server's sockets that a client has left and the server has not closed; `None` if the system
+/// does not tell.
 pub(crate) fn forgotten_sockets(server: SocketAddr) -> Option<usize> {
     sockets(server, CLOSE_WAIT)
 }
 
-/// Connections of the server.
+/// The number of the server's open connections; `None` if the system does not tell.
 pub(crate) fn connected_sockets(server: SocketAddr) -> Option<usize> {
     sockets(server, ESTABLISHED)
 }
@@ -26,8 +28,8 @@ fn sockets(server: SocketAddr, state: &str) -> Option<usize> {
     (!texts.is_empty()).then(|| texts.iter().map(|text| count(text, &local(server), state)).sum())
 }
 
-/// A loopback address as the tables have it: words of four bytes in the machine's order, the port in the network's. IPv4
-/// stands at the end of the IPv6 address of a server that listens on both.
+/// A loopback address in the format of the tables: words of four bytes in the machine's byte order, the port in
+/// network order. A server that listens on both has its IPv4 address at the end of an IPv6 address.
 fn local(server: SocketAddr) -> String {
     let address = match server.ip() {
         IpAddr::V4(address) => format!("{:08X}", u32::from_ne_bytes(address.octets())),
@@ -36,7 +38,7 @@ fn local(server: SocketAddr) -> String {
     format!("{address}:{:04X}", server.port())
 }
 
-/// Rows with this local address and state: `sl local_address rem_address st …`.
+/// Counts the rows with this local address and state: `sl local_address rem_address st …`.
 fn count(table: &str, address: &str, state: &str) -> usize {
     let is_ours = |line: &&str| {
         let mut fields = line.split_whitespace().skip(1);
@@ -46,7 +48,7 @@ fn count(table: &str, address: &str, state: &str) -> usize {
     table.lines().skip(1).filter(is_ours).count()
 }
 
-/// Open files of a process; `None` where the system does not say.
+/// The number of open files of a process; `None` if the system does not tell.
 pub(crate) fn open_files(pid: u32) -> Option<usize> {
     Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
 }

@@ -1,4 +1,4 @@
-//! The server under test: where it is, how bytes get there, and what the system says of it.
+//! The server under test: its address, the transport to it, and what the system reports about it.
 
 pub(crate) mod address;
 pub(crate) mod child;

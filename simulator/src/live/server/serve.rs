@@ -1,4 +1,4 @@
-//! The reference server beside a load: a process of its own where its binary is at hand, else a thread.
+//! The reference server next to a load: a separate process if its binary is found, else a thread.
 
 use std::env;
 use std::io;
@@ -16,11 +16,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::units::format_span;
 
-/// How often one looks whether it is there, and how long.
-const LOOK: Duration = Duration::from_millis(20);
-const LOOKS: u32 = 500;
+/// The time between two checks, and the most checks.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+const MOST_CHECKS: u32 = 500;
 
-/// A server that serves until this is dropped.
+/// The reference server. It runs until this value is dropped.
 #[derive(Debug)]
 pub struct Serving {
     address: SocketAddr,
@@ -28,11 +28,11 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Starts it on a free port of the loopback interface.
+    /// Starts the server on a free port of the loopback interface, with this time between two pushes.
     ///
     /// # Errors
     ///
-    /// No port, no process, or a server that does not answer.
+    /// There is no free port, the process or thread cannot be started, or the server does not answer.
     pub fn start(period: Duration) -> io::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let child = match binary() {
@@ -43,21 +43,22 @@ impl Serving {
             }
         };
         let serving = Self { address, child };
-        for _ in 0..LOOKS {
+        for _ in 0..MOST_CHECKS {
             if TcpStream::connect(address).is_ok() {
                 return Ok(serving);
             }
-            thread::sleep(LOOK);
+            thread::sleep(CHECK_INTERVAL);
         }
-        Err(io::Error::other(format!("nobody listens on {address}")))
+        Err(io::Error::other(format!("no server listens on {address}")))
     }
 
-    /// Its URL.
+    /// The URL of the server.
     pub fn url(&self) -> String {
         format!("ws://{}/ws", self.address)
     }
 
-    /// The process whose memory and processor time are its own; `None` where it shares this one.
+    /// The id of the server's process; `None` if it is a thread of this process, whose memory and processor time
+    /// cannot be separated.
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
@@ -66,20 +67,20 @@ impl Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         let Some(child) = &mut self.child else { return };
-        // Its drain takes a close timeout at most; one that is gone needs no signal.
+        // The shutdown takes at most the close timeout. A process that is gone needs no signal.
         let _is_asked = kill_process(Pid::from_child(child), Signal::TERM);
-        for _ in 0..LOOKS {
+        for _ in 0..MOST_CHECKS {
             if !matches!(child.try_wait(), Ok(None)) {
                 return;
             }
-            thread::sleep(LOOK);
+            thread::sleep(CHECK_INTERVAL);
         }
         let _is_killed = child.kill();
         let _is_reaped = child.wait();
     }
 }
 
-/// The server's binary, if it stands beside this one.
+/// The path of the server's binary, if it is next to this program.
 fn binary() -> Option<PathBuf> {
     let sibling = env::current_exe().ok()?.with_file_name("carillon");
     sibling.is_file().then_some(sibling)
@@ -91,12 +92,12 @@ fn start_process(binary: &PathBuf, address: SocketAddr, period: Duration) -> io:
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())
-        // Ctrl-C is for the load; the server is told to end when that has.
+        // Ctrl-C must reach only the load; the server is told to end after the load.
         .process_group(0)
         .spawn()
 }
 
-/// It ends with this process.
+/// Starts the server in a thread, which ends with this process.
 fn start_thread(address: SocketAddr, period: Duration) -> io::Result<()> {
     let journal = Arc::new(Journal::new(LogFormat::Text, Zone::UTC, io::sink())?);
     let options = Options { listen: address, period, ..Options::default() };
@@ -106,7 +107,7 @@ fn start_thread(address: SocketAddr, period: Duration) -> io::Result<()> {
         Server::bind(&options, journal).map_err(|error| io::Error::other(error.to_string()))?
     };
     thread::Builder::new().name("server".to_owned()).spawn(move || {
-        // Without an end of its own; an error shows in its connections.
+        // The server has no shutdown of its own. An error shows in its connections.
         let _result = runtime.block_on(server.run(std::future::pending::<()>()));
     })?;
     Ok(())

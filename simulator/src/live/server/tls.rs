@@ -1,4 +1,4 @@
-//! TLS for `wss://`: whose certificates are trusted, and why a handshake failed.
+//! TLS for `wss://`: which certificates are trusted, and why a handshake failed.
 
 use std::fs;
 use std::io;
@@ -19,32 +19,33 @@ use crate::units::quoted;
 
 use crate::file::LoadError;
 
-/// What is spoken inside: a proxy that also speaks HTTP/2 must not choose that, which knows no upgrade.
+/// The application protocol that is offered. A proxy that also speaks HTTP/2 must not choose that: it has no
+/// upgrade.
 const PROTOCOL: &[u8] = b"http/1.1";
 
-/// Whose certificates are trusted: by default those that the roots of this machine vouch for.
+/// Which certificates are trusted. By default: those that this machine's root certificates vouch for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
     file: Option<PathBuf>,
-    /// The roots in that file.
+    /// The root certificates in that file.
     further: Vec<CertificateDer<'static>>,
     is_insecure: bool,
 }
 
 impl Trust {
-    /// Trusts the roots in this PEM file as well as those of this machine.
+    /// Trusts the root certificates in this PEM file as well as those of this machine.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, that holds no certificate, or one that cannot be a root.
+    /// The file cannot be read, holds no certificate, or holds one that cannot be a root.
     pub fn with_roots_of(file: &Path) -> Result<Self, LoadError> {
         let pem = fs::read(file).map_err(|error| LoadError::Io(file.to_owned(), error))?;
         let further = read_roots(&pem).map_err(|sentence| LoadError::Mistake(file.to_owned(), sentence))?;
         Ok(Self { file: Some(file.to_owned()), further, is_insecure: false })
     }
 
-    /// Trusts every certificate. Any peer that answers is taken for the server.
-    pub fn anybody() -> Self {
+    /// Trusts every certificate, so any peer that answers is taken for the server.
+    pub fn any_certificate() -> Self {
         Self { is_insecure: true, ..Self::default() }
     }
 
@@ -53,14 +54,14 @@ impl Trust {
         self.is_insecure
     }
 
-    /// The options of a command line that say the same, each with a space before it.
+    /// The same as command line options, each with a space before it.
     pub(crate) fn as_options(&self) -> String {
         let file = self.file.as_deref().map(|file| format!(" --ca {}", quoted(&file.display().to_string())));
         let insecure = if self.is_insecure { " --insecure" } else { "" };
         file.unwrap_or_default() + insecure
     }
 
-    /// What all connections share.
+    /// The TLS configuration that all connections share.
     #[doc(hidden)]
     pub fn config(&self) -> Arc<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
@@ -74,21 +75,21 @@ impl Trust {
         };
         let mut config = builder.with_no_client_auth();
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
-        // The clients of a load are strangers to each other: none goes on with another's session.
+        // The clients of a load are independent: none resumes another's session.
         config.resumption = Resumption::disabled();
         Arc::new(config)
     }
 
     fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
-        // A machine without roots trusts no certificate; a machine with a broken root trusts the others.
+        // Without root certificates no certificate is trusted. A broken root does not affect the others.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         roots.add_parsable_certificates(self.further.iter().cloned());
         roots
     }
 }
 
-/// The certificates in this text, if each of them can be a root.
+/// The certificates in a PEM text; an error if one of them cannot be a root.
 fn read_roots(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = read.map_err(|error| match error {
@@ -109,21 +110,21 @@ fn read_roots(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(found)
 }
 
-/// What it takes to speak TLS to one server.
+/// TLS settings for one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
     pub(crate) config: Arc<ClientConfig>,
-    /// Whom its certificate must name.
+    /// The name that its certificate must have.
     pub(crate) name: ServerName<'static>,
     pub(crate) is_insecure: bool,
 }
 
 impl Tls {
-    /// TLS to the server of this name or address.
+    /// TLS to the server with this name or address.
     ///
     /// # Errors
     ///
-    /// A sentence about a name that no certificate can have.
+    /// A sentence: no certificate can have this name.
     pub(crate) fn to(host: &str, trust: &Trust) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| format!("no certificate can be for {host:?}: {error}"))?;
@@ -131,33 +132,34 @@ impl Tls {
     }
 }
 
-/// What was wrong with a TLS handshake, and what to do about it, in a sentence; `None` if it was not TLS that failed.
+/// A sentence about a failed TLS handshake and what to do about it; `None` if the error is not one of TLS. `host`
+/// is the name in the URL.
 pub fn explain(host: &str, error: &io::Error) -> Option<String> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
     Some(match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => format!(
             "the certificate of {host} is from an issuer that is not known here; name the issuer's own certificate \
-             with --ca FILE, or trust whoever answers with --insecure"
+             with --ca FILE, or accept any certificate with --insecure"
         ),
         Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => format!(
             "the certificate of the server is not for {host} ({error}); use a name that it is for in the URL, or \
-             trust whoever answers with --insecure"
+             accept any certificate with --insecure"
         ),
         Error::InvalidCertificate(_) => format!(
-            "the certificate of {host} is not accepted ({error}); replace it, or trust whoever answers with \
+            "the certificate of {host} is not accepted ({error}); replace it, or accept any certificate with \
              --insecure"
         ),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            format!("what answers at {host} does not speak TLS; if the server speaks without, write ws://")
+            format!("the peer at {host} does not speak TLS; if the server has no TLS, write ws://")
         }
         error => format!("no TLS with {host}: {error}"),
     })
 }
 
-/// Whether a handshake that failed like this fails the next time as well: the certificate is not trusted, or the peer
-/// does not speak TLS. Everything else may be a server that is just being started.
+/// Whether a repeated handshake would fail again: the certificate is not trusted, or the peer does not speak TLS.
+/// After any other error the server may just be starting.
 pub fn is_final(error: &io::Error) -> bool {
     matches!(
         error.get_ref().and_then(|error| error.downcast_ref::<Error>()),
@@ -165,7 +167,7 @@ pub fn is_final(error: &io::Error) -> bool {
     )
 }
 
-/// Accepts every certificate, if the peer that shows it has its key.
+/// Accepts every certificate, if the peer has its key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 
@@ -209,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_list_of_roots_is_named() {
+    fn a_file_that_is_not_a_list_of_roots_is_refused_with_a_reason() {
         for (text, expected) in [
             ("", "no certificate"),
             ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "no certificate"),
@@ -225,22 +227,22 @@ mod tests {
     }
 
     #[test]
-    fn a_command_line_says_the_same_again() {
+    fn trust_is_rendered_as_command_line_options() {
         assert_eq!(Trust::default().as_options(), "");
-        assert_eq!(Trust::anybody().as_options(), " --insecure");
+        assert_eq!(Trust::any_certificate().as_options(), " --insecure");
         let trust = Trust { file: Some("my roots.pem".into()), ..Trust::default() };
         assert_eq!(trust.as_options(), " --ca 'my roots.pem'");
     }
 
     #[test]
-    fn what_no_certificate_can_name_is_refused() {
+    fn a_host_that_no_certificate_can_name_is_refused() {
         let sentence = Tls::to("-", &Trust::default()).unwrap_err();
         assert!(sentence.contains("\"-\""), "{sentence}");
-        assert!(Tls::to("::1", &Trust::anybody()).unwrap().is_insecure);
+        assert!(Tls::to("::1", &Trust::any_certificate()).unwrap().is_insecure);
     }
 
     #[test]
-    fn a_server_that_is_just_being_started_is_worth_another_try() {
+    fn only_errors_that_a_retry_cannot_fix_are_final() {
         let of = |error: Error| is_final(&io::Error::new(io::ErrorKind::InvalidData, error));
         assert!(of(Error::InvalidCertificate(CertificateError::UnknownIssuer)));
         assert!(of(Error::InvalidMessage(InvalidMessage::InvalidContentType)));

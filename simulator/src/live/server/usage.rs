@@ -1,24 +1,25 @@
-//! Memory and processor time of a process on this machine, as Linux accounts for them.
+//! Memory and processor time of a process on this machine, as Linux reports them.
 
 use std::fs;
 
 use rustix::param::{clock_ticks_per_second, page_size};
 
-/// What a process uses.
+/// The resources that a process uses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Usage {
     /// Resident memory, in bytes.
     pub(crate) memory_bytes: u64,
-    /// Processor time since its start, of all its threads, in seconds.
+    /// Processor time of all its threads since its start, in seconds.
     pub(crate) cpu_seconds: f64,
 }
 
-/// What this process uses now; `None` if it is gone, or the system has no `/proc`.
+/// The usage of a process now; `None` if the process is gone, or the system has no `/proc`.
 pub(crate) fn usage(pid: u32) -> Option<Usage> {
     let pages: u64 =
         fs::read_to_string(format!("/proc/{pid}/statm")).ok()?.split(' ').nth(1)?.parse().ok()?;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Behind the name, which stands in parentheses and may hold anything, user and system time are the 12th and 13th.
+    // After the name, which is in parentheses and may contain anything, user and system time are the 12th and 13th
+    // field.
     let (_, fields) = stat.rsplit_once(')')?;
     let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(|field| field.parse().unwrap_or(0)).sum();
     let cpu_seconds = ticks as f64 / clock_ticks_per_second() as f64;
@@ -30,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_has_memory_and_a_process_that_is_none_has_not() {
+    fn an_existing_process_has_a_usage_and_a_missing_one_has_none() {
         let own = usage(std::process::id()).unwrap();
         assert!(own.memory_bytes > 1 << 20 && own.cpu_seconds >= 0.0, "{own:?}");
         assert_eq!(usage(u32::MAX), None);

@@ -1,4 +1,4 @@
-//! One client of a soak: it connects, does what its behaviour says, and comes back.
+//! One client of a soak: it connects, acts by its behaviour, leaves and returns.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,30 +16,31 @@ use crate::script::verb::{Departure, Utterance, Verb};
 use crate::wire::offence::Offence;
 use crate::world::client::{Client, View};
 
-/// The time in which a slow reader reads its share.
-const SLICE: Duration = Duration::from_secs(1);
+/// The interval in which a slow reader reads its share.
+const READ_INTERVAL: Duration = Duration::from_secs(1);
 
-/// So much later than the plan has it a client goes, lest rounding has it look up a hundred times before that.
-const MOMENT: Duration = Duration::from_millis(10);
+/// How much later than planned a client leaves: without it rounding could wake the client many times just before
+/// that instant.
+const WAKE_UP_DELAY: Duration = Duration::from_millis(10);
 
-/// Most bytes that wait for a server that takes nothing more; a client's own buffer is not endless either.
+/// The most unsent bytes before a client sends no more: a real client's buffer is limited, too.
 const MOST_UNSENT: usize = 256 << 10;
 
-/// The first wait after the server has ended a connection, doubled with every further attempt up to the longest.
+/// The bounds of the back-off after the server has ended a connection. The wait doubles with every attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// The system makes no smaller receive buffers.
+/// The smallest receive buffer of the system, in bytes.
 const SMALLEST_WINDOW: u32 = 2304;
 
-/// Comes and goes for as long as the plan has it.
+/// Connects and leaves for as long as the plan has this client.
 pub(super) async fn run(soak: Rc<Soak>, index: u32) {
     let mut client = Client::new(soak.rng(index), &soak.options.scenario.population);
     let mut failures = 0;
     let mut connections = 0_u32;
     while soak.wants(index) {
-        // In boxes: a client must not keep the memory that connecting takes for as long as it stays connected.
-        let Some(mut connected) = Box::pin(arrive(&soak, index, &mut client)).await else {
+        // Boxed: a connected client must not keep the memory that only connecting needs.
+        let Some(mut connected) = Box::pin(connect_client(&soak, index, &mut client)).await else {
             failures += 1;
             soak.pause(back_off(&mut client, failures)).await;
             continue;
@@ -58,7 +59,11 @@ pub(super) async fn run(soak: Rc<Soak>, index: u32) {
     }
 }
 
-async fn arrive<'a>(soak: &'a Rc<Soak>, index: u32, client: &mut Client) -> Option<Box<SoakClient<'a>>> {
+async fn connect_client<'a>(
+    soak: &'a Rc<Soak>,
+    index: u32,
+    client: &mut Client,
+) -> Option<Box<SoakClient<'a>>> {
     let plan = client.link_plan(&soak.options.scenario);
     let live = connect(soak, &plan, client.behaviour).await?;
     Some(Box::new(SoakClient::new(soak, index, live, client)))
@@ -86,35 +91,35 @@ async fn connect(soak: &Rc<Soak>, plan: &LinkPlan, behaviour: Behaviour) -> Opti
     }
 }
 
-/// A connection on which no request comes: held for a while, and left.
+/// Opens a connection, sends no request, and leaves after a while.
 async fn stall(soak: &Rc<Soak>) {
     if let Ok(transport) = soak.state.open(soak.socket_options(None)).await {
-        soak.pause(SLICE * 3).await;
+        soak.pause(READ_INTERVAL * 3).await;
         drop(transport);
     }
 }
 
-/// A random time below a ceiling that doubles.
+/// A random time below a ceiling that doubles with every failure.
 fn back_off(client: &mut Client, failures: u32) -> Duration {
     let ceiling = FIRST_WAIT.saturating_mul(1 << failures.min(6)).min(LONGEST_WAIT);
     Duration::from_millis(client.rng.between(50, ceiling.as_millis() as u64))
 }
 
-/// A client that is connected: its connection, and when it does what.
+/// A connected client: its connection, and the times of its next actions.
 struct SoakClient<'a> {
     soak: &'a Rc<Soak>,
     index: u32,
     live: LiveClient,
     /// How it reads.
     reading: Reading,
-    /// Nothing that it sends arrives, as far as the server can tell.
-    is_mute: bool,
+    /// Whether the client sends nothing more, as if the network had failed.
+    is_silent: bool,
     heartbeat: Option<Timestamp>,
     flip: Option<Timestamp>,
     act: Option<Timestamp>,
     fault: Option<Timestamp>,
     restart: Option<Timestamp>,
-    /// Counted as subscribed.
+    /// Whether the client is counted as subscribed.
     is_counted: bool,
 }
 
@@ -127,7 +132,7 @@ impl<'a> SoakClient<'a> {
             index,
             live,
             reading: Reading::AtOnce,
-            is_mute: false,
+            is_silent: false,
             heartbeat: scenario
                 .app
                 .heartbeat
@@ -143,7 +148,7 @@ impl<'a> SoakClient<'a> {
         connected
     }
 
-    /// Runs to its end; whether it was the server that ended it.
+    /// Runs the client until its connection ends. Returns whether the server ended it.
     async fn run(&mut self, client: &mut Client) -> bool {
         self.live.say(&client.greeting());
         while self.live.end.is_none() {
@@ -152,15 +157,15 @@ impl<'a> SoakClient<'a> {
                 Box::pin(self.leave(Departure::Clean)).await;
                 return false;
             }
-            self.count();
+            self.update_subscribers();
             let alarms = [self.heartbeat, self.flip, self.act, self.fault, self.restart];
             let next = alarms.into_iter().flatten().min().unwrap_or(Timestamp::MAX);
-            self.live.attend(next.min(self.looks_up_at(now))).await;
+            self.live.process_until(next.min(self.next_wake_up(now))).await;
             if let Reading::Slowly(bytes) = self.reading {
-                self.live.sip(bytes as usize);
+                self.live.read_at_most(bytes as usize);
             }
-            self.live.miss_echoes();
-            if let Some(departure) = self.do_what_is_due(client).await {
+            self.live.report_overdue_echoes();
+            if let Some(departure) = self.perform_due_actions(client).await {
                 Box::pin(self.leave(departure)).await;
                 return false;
             }
@@ -169,18 +174,18 @@ impl<'a> SoakClient<'a> {
         true
     }
 
-    /// When there is something to look after that is no alarm. A client that only listens sleeps until its time is over.
-    fn looks_up_at(&self, now: Timestamp) -> Timestamp {
+    /// When the client must wake up apart from its alarms. A client that only listens sleeps until it leaves.
+    fn next_wake_up(&self, now: Timestamp) -> Timestamp {
         let after = now.since(Timestamp::ZERO);
-        let leaves = Timestamp::ZERO + self.soak.options.plan.leaves_at(self.index, after) + MOMENT;
+        let leaves = Timestamp::ZERO + self.soak.options.plan.leaves_at(self.index, after) + WAKE_UP_DELAY;
         match self.reading {
-            Reading::Slowly(_) => leaves.min(now + SLICE),
+            Reading::Slowly(_) => leaves.min(now + READ_INTERVAL),
             _ if self.live.waits_for_echoes() => leaves.min(now + self.soak.state.patience),
             _ => leaves,
         }
     }
 
-    /// Draws when its switch is flipped, and when its behaviour acts.
+    /// Draws the times of the next subscribe or unsubscribe and of the next action of its behaviour.
     fn plan(&mut self, client: &mut Client) {
         let grid = self.soak.grid.borrow();
         let view = View {
@@ -198,8 +203,8 @@ impl<'a> SoakClient<'a> {
         }
     }
 
-    /// Does it; how it leaves, if that was among it.
-    async fn do_what_is_due(&mut self, client: &mut Client) -> Option<Departure> {
+    /// Performs the actions that are due. Returns how the client leaves, if that is one of them.
+    async fn perform_due_actions(&mut self, client: &mut Client) -> Option<Departure> {
         let now = self.live.now();
         let is_due = |alarm: &mut Option<Timestamp>| alarm.take_if(|at| *at <= now).is_some();
         let mut verbs = Vec::new();
@@ -240,14 +245,14 @@ impl<'a> SoakClient<'a> {
     async fn perform(&mut self, verb: Verb) -> Option<Departure> {
         match verb {
             Verb::Connect(_) => {}
-            Verb::Leave(Departure::LoseDown) => self.read_like(Reading::Never),
-            Verb::Leave(Departure::LoseUp | Departure::Vanish) => self.fall_silent(),
+            Verb::Leave(Departure::LoseDown) => self.change_reading(Reading::Never),
+            Verb::Leave(Departure::LoseUp | Departure::Vanish) => self.stop_sending(),
             Verb::Leave(departure) => return Some(departure),
             Verb::Offend(offence) => {
                 Box::pin(self.offend(offence)).await;
                 return Some(Departure::Quit);
             }
-            Verb::Read(reading) => self.read_like(reading),
+            Verb::Read(reading) => self.change_reading(reading),
             Verb::Say(utterances) => self.say(&utterances),
         }
         None
@@ -255,14 +260,14 @@ impl<'a> SoakClient<'a> {
 
     async fn offend(&mut self, offence: Offence) {
         let largest = self.soak.options.scenario.server.max_message;
-        self.live.drop_out();
+        self.live.exclude();
         self.live.offend(offence, largest);
         let bound = self.live.now() + self.soak.state.patience;
-        self.live.attend_until(bound, |live| live.end.is_some()).await;
+        self.live.process_until_done(bound, |live| live.end.is_some()).await;
         self.judge_offence(offence.close_code());
     }
 
-    /// Which Close an offence was answered with (G12), if with any.
+    /// Judges the code of the Close that answered an offence (G12), if there was one.
     fn judge_offence(&self, due: Option<u16>) {
         let (Some(due), Some(code)) = (due, self.live.close_code) else { return };
         let (now, client) = (self.live.now(), Some(self.live.connection.core.client));
@@ -275,27 +280,27 @@ impl<'a> SoakClient<'a> {
     }
 
     fn say(&mut self, utterances: &[Utterance]) {
-        if !self.is_mute && self.live.unsent() < MOST_UNSENT {
+        if !self.is_silent && self.live.unsent() < MOST_UNSENT {
             self.live.say(utterances);
         }
     }
 
-    /// A client that does not read at once is owed nothing from then on that could be judged.
-    fn read_like(&mut self, reading: Reading) {
+    /// Changes how the client reads. A client that does not read at once cannot be judged any more.
+    fn change_reading(&mut self, reading: Reading) {
         self.reading = reading;
         self.live.set_reading(reading == Reading::AtOnce);
         if reading != Reading::AtOnce {
-            self.live.drop_out();
+            self.live.exclude();
             let now = self.live.now();
             self.soak.state.judge.borrow_mut().burdened_since.get_or_insert(now);
         }
     }
 
-    /// The network is gone, and neither side learns of it.
-    fn fall_silent(&mut self) {
-        self.is_mute = true;
+    /// The network fails without either side being told.
+    fn stop_sending(&mut self) {
+        self.is_silent = true;
         self.live.answers_pings = false;
-        self.live.drop_out();
+        self.live.exclude();
     }
 
     async fn leave(&mut self, departure: Departure) {
@@ -305,17 +310,17 @@ impl<'a> SoakClient<'a> {
             Departure::Clean => self.live.close(Some(1000)),
             Departure::HalfClose => self.live.half_close(),
             _ => {
-                self.live.drop_out();
+                self.live.exclude();
                 let resets = departure == Departure::Reset;
-                return if resets { self.live.cut() } else { self.live.end = None };
+                return if resets { self.live.reset_on_drop() } else { self.live.end = None };
             }
         }
         self.live.set_reading(true);
-        self.live.attend_until(bound, |live| live.end.is_some()).await;
+        self.live.process_until_done(bound, |live| live.end.is_some()).await;
     }
 
-    /// Keeps the number of subscribers.
-    fn count(&mut self) {
+    /// Updates the number of subscribers.
+    fn update_subscribers(&mut self) {
         let is_subscribed = self.live.wants_pushes() && self.live.is_open();
         let soak = self.soak;
         match (self.is_counted, is_subscribed) {
@@ -334,6 +339,6 @@ impl Drop for SoakClient<'_> {
         if self.is_counted {
             soak.subscribed.set(soak.subscribed.get() - 1);
         }
-        self.live.settle_accounts();
+        self.live.check_due_cycles();
     }
 }

@@ -1,4 +1,4 @@
-//! What all clients of a soak share.
+//! The state that all clients of a soak share.
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,25 +20,25 @@ use crate::live::server::tls;
 use crate::oracle::model::Grid;
 use crate::rng::Rng;
 
-/// Handshakes at a time. More would only queue up in front of the server's accept.
+/// The most handshakes at a time. More would only wait in the server's accept queue.
 const HANDSHAKES: usize = 128;
 
-/// How long a first TLS handshake is waited for before the load begins all the same.
-const GLIMPSE: Duration = Duration::from_secs(2);
+/// How long to wait for a first TLS handshake before the load starts anyway.
+const FIRST_HANDSHAKE: Duration = Duration::from_secs(2);
 
-/// An echo may take so many periods, but no less than [`SHORTEST_PATIENCE`].
+/// An echo may take one period, but at least this time.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The load, and everything that its clients share.
 pub(super) struct Soak {
     pub(super) state: Rc<RunState>,
     pub(super) options: SoakOptions,
-    /// The grid as the behaviours know it.
+    /// The push grid that the behaviours use.
     pub(super) grid: RefCell<Grid>,
     pub(super) admission: Semaphore,
     pub(super) connected: Cell<u64>,
     pub(super) subscribed: Cell<u64>,
-    /// When a connection was last refused, or could not be made.
+    /// When a connection was last refused or failed.
     pub(super) refused_at: Cell<Option<Timestamp>>,
     pub(super) outage: RefCell<Option<Outage>>,
     pub(super) is_over: Cell<bool>,
@@ -67,11 +67,11 @@ impl Soak {
         }
     }
 
-    /// Finds out whether a connection can succeed at all. A server that is not there may yet come; a certificate that is
-    /// not trusted stays untrusted.
+    /// Checks whether TLS can succeed at all. A server that does not answer may start later; an untrusted
+    /// certificate stays untrusted.
     pub(super) async fn try_tls(&self) -> Result<(), SoakError> {
         if self.state.tls.is_some()
-            && let Ok(Err(error)) = timeout(GLIMPSE, self.state.open(self.socket_options(None))).await
+            && let Ok(Err(error)) = timeout(FIRST_HANDSHAKE, self.state.open(self.socket_options(None))).await
             && tls::is_final(&error)
         {
             let cause = NoConnection::new(&self.state, error);
@@ -90,7 +90,8 @@ impl Soak {
         Rng::new(self.options.seed).fork("live clients").split(u64::from(index))
     }
 
-    /// Where a client connects from: each part of a load on one machine has an address, and so ports, of its own.
+    /// The socket options of a client. Each part of a load on one machine has its own local address, and so its own
+    /// ports.
     pub(super) fn socket_options(&self, window: Option<u32>) -> SocketOptions {
         let (part, parts) = self.options.shard;
         let is_loopback = self.state.socket.ip().is_loopback() && self.state.socket.is_ipv4();
@@ -99,7 +100,7 @@ impl Soak {
         SocketOptions { from, window }
     }
 
-    /// Waits, though not beyond the end of the soak.
+    /// Waits for this time, or until the end of the soak.
     pub(super) async fn pause(&self, span: Duration) {
         if self.is_over.get() {
             return;

@@ -1,13 +1,13 @@
-//! A load of virtual clients over real sockets, judged all the time.
+//! A load of virtual clients over real sockets, judged while it runs.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `options.rs`, `plan.rs` | what is to be done; how many clients there are to be, and when |
-//! | `load.rs` | what all clients share |
+//! | `options.rs`, `plan.rs` | options of a soak; the number of clients over time |
+//! | `load.rs` | the state that all clients share |
 //! | `run.rs` | the course of a soak |
-//! | `client.rs` | one client: connects, does what its behaviour says, and comes back |
+//! | `client.rs` | one client: connects, acts by its behaviour, and returns |
 //! | `watch.rs` | samples and progress |
-//! | `outage.rs` | what it means that connections were lost |
+//! | `outage.rs` | what lost connections mean |
 
 mod client;
 mod load;

@@ -1,4 +1,4 @@
-//! What is to be done, and why it cannot be.
+//! Options of a soak, and its error.
 
 use std::fmt;
 
@@ -10,33 +10,33 @@ use crate::metrics::Threshold;
 use crate::scenario::Scenario;
 use crate::units::{format_count, format_span};
 
-/// What is to be done.
+/// The load: server, clients and duration.
 #[derive(Clone, Debug)]
 pub struct SoakOptions {
-    /// The server.
+    /// The server's address.
     pub address: Address,
-    /// Whose certificates are trusted, if the address asks for TLS.
+    /// Which certificates are accepted, if the address asks for TLS.
     pub trust: Trust,
-    /// How it words things.
+    /// The dialect of the server: its texts, path and headers.
     pub dialect: Dialect,
-    /// What the clients do; its times are real ones.
+    /// What the clients do. Its times are real times.
     pub scenario: Scenario,
-    /// How many there are, and when.
+    /// The number of clients over time.
     pub plan: Plan,
-    /// Decides what they do.
+    /// The seed that decides what the clients do.
     pub seed: u64,
-    /// Which part of them is meant, from 1, and how many parts there are.
+    /// Which part of the clients this process has, from 1, and the number of parts.
     pub shard: (u32, u32),
-    /// Bounds for what is measured.
+    /// Bounds for the measured figures.
     pub thresholds: Vec<Threshold>,
-    /// The server's process, if it runs on this machine.
+    /// The server's process id, if it runs on this machine.
     pub server: Option<u32>,
-    /// Whether it was started for this load alone.
+    /// Whether the server was started for this load (`--serve`).
     pub is_served: bool,
 }
 
 impl SoakOptions {
-    /// The command that puts the same load on again.
+    /// The command line that repeats the load.
     pub fn repeat_line(&self) -> String {
         let (address, scenario) = (&self.address, &self.scenario);
         let period = format_span(scenario.server.period);
@@ -55,13 +55,13 @@ impl SoakOptions {
         line
     }
 
-    /// How many clients there are at most, in words.
+    /// The size of the load as text: the most clients, and the duration.
     pub fn size(&self) -> String {
         format!("{} clients for {}", format_count(self.plan.most()), format_span(self.plan.duration()))
     }
 }
 
-/// Why there is no outcome.
+/// Why a soak has no result; `Display` gives a sentence.
 #[derive(Debug)]
 pub struct SoakError(pub(super) String);
 

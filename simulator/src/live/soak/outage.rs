@@ -1,4 +1,4 @@
-//! What it means that connections were lost: the server was gone, or a promise was broken.
+//! What lost connections mean: the server was gone, or a guarantee was broken.
 
 use std::time::Duration;
 
@@ -8,18 +8,19 @@ use crate::live::judge::{Dropped, Judge, seconds};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
-/// Drops within this time belong together.
-const TOGETHER: Duration = Duration::from_secs(2);
+/// Lost connections within this time belong together.
+const SAME_OUTAGE: Duration = Duration::from_secs(2);
 
-/// A time in which the server was not there.
+/// A time in which the server was gone.
 pub(super) struct Outage {
     from: Timestamp,
     connections: u64,
     until: Timestamp,
 }
 
-/// Looks at the connections that the server has ended. If most of them went at once, or the server refuses new ones, then
-/// the server itself was gone, and no promise to a single client was broken. Returns how many are new.
+/// Examines the connections that the server has ended. If most of them ended at once, or the server refuses new
+/// ones, the server itself was gone: then no promise to a single client was broken. Returns the number of newly
+/// lost connections.
 pub(super) fn watch_drops(
     judge: &mut Judge,
     outage: &mut Option<Outage>,
@@ -28,13 +29,13 @@ pub(super) fn watch_drops(
     refused_at: Option<Timestamp>,
 ) -> u64 {
     let drops = judge.drops.get_or_insert_default();
-    let recent = drops.iter().filter(|drop| now.since(drop.at) < TOGETHER).count() as u64;
-    let is_refused = refused_at.is_some_and(|at| now.since(at) < TOGETHER);
+    let recent = drops.iter().filter(|drop| now.since(drop.at) < SAME_OUTAGE).count() as u64;
+    let is_refused = refused_at.is_some_and(|at| now.since(at) < SAME_OUTAGE);
     let is_general = recent > 1 && recent >= connected;
     if let Some(current) = outage {
         current.connections += drops.len() as u64;
         let taken = drops.drain(..).count() as u64;
-        if connected > 0 && !is_refused && now.since(current.from) > TOGETHER {
+        if connected > 0 && !is_refused && now.since(current.from) > SAME_OUTAGE {
             current.until = now;
             report_outage(judge, current);
             *outage = None;
@@ -48,14 +49,14 @@ pub(super) fn watch_drops(
         judge.grid.forget();
         return connections;
     }
-    let old: Vec<Dropped> = drops.extract_if(.., |drop| now.since(drop.at) >= TOGETHER).collect();
+    let old: Vec<Dropped> = drops.extract_if(.., |drop| now.since(drop.at) >= SAME_OUTAGE).collect();
     let count = old.len() as u64;
     convict(judge, old);
     count
 }
 
-/// What is left when a soak ends: an outage that goes on, or drops that are too fresh to be told apart. These are put down
-/// to an outage.
+/// Concludes at the end of a soak: an outage that still lasts, and recent losses that are too fresh to be judged.
+/// These count as an outage.
 pub(super) fn conclude_drops(judge: &mut Judge, outage: Option<Outage>, now: Timestamp) {
     let drops = judge.drops.take().unwrap_or_default();
     if let Some(mut outage) = outage {
@@ -63,7 +64,7 @@ pub(super) fn conclude_drops(judge: &mut Judge, outage: Option<Outage>, now: Tim
         return report_outage(judge, &outage);
     }
     let (fresh, old): (Vec<Dropped>, Vec<Dropped>) =
-        drops.into_iter().partition(|drop| now.since(drop.at) < TOGETHER);
+        drops.into_iter().partition(|drop| now.since(drop.at) < SAME_OUTAGE);
     convict(judge, old);
     if let Some(from) = fresh.iter().map(|drop| drop.at).min() {
         let connections = fresh.len() as u64;
@@ -80,9 +81,9 @@ fn convict(judge: &mut Judge, drops: Vec<Dropped>) {
 fn report_outage(judge: &mut Judge, outage: &Outage) {
     let Outage { from, connections, until } = outage;
     let lasted = if *until == Timestamp::MAX {
-        "and it took no new ones until the end".to_owned()
+        "and it accepted no new ones until the end".to_owned()
     } else {
-        format!("and it took new ones again by {}", seconds(*until))
+        format!("and it accepted new ones again by {}", seconds(*until))
     };
     let missed = match until.since(*from) {
         _ if *until == Timestamp::MAX => "every push from then on".to_owned(),
@@ -93,5 +94,5 @@ fn report_outage(judge: &mut Judge, outage: &Outage) {
          missed {missed}",
         seconds(*from)
     );
-    judge.doubt(Guarantee::G3, sentence);
+    judge.add_doubt(Guarantee::G3, sentence);
 }

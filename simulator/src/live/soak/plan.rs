@@ -1,4 +1,4 @@
-//! How many clients there are to be, and when: `1000,30s;10000,5m;0,10s`.
+//! The number of clients over time, such as `1000,30s;10000,5m;0,10s`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,23 +6,24 @@ use std::time::Duration;
 
 use crate::units::{format_count, format_span, parse_count, parse_span};
 
-/// Stages, each of which goes evenly from the number of clients that there are to its own.
+/// Stages. In each stage the number of clients changes linearly to the stage's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan(Vec<(u32, Duration)>);
 
 impl Plan {
-    /// Up to so many clients within a tenth of the time, though not more than half a minute, and then they stay.
+    /// A plan with a ramp to `clients` in a tenth of the duration, at most 30 seconds, and a constant number after
+    /// it.
     pub fn steady(clients: u32, duration: Duration) -> Self {
         let ramp = (duration / 10).min(Duration::from_secs(30));
         Self(vec![(clients, ramp), (clients, duration - ramp)])
     }
 
-    /// Stages: a number of clients, and the time that it takes to come to that.
+    /// A plan of stages: the number of clients at the end of each, and the duration of each.
     pub fn stages(stages: Vec<(u32, Duration)>) -> Self {
         Self(stages)
     }
 
-    /// How many clients there are to be so long after the start.
+    /// The planned number of clients at this time after the start.
     pub fn clients_at(&self, after: Duration) -> u32 {
         let (mut before, mut start) = (0, Duration::ZERO);
         for (clients, span) in &self.0 {
@@ -37,7 +38,8 @@ impl Plan {
         before
     }
 
-    /// When the plan has this client no more, if it has it so long after the start.
+    /// When the plan no longer has the client with this index, as a time after the start. `after` is a time at
+    /// which the plan has the client.
     pub fn leaves_at(&self, index: u32, after: Duration) -> Duration {
         let (mut before, mut start) = (0, Duration::ZERO);
         for (clients, span) in &self.0 {
@@ -52,12 +54,12 @@ impl Plan {
         start
     }
 
-    /// The most clients at any time.
+    /// The largest number of clients at any time.
     pub fn most(&self) -> u32 {
         self.0.iter().map(|(clients, _)| *clients).max().unwrap_or_default()
     }
 
-    /// How long it goes on.
+    /// The duration of the whole plan.
     pub fn duration(&self) -> Duration {
         self.0.iter().map(|(_, span)| *span).sum()
     }
@@ -89,7 +91,7 @@ impl FromStr for Plan {
             .collect();
         let plan = Self(stages?);
         if plan.most() == 0 || plan.duration() == Duration::ZERO {
-            return Err(format!("there is nobody to come, or no time; {}", expected()));
+            return Err(format!("the plan has no clients, or no duration; {}", expected()));
         }
         Ok(plan)
     }
@@ -104,20 +106,20 @@ mod tests {
     }
 
     #[test]
-    fn each_stage_goes_evenly_to_its_number() {
+    fn each_stage_changes_linearly_to_its_number() {
         let plan: Plan = "1000,30s; 10k,5m;0,10s".parse().unwrap();
         let at = |after| plan.clients_at(seconds(after));
         assert_eq!((at(0), at(15), at(30)), (0, 500, 1000));
-        // Half of five minutes later half of the 9000 that are missing.
+        // After half of the five minutes, half of the missing 9000 are there.
         assert_eq!((at(180), at(330), at(335), at(1000)), (5500, 10_000, 5000, 0));
         assert_eq!((plan.most(), plan.duration()), (10_000, seconds(340)));
         assert_eq!(plan.to_string(), "1k,30s;10k,5m;0s,10s".replace("0s,", "0,"));
     }
 
     #[test]
-    fn a_client_knows_when_its_time_is_over() {
+    fn a_plan_says_when_each_client_leaves() {
         let plan: Plan = "100,10s;100,10s;0,10s".parse().unwrap();
-        // The last one goes at once when the number falls, the first one at the end.
+        // The last client leaves as soon as the number falls, the first one at the end.
         assert_eq!(plan.leaves_at(99, seconds(5)), Duration::from_millis(20_100));
         assert_eq!(plan.leaves_at(0, seconds(5)), seconds(30));
         for index in [0, 1, 50, 99] {
@@ -130,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_load_comes_quickly_and_stays() {
+    fn a_steady_plan_has_a_short_ramp() {
         let plan = Plan::steady(500, seconds(600));
         assert_eq!((plan.clients_at(seconds(30)), plan.clients_at(seconds(599))), (500, 500));
         assert_eq!(plan.duration(), seconds(600));
     }
 
     #[test]
-    fn what_is_no_plan_says_what_is() {
+    fn text_that_is_not_a_plan_is_refused_with_a_sentence() {
         for text in ["", "1000", "1000,", "x,30s", "1000,30", "0,30s", "5,0s"] {
             let sentence = text.parse::<Plan>().unwrap_err();
             assert!(!sentence.is_empty(), "{text:?}");

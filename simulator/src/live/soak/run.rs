@@ -1,4 +1,4 @@
-//! The course of a soak: clients come and go as the plan has it, until its end.
+//! The course of a soak: clients connect and leave by the plan, until its end.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,23 +11,24 @@ use super::load::Soak;
 use super::options::{SoakError, SoakOptions};
 use super::outage::conclude_drops;
 use super::watch::{Progress, watch};
-use crate::live::clock::canary;
+use crate::live::clock::delay_probe;
 use crate::live::judge::verdicts::{self, Trial};
 use crate::live::server::endpoint::Endpoint;
 use crate::oracle::guarantee::Guarantee;
 use crate::report::{Shard, Summary};
 
 /// How often the number of clients is adjusted.
-const ADJUST: Duration = Duration::from_millis(50);
+const ADJUST_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long the leave-taking may take.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long the clients may take to leave at the end.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Puts the load on the server until the plan is done, or `interrupted` is.
+/// Puts the load on the server until the plan ends or the future `interrupted` completes. `show` gets the progress
+/// once a second. Returns the report.
 ///
 /// # Errors
 ///
-/// A host name without an address, a server with which TLS is impossible, and a system without room.
+/// The host name has no address, TLS with the server is impossible, or the system lacks a resource.
 pub fn soak(
     options: SoakOptions,
     interrupted: impl Future<Output = ()>,
@@ -44,9 +45,9 @@ pub fn soak(
             () = &mut interrupted => return Ok(conclude(&soak, true)),
             tried = soak.try_tls() => tried?,
         }
-        let canary = canary::start(&soak.state).map_err(failed)?;
+        let delay_probe = delay_probe::start(&soak.state).map_err(failed)?;
         let tasks = [
-            tokio::task::spawn_local(Rc::clone(&soak.state.pulse).beat()),
+            tokio::task::spawn_local(Rc::clone(&soak.state.pulse).tick_forever()),
             tokio::task::spawn_local(watch(Rc::clone(&soak), show)),
         ];
         let was_interrupted = tokio::select! {
@@ -57,7 +58,7 @@ pub fn soak(
         for task in tasks {
             task.abort();
         }
-        drop(canary);
+        drop(delay_probe);
         Ok(conclude(&soak, was_interrupted))
     })
 }
@@ -78,12 +79,12 @@ async fn perform(soak: &Rc<Soak>) {
             }
             next += 1;
         }
-        // Clients leave from the top where the plan has fewer, and are new ones when it has more again.
+        // Clients with the highest index leave first, and return as new clients when the plan has more again.
         next = next.min(plan.clients_at(after));
         while let Some(ended) = clients.try_join_next() {
             resume_panic(&ended);
         }
-        soak.state.pulse.sleep(ADJUST).await;
+        soak.state.pulse.sleep(ADJUST_INTERVAL).await;
     }
     soak.is_over.set(true);
     soak.over.notify_waiters();
@@ -92,8 +93,8 @@ async fn perform(soak: &Rc<Soak>) {
             resume_panic(&ended);
         }
     };
-    // A client that the server has not let go by then is reported as still connected.
-    let _is_left = tokio::time::timeout(FAREWELL, leaving).await;
+    // A client that has not left by then is reported as still connected.
+    let _is_left = tokio::time::timeout(LEAVE_TIMEOUT, leaving).await;
 }
 
 fn resume_panic<T>(ended: &Result<T, tokio::task::JoinError>) {
@@ -108,10 +109,10 @@ fn conclude(soak: &Soak, interrupted: bool) -> Summary {
     let options = &soak.options;
     {
         let mut judge = soak.state.judge.borrow_mut();
-        let (blur, now) = (soak.state.blur(), soak.state.now());
+        let (uncertainty, now) = (soak.state.uncertainty(), soak.state.now());
         conclude_drops(&mut judge, soak.outage.take(), now);
         judge.conclude(u64::MAX);
-        judge.conclude_grid(blur, now);
+        judge.conclude_grid(uncertainty, now);
         judge.conclude_late(soak.state.pulse.lateness(0.999), now);
         judge.conclude_texts();
     }
@@ -147,7 +148,7 @@ mod tests {
     use crate::live::soak::plan::Plan;
     use crate::scenario::Scenario;
 
-    /// What a client takes, beside what the runtime and the system keep for its socket: less than 3 KiB with those.
+    /// A client's own memory; with that of the runtime and the system for its socket it is less than 3 KiB.
     #[test]
     fn a_client_is_small() {
         let address = Address::parse("ws://127.0.0.1:1/").unwrap();

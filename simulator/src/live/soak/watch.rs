@@ -1,4 +1,4 @@
-//! How a soak goes: samples, and progress.
+//! Samples and progress of a soak.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,40 +11,40 @@ use super::outage::watch_drops;
 use crate::live::server::usage::{Usage, usage};
 use crate::metrics::Sample;
 
-/// How often drops are looked at.
-const LOOK: Duration = Duration::from_millis(250);
+/// Time between two checks for lost connections.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Looks between two samples.
-const LOOKS_PER_SAMPLE: u32 = 4;
+/// Checks between two samples.
+const CHECKS_PER_SAMPLE: u32 = 4;
 
-/// Cycles that may still be under way are not concluded.
+/// The number of newest cycles that are not concluded, because their pushes may be in flight.
 const OPEN_CYCLES: u64 = 3;
 
-/// How a soak goes.
+/// The progress of a soak.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Since the start, in seconds.
+    /// Seconds since the start.
     pub seconds: f64,
-    /// Until the end, in seconds.
+    /// Seconds until the planned end.
     pub seconds_left: f64,
-    /// Clients that are to be there.
+    /// The planned number of clients.
     pub wanted: u64,
-    /// Clients that are.
+    /// The number of connected clients.
     pub connected: u64,
-    /// Clients that are subscribed, as far as they know.
+    /// The number of subscribed clients, as far as the clients know.
     pub subscribed: u64,
-    /// Pushes that have reached a client.
+    /// The number of pushes that have reached a client.
     pub deliveries: u64,
-    /// Half of the pushes, and 99 in a hundred, came within so many milliseconds.
+    /// The median and the 99th percentile of the push latency, in milliseconds; `None` without a push.
     pub latency_ms: Option<(f64, f64)>,
-    /// Broken promises.
+    /// The number of violations.
     pub violations: u64,
-    /// Connections that the server has ended without a cause, or that were lost with it.
+    /// The number of connections that the server ended without a cause, or that were lost in an outage.
     pub lost_connections: u64,
 }
 
 impl Progress {
-    /// What two parts of one load have come to. Quantiles cannot be added up: the slower part's are shown.
+    /// The progress of two parts of one load together. Quantiles cannot be added: the larger ones are taken.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         let slower = |one: f64, two: f64| one.max(two);
@@ -65,12 +65,12 @@ impl Progress {
     }
 }
 
-/// Watches until it is aborted.
+/// Watches the soak until the task is aborted; `show` gets the progress.
 pub(super) async fn watch(soak: Rc<Soak>, mut show: impl FnMut(&Progress)) {
     let mut lost_connections = 0;
     let mut is_grid_known = false;
-    for look in 0_u32.. {
-        soak.state.pulse.sleep(LOOK).await;
+    for check in 0_u32.. {
+        soak.state.pulse.sleep(CHECK_INTERVAL).await;
         let dropped = watch_drops(
             &mut soak.state.judge.borrow_mut(),
             &mut soak.outage.borrow_mut(),
@@ -87,7 +87,7 @@ pub(super) async fn watch(soak: Rc<Soak>, mut show: impl FnMut(&Progress)) {
             soak.grid.borrow_mut().restart(origin);
             is_grid_known = true;
         }
-        if look.is_multiple_of(LOOKS_PER_SAMPLE) {
+        if check.is_multiple_of(CHECKS_PER_SAMPLE) {
             let mut judge = soak.state.judge.borrow_mut();
             let newest = judge.grid.newest(soak.state.now());
             judge.conclude(newest.saturating_sub(OPEN_CYCLES));

@@ -1,4 +1,4 @@
-//! How much worse a figure may get: `push_latency:p(99)>+10%`, `lost:count>0`.
+//! Limits: how much worse a figure may get, such as `push_latency:p(99)>+10%` or `lost:count>0`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,35 +6,35 @@ use std::str::FromStr;
 use crate::metrics::scanner::Scanner;
 use crate::metrics::{Aggregate, Comparison, Metric};
 
-/// The changes that are allowed to be fewest are written first: a `>=` begins with a `>`.
+/// The longer operators come first: `>=` begins with `>`.
 const COMPARISONS: [Comparison; 4] =
     [Comparison::AtLeast, Comparison::AtMost, Comparison::More, Comparison::Less];
 
-/// A change of a figure that is a regression.
+/// A change of a figure that counts as a regression.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
-    /// What is measured.
+    /// The metric.
     pub metric: Metric,
-    /// How it becomes one number.
+    /// How the metric becomes one number.
     pub aggregate: Aggregate,
     comparison: Comparison,
     number: f64,
     scale: Scale,
 }
 
-/// What a change is counted in.
+/// The unit of a change.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Scale {
-    /// Units of the figure: how they are written, and what one is worth.
+    /// Units of the figure: the suffix, and the value of one unit.
     Absolute(&'static str, f64),
-    /// Percent of the base.
+    /// Per cent of the base.
     Relative,
 }
 
 impl Limit {
-    /// Whether a figure that was `base` and is `new` has changed so much.
+    /// Whether the change from `base` to `new`, both in the unit of the metric, crosses the limit.
     ///
-    /// In percent of nothing any growth is endless, and nothing more of it is no change.
+    /// If the base is 0, any change is infinite in percent, and no change is 0 %.
     pub fn is_crossed(&self, base: f64, new: f64) -> bool {
         let change = new - base;
         match self.scale {
@@ -65,7 +65,7 @@ impl FromStr for Limit {
 
     /// # Errors
     ///
-    /// A sentence that names the column, what stands there, and what is allowed.
+    /// A sentence with the column of the mistake, what is there, and what is allowed.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut scanner = Scanner::new(text);
         let (metric, aggregate, comparison, number) = scanner.bound(&COMPARISONS, Comparison::name)?;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_has_a_column_and_the_words_that_are_allowed() {
+    fn an_error_names_the_column_and_the_allowed_words() {
         for (text, column, words) in [
             ("latency>10%", 1, "there is no metric \"latency\""),
             ("echo:p(99)==10%", 11, "expected one of >= <= > <"),

@@ -1,11 +1,12 @@
-//! Whether a server has become worse: the figures of some runs against those of others, and the noise of both.
+//! Whether a server became worse: compares the figures of some runs with those of others, and with the noise of
+//! both.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `limit.rs` | how much worse a figure may get |
-//! | `noise.rs` | how much a figure differs without a cause |
-//! | `summary.rs` | the figures of two sides, held to limits |
-//! | `table.rs` | the same for people |
+//! | `noise.rs` | how much a figure varies by chance |
+//! | `summary.rs` | the figures of two sides, checked against limits |
+//! | `table.rs` | the same as text |
 
 mod limit;
 mod noise;

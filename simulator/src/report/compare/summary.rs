@@ -1,4 +1,4 @@
-//! The figures of two sides, held to limits.
+//! The figures of two sides, checked against limits.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::oracle::verdict::Verdict;
 use crate::report::facts::{ARM, CLIENTS, Fact, PERIOD, PLAN, SCENARIO, difference};
 use crate::report::{SCHEMA_VERSION, Summary};
 
-/// What is compared where no limit names it, if both sides have it.
+/// The figures that are compared even without a limit, if both sides have them.
 const SHOWN: [(Metric, Aggregate); 13] = [
     (Metric::Connect, Aggregate::Percentile(99.0)),
     (Metric::Echo, Aggregate::Percentile(99.0)),
@@ -26,13 +26,13 @@ const SHOWN: [(Metric, Aggregate); 13] = [
     (Metric::ServerCpu, Aggregate::Avg),
 ];
 
-/// What decides how long things take, apart from the server.
+/// Facts that influence times, apart from the server.
 const FACTS: [Fact; 5] = [SCENARIO, CLIENTS, PLAN, PERIOD, ARM];
 
-/// One or more runs that differ by chance only, with the names of their files.
+/// One or more runs of the same configuration, each with the name of its file.
 pub type Side = [(String, Summary)];
 
-/// What became of each figure: the object that `compare --json` writes.
+/// The comparison of all figures: the object that `compare --json` writes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompareSummary {
@@ -40,66 +40,66 @@ pub struct CompareSummary {
     pub schema_version: u32,
     /// The subcommand, `compare`.
     pub command: String,
-    /// The files of the runs before.
+    /// The files of the runs before the change.
     pub base: Vec<String>,
-    /// The files of the runs after.
+    /// The files of the runs after the change.
     pub new: Vec<String>,
-    /// `violated` if a guarantee was, in any of the new runs.
+    /// `violated` if a guarantee was violated in any of the new runs, else `held`.
     pub verdict: Verdict,
-    /// Whether any figure is a regression, or could not be compared with its limit.
+    /// Whether any figure regressed, or could not be compared with its limit.
     pub regressed: bool,
-    /// The figures with limits in the order of the limits, then others.
+    /// First the figures with limits, in the order of the limits, then the others.
     pub figures: Vec<FigureEntry>,
 }
 
-/// What became of one figure.
+/// The comparison of one figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FigureEntry {
     /// The metric and its aggregate, such as `push_latency:p(99)`.
     pub figure: String,
-    /// What it counts: `ms`, `B`, `B/h`, `%`, `/s`, or nothing.
+    /// The unit: `ms`, `B`, `B/h`, `%`, `/s`, or empty for a plain number.
     pub unit: String,
-    /// What it was, on average over the runs; `null` if a run does not have it.
+    /// The mean of the figure over the base runs; `null` if a run does not have it.
     pub base: Option<f64>,
-    /// What it is, likewise.
+    /// The mean of the figure over the new runs; `null` if a run does not have it.
     pub new: Option<f64>,
-    /// The difference.
+    /// The difference `new - base`; `null` if either is missing.
     pub change: Option<f64>,
     /// The difference in percent of the base; `null` if the base is 0.
     pub change_percent: Option<f64>,
-    /// The difference that chance makes: 95 in a hundred times it is no larger.
+    /// The difference that chance does not exceed in 95 of 100 cases; `null` if unknown.
     pub noise: Option<f64>,
-    /// `runs`, `samples` or `unknown`.
+    /// How the noise was estimated: `runs`, `samples` or `unknown`.
     pub noise_source: NoiseSource,
-    /// The change that would be a regression; `null` if any is welcome.
+    /// The change that counts as a regression; `null` if the figure has no limit.
     pub limit: Option<String>,
-    /// What it came to.
+    /// The verdict on the change.
     pub change_verdict: ChangeVerdict,
 }
 
-/// What a change came to.
+/// The verdict on a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeVerdict {
-    /// Larger than noise, and within its limit or without one.
+    /// The change is larger than noise, and within its limit or without one.
     Changed,
     /// The figure is missing in a run.
     NoData,
-    /// Beyond its limit, and larger than noise.
+    /// The change crosses its limit and is larger than noise.
     Regressed,
-    /// Not at all.
+    /// There is no change.
     Unchanged,
-    /// No larger than noise, whatever its limit.
+    /// The change is not larger than noise, whatever its limit.
     WithinNoise,
 }
 
 impl CompareSummary {
-    /// Compares two sides, and holds the changes to the limits.
+    /// Compares two sides and checks the changes against the limits.
     ///
     /// # Errors
     ///
-    /// Runs that cannot be compared: which, and why.
+    /// The runs cannot be compared; the sentence names them and the reason.
     pub fn new(base: &Side, new: &Side, limits: &[Limit]) -> Result<Self, String> {
         check(base, new)?;
         let limited = limits.iter().map(|limit| (limit.metric, limit.aggregate, Some(limit)));
@@ -164,7 +164,7 @@ impl FigureEntry {
         entry
     }
 
-    /// Whether it fails the comparison: a limit that cannot be judged is not kept.
+    /// Whether the figure fails the comparison. A limit without data fails, too.
     pub fn is_failure(&self) -> bool {
         match self.change_verdict {
             ChangeVerdict::Regressed => true,
@@ -179,7 +179,7 @@ fn within_runs(metric: Metric, aggregate: Aggregate, base: &Side, new: &Side) ->
     Some(Noise::within_runs(metric, aggregate, one?, other?))
 }
 
-/// The figure in each run; nothing if one does not have it.
+/// The figure in each run; empty if a run does not have it.
 fn values(metric: Metric, aggregate: Aggregate, side: &Side) -> Vec<f64> {
     let value = |(_, summary): &(String, Summary)| metric.of(aggregate, summary.metrics.as_ref()?);
     side.iter().map(value).collect::<Option<_>>().unwrap_or_default()
@@ -189,7 +189,7 @@ fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Whether the runs measure the same, and none of them is counted twice.
+/// Checks that all runs measure the same, and that no run occurs twice.
 fn check(base: &Side, new: &Side) -> Result<(), String> {
     let Some(first) = base.first() else { return Err("there is no run to compare with".to_owned()) };
     if new.is_empty() {

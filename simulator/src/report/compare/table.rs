@@ -1,4 +1,4 @@
-//! A comparison for people.
+//! A comparison as text.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -8,12 +8,12 @@ use crate::metrics::Unit;
 use crate::oracle::verdict::Verdict;
 use crate::report::Palette;
 
-/// A comparison as a table. Print it.
+/// A comparison as a table. Print it with `Display`.
 #[derive(Clone, Copy, Debug)]
 pub struct ComparisonTable<'a> {
-    /// What it came to.
+    /// The comparison.
     pub summary: &'a CompareSummary,
-    /// Whether it is coloured.
+    /// Whether the text is coloured.
     pub palette: Palette,
 }
 
@@ -64,8 +64,8 @@ impl ComparisonTable<'_> {
     fn sentences(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let summary = self.summary;
         if summary.figures.iter().any(|entry| entry.noise_source == NoiseSource::Samples) {
-            let (noise, cure) = ("the noise within one run of each side", "--base and --new take several");
-            writeln!(f, "\nNoise is {noise}; that between runs is not known and is larger: {cure}.")?;
+            let (noise, cure) = ("that within one run of each side", "give --base and --new several files");
+            writeln!(f, "\nNoise is {noise}; the noise between runs is unknown and larger: {cure}.")?;
         }
         if summary.verdict == Verdict::Violated {
             let sentence = "A guarantee was VIOLATED in a new run; see its report.";

@@ -1,14 +1,14 @@
-//! The axes of a chart: where a value stands, and which values are named.
+//! The axes of a chart: positions of values, and ticks.
 
 use std::time::Duration;
 
 use crate::metrics::Unit;
 use crate::units::format_span;
 
-/// About how many values an axis names.
+/// The approximate number of ticks on an axis.
 const TICKS: f64 = 5.0;
 
-/// Round numbers of time, in seconds.
+/// Round steps of a time axis, in seconds.
 const ROUND_SECONDS: [f64; 17] = [
     1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0,
     43_200.0, 86_400.0,
@@ -20,14 +20,14 @@ pub(super) struct Axis {
     from: f64,
     to: f64,
     is_log: bool,
-    /// The values that are named, and how.
+    /// The labelled values.
     pub(super) ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
-    /// From 0 to a round number that is not below `most`.
+    /// An axis from 0 to a round number that is at least `most`.
     pub(super) fn from_zero(most: f64, unit: Unit) -> Self {
-        // Memory is round in powers of 1,024.
+        // Round numbers of bytes are powers of 1,024.
         let scale = match unit {
             Unit::Bytes => 1024_f64.powf(most.max(1.0).log(1024.0).floor()),
             _ => 1.0,
@@ -38,7 +38,7 @@ impl Axis {
         Self { from: 0.0, to: count * step, is_log: false, ticks: (0..=count as u32).map(tick).collect() }
     }
 
-    /// From 0 to `most` seconds.
+    /// A time axis from 0 to `most` seconds.
     pub(super) fn seconds(most: f64) -> Self {
         let most = most.max(1.0);
         let fits = |step: &&f64| most / **step <= TICKS + 2.0;
@@ -55,7 +55,7 @@ impl Axis {
         Self { from: 0.0, to: most, is_log: false, ticks: (0..=count).map(tick).collect() }
     }
 
-    /// Milliseconds on a logarithmic scale, from at most `least` to at least `most`, which are both above 0.
+    /// A logarithmic axis of milliseconds from at most `least` to at least `most`. Both must be above 0.
     pub(super) fn log_millis(least: f64, most: f64) -> Self {
         let decades = (least.log10().floor() as i32)..=(most.log10().ceil() as i32);
         let steps: &[f64] = if decades.clone().count() > 4 { &[1.0] } else { &[1.0, 2.0, 5.0] };
@@ -67,14 +67,15 @@ impl Axis {
         Self { from, to, is_log: true, ticks: ticks.map(|mark| (mark, millis_label(mark))).collect() }
     }
 
-    /// Where a value stands between `start` and `end`, which are those of the first and the last value.
+    /// The position of a value between `start` and `end`, the positions of the first and the last value.
     pub(super) fn place(&self, value: f64, start: f64, end: f64) -> f64 {
         let scale = |value: f64| if self.is_log { value.max(self.from).log10() } else { value };
         let share = (scale(value) - scale(self.from)) / (scale(self.to) - scale(self.from));
         start + share.clamp(0.0, 1.0) * (end - start)
     }
 
-    /// `count` equal parts of it, as it is drawn: the ends of each.
+    /// Divides the axis into `count` parts of equal width on the page. Returns the values at both ends of each
+    /// part.
     pub(super) fn parts(&self, count: u32) -> Vec<(f64, f64)> {
         let at = |index: u32| {
             let share = f64::from(index) / f64::from(count);
@@ -88,7 +89,7 @@ impl Axis {
     }
 }
 
-/// 1, 2 or 5 times a power of ten that is not below `least`.
+/// The smallest of 1, 2 and 5 times a power of ten that is not below `least`.
 fn round_step(least: f64) -> f64 {
     let power = 10_f64.powf(least.log10().floor());
     let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * power >= least * 0.999_999);
@@ -106,9 +107,9 @@ fn unit_label(value: f64, unit: Unit) -> String {
     }
 }
 
-/// Milliseconds in as few characters as they take.
+/// Milliseconds with the shortest label.
 fn millis_label(millis: f64) -> String {
-    // What was multiplied in powers of ten is off in its last bits.
+    // Products with powers of ten are not exact in their last bits.
     let tidy = |number: f64| (number * 1e6).round() / 1e6;
     match millis {
         0.0 => "0".to_owned(),
@@ -118,7 +119,7 @@ fn millis_label(millis: f64) -> String {
     }
 }
 
-/// A count in as few characters as it takes.
+/// A count with the shortest label.
 fn short(value: f64) -> String {
     let tidy = |number: f64| (number * 1e6).round() / 1e6;
     match value {
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn values_stand_where_the_scale_says() {
+    fn values_are_placed_by_the_scale() {
         let log = Axis::log_millis(1.0, 100.0);
         assert_eq!(
             [1.0, 10.0, 100.0, 0.0].map(|value| log.place(value, 0.0, 200.0)),

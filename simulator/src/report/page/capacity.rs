@@ -1,16 +1,17 @@
-//! The plot of a search for a server's capacity: a figure against the number of clients.
+//! The plot of a capacity search: a figure against the number of clients.
 
 use super::axis::Axis;
 use super::chart::{Chart, Mark};
 use crate::metrics::{Threshold, Unit};
 
-/// How the plot looks where no page says so, on light screens and on dark ones.
+/// The style of the plot, for light and dark screens.
 const STYLE: &str = "<style>svg{background:#fff;font:11px sans-serif}text{fill:#333}.end{text-anchor:end}.mid{text-anchor:\
     middle}.grid,.tick{stroke:#ccc;fill:none}.a{stroke:#06c;stroke-width:2;fill:none}.b{stroke:#c33;stroke-dasharray:\
     4 3;fill:none}@media(prefers-color-scheme:dark){svg{background:#181818}text{fill:#ccc}.grid,.tick{stroke:#444}}\
     </style>";
 
-/// A figure by the number of clients, and the bound that it was held to, as an SVG file of its own.
+/// A figure against the number of clients, and its bound, as an SVG file. `points` are pairs of the number of
+/// clients and the figure, in the unit of the threshold's metric.
 pub fn capacity(threshold: &Threshold, points: &[(f64, f64)]) -> String {
     let unit = threshold.metric.unit(threshold.aggregate);
     let clients = points.iter().map(|(clients, _)| *clients).fold(1.0, f64::max);
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_plot_stands_alone_and_shows_the_bound() {
+    fn the_plot_is_a_complete_svg_file_with_the_bound() {
         let threshold = "spread:p(95)<250ms".parse().unwrap();
         let svg = capacity(&threshold, &[(1000.0, 20.0), (2000.0, 300.0)]);
         assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"), "{svg}");

@@ -1,4 +1,4 @@
-//! Charts as inline SVG. Colours are classes of the page, so that they follow its scheme.
+//! Charts as inline SVG. Colours are CSS classes of the page, so that they follow its colour scheme.
 
 use std::fmt::Write;
 
@@ -8,33 +8,33 @@ use crate::markup::escaped;
 const WIDTH: f64 = 540.0;
 const HEIGHT: f64 = 230.0;
 
-/// Where the plot begins and ends.
+/// The edges of the plot.
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 512.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 198.0;
 
-/// The room that the label of a rule takes.
+/// The width of the label of a rule.
 const LABEL: f64 = 90.0;
 
-/// Points of a line, at most: two for each step of one and a half.
+/// Half of the most points of a line: two points for every 1.5 units of width.
 const COLUMNS: usize = 400;
 
-/// Something that is drawn.
+/// An element of a chart.
 pub(super) enum Mark {
-    /// Columns from one x to another, up to y.
+    /// Columns: left x, right x, height y.
     Bars(Vec<(f64, f64, f64)>),
-    /// A line of this class.
+    /// A line with this CSS class.
     Line(&'static str, Vec<(f64, f64)>),
-    /// Upright strokes at x, from one y to another.
+    /// Vertical strokes: x, lower y, upper y.
     Ranges(Vec<(f64, f64, f64)>),
-    /// A line across at an x, with a label at its top.
+    /// A vertical line at this x, with a label at its top.
     Rule(f64, String),
 }
 
 /// A chart with its axes.
 pub(super) struct Chart<'a> {
-    /// What it shows, for those who do not see it: a name, and the sentence that says what can be seen.
+    /// The name and a sentence about the content, for screen readers.
     pub(super) name: &'a str,
     pub(super) sentence: &'a str,
     pub(super) x: Axis,
@@ -111,14 +111,15 @@ impl Chart<'_> {
         add(svg, &format!("<path class=\"line {class}\" d=\"{path}\"/>\n"));
     }
 
-    /// A stroke is as wide as there is room, and long enough to be seen.
+    /// Draws a stroke that is at least 2 units long, so that it is visible.
     fn range(&self, (at, low, high): (f64, f64, f64), svg: &mut String) {
         let (x, bottom, top) = (self.across(at), self.height(low), self.height(high));
         let (top, bottom) = (top.min(bottom - 2.0), bottom);
         add(svg, &format!("<path class=\"range\" d=\"M{x:.1} {bottom:.1}V{top:.1}\"/>\n"));
     }
 
-    /// The first rule has its label on the left, others on the right while there is room; levels alternate.
+    /// Draws a rule. The first one has its label on the left, others on the right if there is room; the heights
+    /// alternate.
     fn rule(&self, at: f64, label: &str, index: u32, svg: &mut String) {
         let x = self.across(at);
         let y = TOP - 10.0 + 15.0 * f64::from(index % 2);
@@ -145,7 +146,7 @@ impl Chart<'_> {
     }
 }
 
-/// As many points as can be seen: of each group the lowest and the highest, so that no peak is lost.
+/// At most twice [`COLUMNS`] points: of each group the lowest and the highest, so that no peak is lost.
 fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     if points.len() <= 2 * COLUMNS {
         return points.to_vec();
@@ -172,7 +173,7 @@ mod tests {
     use crate::metrics::Unit;
 
     #[test]
-    fn what_is_thinned_keeps_its_peaks() {
+    fn a_thinned_line_keeps_its_peaks() {
         let points: Vec<_> =
             (0..100_000).map(|at| (f64::from(at), if at == 77_777 { 9.0 } else { 1.0 })).collect();
         let thin = thinned(&points);
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_says_in_words_what_it_shows() {
+    fn a_chart_has_a_description_for_screen_readers() {
         let (x, y) = (Axis::seconds(10.0), Axis::from_zero(4.0, Unit::Number));
         let marks =
             vec![Mark::Line("one", vec![(0.0, 1.0), (10.0, 4.0)]), Mark::Rule(5.0, "a < b".to_owned())];

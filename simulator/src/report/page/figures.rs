@@ -1,28 +1,28 @@
-//! What a run looked like over time, and how its latencies are spread: each figure with a sentence and a chart, or with
-//! the reason why there is none.
+//! The figures of a run over time and the distribution of its latencies: each with a sentence and a chart, or with
+//! the reason why there is no chart.
 
 use std::time::Duration;
 
 use super::axis::Axis;
 use super::chart::{Chart, Mark};
 use crate::metrics::{Aggregate, Metric, Metrics, PushEntry, Sample, Timing, Unit};
-use crate::report::words::grouped;
+use crate::report::format::grouped;
 use crate::units::format_span;
 
-/// Columns of a histogram.
+/// The number of columns of a histogram.
 const COLUMNS: u32 = 60;
 
-/// Strokes of a chart of pushes, at most.
+/// The most strokes in a chart of pushes.
 const STROKES: usize = 320;
 
 /// One figure of the page.
 pub(super) struct Figure {
     pub(super) name: &'static str,
-    /// What can be seen in it, or why there is nothing to see.
+    /// What the chart shows, or why there is none.
     pub(super) sentence: String,
     /// The chart as an `svg` element; empty if there is none.
     pub(super) svg: String,
-    /// The classes of its lines, and what they are.
+    /// The CSS classes of its lines, and their meaning.
     pub(super) legend: Vec<(&'static str, &'static str)>,
 }
 
@@ -40,12 +40,12 @@ impl Figure {
         Self { legend: legend.to_vec(), ..self }
     }
 
-    /// Whether there is something to see.
+    /// Whether there is a chart.
     pub(super) fn is_drawn(&self) -> bool {
         !self.svg.is_empty()
     }
 
-    /// All figures, in the order of the page; a push is due every `period` seconds.
+    /// All figures, in the order of the page. `period` is the time between two pushes, in seconds.
     pub(super) fn all(metrics: &Metrics, period: f64) -> Vec<Self> {
         vec![
             histogram("Push latency", &metrics.push_latency),
@@ -58,7 +58,7 @@ impl Figure {
     }
 }
 
-/// How many took how long.
+/// The distribution of a time.
 fn histogram(name: &'static str, timing: &Timing) -> Figure {
     let figures = [timing.quantile(0.5), timing.quantile(0.99), timing.min(), timing.max()];
     let [Some(p50), Some(p99), Some(min), Some(max)] = figures else {
@@ -74,7 +74,7 @@ fn histogram(name: &'static str, timing: &Timing) -> Figure {
     let y = Axis::from_zero(top(&bars), Unit::Percent);
     let millis = |value| Unit::Millis.format(value);
     let sentence = format!(
-        "From the due instant until a client had the push, {} times: half within {}, 99 of 100 within {}, the slowest {}.",
+        "From the due instant until a client had the push, {} times: half within {}, 99 of 100 within {}, at most {}.",
         grouped(timing.count()),
         millis(p50),
         millis(p99),
@@ -85,11 +85,11 @@ fn histogram(name: &'static str, timing: &Timing) -> Figure {
     Figure::new(name, sentence, x, y, [Mark::Bars(bars)].into_iter().chain(rules).collect())
 }
 
-/// Why there are no figures over time.
+/// The reason why there are no figures over time.
 const NO_TIMELINE: &str = "No samples were taken over time; only a soak takes them.";
 
-/// A push comes in a burst, so samples one by one would make a comb, and other averages a pattern that is not there: what
-/// is drawn are averages over whole periods, which begin and end between two pushes.
+/// Pushes come in bursts. Single samples would show a comb, and other averages a pattern that does not exist. So
+/// the chart shows averages over whole periods, which begin and end between two pushes.
 fn deliveries(metrics: &Metrics, period: f64) -> Figure {
     let name = "Deliveries";
     let samples = metrics.timeline.samples();
@@ -98,7 +98,7 @@ fn deliveries(metrics: &Metrics, period: f64) -> Figure {
     };
     let width = (end / period / f64::from(COLUMNS)).ceil() * period;
     let first_due = metrics.pushes.entries().first().map_or(0.0, |push| push.due_micros as f64 / 1e6);
-    // Half a period before the first push, or before that by whole periods.
+    // Columns begin half a period before the first push, or whole periods earlier.
     let phase = (first_due + period / 2.0) % period;
     let start = if phase > first_due { phase - period } else { phase };
     let until = |at: f64| {
@@ -110,7 +110,7 @@ fn deliveries(metrics: &Metrics, period: f64) -> Figure {
         let count = until(from + width).saturating_sub(until(from));
         (from.max(0.0), (from + width).min(end), count as f64 / width)
     };
-    // A column that the end has cut off has not had all its pushes.
+    // A column that the end cuts off lacks some of its pushes.
     let whole = (((end + period / 2.0 - start) / width) as u32).max(1);
     let rates: Vec<_> = (0..whole).map(rate).collect();
     let all = metrics.counts.deliveries;
@@ -150,7 +150,7 @@ fn connections(metrics: &Metrics) -> Figure {
 fn pushes(entries: &[PushEntry]) -> Figure {
     let name = "Spread of each push";
     let Some(last) = entries.last() else {
-        return Figure::absent(name, "The pushes were not noted one by one; only a soak does that.");
+        return Figure::absent(name, "Single pushes were not recorded; only a soak records them.");
     };
     let millis = |micros: u64| micros as f64 / 1000.0;
     let stroke = |group: &[PushEntry]| {
@@ -161,7 +161,7 @@ fn pushes(entries: &[PushEntry]) -> Figure {
     let strokes: Vec<_> = entries.chunks(entries.len().div_ceil(STROKES)).map(stroke).collect();
     let widest = entries.iter().map(PushEntry::spread).max().unwrap_or_default();
     let sentence = format!(
-        "Of {} pushes: a stroke goes from the first client that had it to the last, in time since it was due. The widest spread \
+        "{} pushes: each stroke goes from the first client that had the push to the last, in time since the due instant. The widest spread \
          is {}.",
         grouped(entries.len() as u64),
         Unit::Millis.format(widest.as_secs_f64() * 1000.0),
@@ -170,9 +170,9 @@ fn pushes(entries: &[PushEntry]) -> Figure {
     Figure::new(name, sentence, x, y, vec![Mark::Ranges(strokes)])
 }
 
-/// Why there are no figures of the server's process.
+/// The reason why there are no figures of the server's process.
 const NO_PROCESS: &str =
-    "The server's process was not watched; it is where it runs on the same machine as the soak.";
+    "The server's process was not measured; a soak measures it if it runs on the same machine.";
 
 fn memory(metrics: &Metrics) -> Figure {
     let name = "Memory of the server";
@@ -181,10 +181,11 @@ fn memory(metrics: &Metrics) -> Figure {
         return Figure::absent(name, NO_PROCESS);
     };
     let trend = metrics.server_memory_trend().map_or_else(
-        || "There are too few samples to say whether it grows.".to_owned(),
+        || "There are too few samples to decide whether it grows.".to_owned(),
         |trend| {
             let [slope, error] = [trend.per_hour, trend.error].map(|bytes| Unit::BytesPerHour.format(bytes));
-            let meaning = if trend.is_flat() { "cannot be told from zero" } else { "is not zero" };
+            let meaning =
+                if trend.is_flat() { "does not differ significantly from zero" } else { "differs from zero" };
             format!(
                 "Its slope over the second half is {slope}, with a standard error of {error}, and {meaning}."
             )
@@ -205,9 +206,11 @@ fn processor(metrics: &Metrics) -> Figure {
     };
     let average =
         |metric: Metric| metric.of(Aggregate::Avg, metrics).map(|share| Unit::Percent.format(share));
-    let who = [("the server", Metric::ServerCpu), ("the load generator", Metric::OwnCpu)];
-    let parts: Vec<_> =
-        who.into_iter().filter_map(|(who, metric)| Some(format!("{who} {}", average(metric)?))).collect();
+    let processes = [("the server", Metric::ServerCpu), ("the load generator", Metric::OwnCpu)];
+    let parts: Vec<_> = processes
+        .into_iter()
+        .filter_map(|(name, metric)| Some(format!("{name} {}", average(metric)?)))
+        .collect();
     let sentence = format!("Of one core, on average: {}.", parts.join(", "));
     let top = [&server, &own].into_iter().filter_map(|line| most(line)).fold(1.0, f64::max);
     let marks = vec![Mark::Line("two", own), Mark::Line("one", server)];
@@ -228,7 +231,7 @@ fn top(marks: &[(f64, f64, f64)]) -> f64 {
 mod tests {
     use super::*;
 
-    /// A minute with a push of 100 deliveries each 5 s, the first one `first` seconds after the start.
+    /// A minute with a push of 100 deliveries every 5 s, the first one `first` seconds after the start.
     fn metrics(first: u64) -> Metrics {
         let mut metrics = Metrics { seconds: 60.0, ..Metrics::default() };
         for second in 0..=60_u64 {
@@ -246,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn pushes_that_come_evenly_make_columns_of_one_height() {
+    fn pushes_at_equal_distances_make_columns_of_equal_height() {
         for first in 0..5 {
             let svg = deliveries(&metrics(first), 5.0).svg;
             let heights: Vec<_> =

@@ -1,4 +1,4 @@
-//! A report for a pull request: short, and folded where it is long.
+//! A report in Markdown for a pull request: short, with long parts folded.
 
 use std::fmt::Write;
 
@@ -6,10 +6,10 @@ use super::sweep::SweepPage;
 use super::view::{Badge, QUANTILES, RunPage};
 use crate::report::Document;
 
-/// Violations that are shown.
+/// The most violations that are shown.
 const SHOWN: usize = 5;
 
-/// The report in Markdown, as GitHub and GitLab read it.
+/// The report in Markdown for GitHub and GitLab.
 pub fn markdown(document: &Document) -> String {
     match document {
         Document::Run(summary) => of_run(&RunPage::new(summary)),
@@ -108,12 +108,12 @@ fn folded(title: &str, body: &str) -> String {
     format!("<details><summary>{title}</summary>\n\n{body}</details>\n\n")
 }
 
-/// Text as a span of code, on one line.
+/// The text as a code span, on one line.
 fn code(text: &str) -> String {
     format!("`{}`", text.replace('\n', " ; ").replace('`', "'").replace('|', "\\|"))
 }
 
-/// Text in which nothing is a sign of Markdown or HTML.
+/// The text, escaped for Markdown and HTML.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
@@ -122,7 +122,7 @@ fn escaped(text: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' => safe.extend(['\\', character]),
-            // GitHub would notify a user of that name.
+            // GitHub would notify the user of that name.
             '@' => safe.push_str("@\u{200b}"),
             other if other.is_control() => safe.push(' '),
             other => safe.push(other),

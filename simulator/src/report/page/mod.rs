@@ -1,4 +1,4 @@
-//! Reports as documents: one HTML page that loads nothing, or Markdown for a pull request.
+//! Reports as documents: one HTML page that loads nothing, Markdown for a pull request, or an SVG plot.
 
 mod axis;
 mod capacity;
@@ -17,7 +17,7 @@ use crate::report::Document;
 pub use capacity::capacity;
 pub use markdown::markdown;
 
-/// The report as one HTML page, for light and dark screens and for paper.
+/// The report as one HTML page, for light and dark screens and for print.
 pub fn html(document: &Document) -> String {
     let page = match document {
         Document::Run(summary) => RunPage::new(summary).render(),

@@ -1,11 +1,11 @@
-//! The page of a sweep: what many seeds came to.
+//! The page of a sweep.
 
 use askama::Template;
 
 use super::view::Badge;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
-use crate::report::words::grouped;
+use crate::report::format::grouped;
 use crate::report::{SweepEntry, SweepSummary};
 
 /// The page of a sweep.

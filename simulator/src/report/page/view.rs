@@ -1,4 +1,4 @@
-//! What stands on the page of a run, in words: templates and Markdown only arrange it.
+//! The texts on the page of a run; templates and Markdown only arrange them.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::figures::Figure;
 use crate::metrics::{Aggregate, Judgement, Metric, Metrics, Unit};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
-use crate::report::words::{INSECURE, counted, grouped, standing, who};
+use crate::report::format::{INSECURE, count_verdicts, counted, grouped, subject};
 use crate::report::{GuaranteeEntry, Summary, ViolationEntry};
 use crate::units::format_span;
 
@@ -17,10 +17,10 @@ use crate::units::format_span;
 #[template(path = "run.html")]
 pub(super) struct RunPage {
     pub(super) title: String,
-    /// What ran, in one line.
+    /// What was run, in one line.
     pub(super) subtitle: String,
     pub(super) verdict: Badge,
-    /// What else must be known before anything is believed.
+    /// Warnings that a reader must see first.
     pub(super) warnings: Vec<String>,
     pub(super) facts: Vec<(&'static str, String)>,
     pub(super) tiles: Vec<(&'static str, String)>,
@@ -29,12 +29,12 @@ pub(super) struct RunPage {
     pub(super) timings: Vec<(String, Vec<String>)>,
     pub(super) figures: Vec<Figure>,
     pub(super) violations: Vec<ViolationRow>,
-    /// What is said about violations as a whole.
+    /// A sentence about all violations.
     pub(super) violations_sentence: String,
     pub(super) repeat: String,
 }
 
-/// A verdict: never colour alone.
+/// A verdict as a symbol and words, so that it does not depend on colour.
 #[derive(Clone, Debug)]
 pub(super) struct Badge {
     pub(super) class: &'static str,
@@ -48,7 +48,7 @@ pub(super) struct GuaranteeRow {
     pub(super) verdict: Badge,
     pub(super) exercised: String,
     pub(super) violations: String,
-    /// The promise and what was seen of it, where there is something to say.
+    /// The promise and the evidence, if there is any.
     pub(super) sentences: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct ViolationRow {
     pub(super) story: Option<String>,
 }
 
-/// The columns of the table of times.
+/// Columns of the table of times.
 pub(super) const QUANTILES: [(&str, Aggregate); 8] = [
     ("min", Aggregate::Min),
     ("avg", Aggregate::Avg),
@@ -104,12 +104,12 @@ impl RunPage {
         }
     }
 
-    /// Whether there are figures that could not be drawn.
+    /// Whether some figures have no chart.
     pub(super) fn lacks_figures(&self) -> bool {
         !self.figures.iter().all(Figure::is_drawn)
     }
 
-    /// The headings of the table of times.
+    /// Headings of the table of times.
     pub(super) fn quantiles(&self) -> [&'static str; 8] {
         QUANTILES.map(|(name, _)| name)
     }
@@ -127,10 +127,10 @@ impl Badge {
     }
 }
 
-/// The verdict in one sentence.
+/// The verdict as a sentence.
 fn outcome(summary: &Summary) -> String {
     let verdicts: Vec<_> = summary.guarantees.iter().map(|entry| entry.verdict).collect();
-    standing(&verdicts, verdicts.len(), "violated")
+    count_verdicts(&verdicts, verdicts.len(), "violated")
 }
 
 fn subtitle(summary: &Summary) -> String {
@@ -144,7 +144,7 @@ fn subtitle(summary: &Summary) -> String {
     )
 }
 
-/// Seconds as people say them.
+/// A number of seconds for people, such as `5m`.
 fn span(seconds: f64) -> String {
     match Duration::try_from_secs_f64(seconds) {
         Ok(span) if seconds >= 60.0 => format_span(Duration::from_secs(span.as_secs())),
@@ -162,7 +162,7 @@ fn warnings(summary: &Summary) -> Vec<String> {
         warnings.push(INSECURE.to_owned());
     }
     if summary.interrupted {
-        warnings.push("It was interrupted: what stands here is true of the time until then.".to_owned());
+        warnings.push("The run was interrupted: this report covers the time until then.".to_owned());
     }
     if let Some(shard) = &summary.shard
         && shard.numbers.len() < shard.of as usize
@@ -257,7 +257,7 @@ impl ViolationRow {
     fn new(entry: &ViolationEntry) -> Self {
         Self {
             title: format!("{} {}", entry.guarantee, entry.fault),
-            place: format!("at {} s, {}", entry.at_seconds, who(entry.client)),
+            place: format!("at {} s, {}", entry.at_seconds, subject(entry.client)),
             detail: entry.detail.clone(),
             story: entry.story.clone(),
         }

@@ -1,4 +1,4 @@
-//! What a client's bytes go over: a TCP connection, bare or with TLS on it.
+//! The transport of a client's bytes: a TCP connection, with or without TLS.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -9,53 +9,54 @@ use tokio::net::TcpStream;
 
 use crate::live::server::tls::Tls;
 
-/// Plaintext that is encrypted at a time: a record of TLS (RFC 8446 section 5.1). What is encrypted can no longer be
-/// told from what the socket has taken.
+/// The most plaintext that is encrypted at a time, in bytes: a TLS record (RFC 8446 section 5.1). For encrypted
+/// bytes it is unknown which of them the socket has accepted.
 const RECORD: usize = 16 << 10;
 
-/// A connection, in the manner of tokio's [`TcpStream`].
+/// A connection with an interface like tokio's [`TcpStream`].
 pub(crate) struct Transport {
     stream: TcpStream,
-    /// In a box, so that a client of `ws://` is no larger for it.
+    /// Boxed, so that a client of `ws://` stays small.
     tls: Option<Box<TlsState>>,
 }
 
 impl Transport {
-    /// Without TLS.
-    pub(crate) fn bare(stream: TcpStream) -> Self {
+    /// A connection without TLS.
+    pub(crate) fn plain(stream: TcpStream) -> Self {
         Self { stream, tls: None }
     }
 
-    /// With TLS, once its handshake is done.
+    /// A connection with TLS. Returns when the handshake is done.
     ///
     /// # Errors
     ///
-    /// A connection that ends, and a handshake that fails; [`crate::live::server::tls::explain`] has a sentence about that.
-    pub(crate) async fn secure(stream: TcpStream, tls: &Tls) -> io::Result<Self> {
+    /// The connection ends, or the handshake fails; [`crate::live::server::tls::explain`] has a sentence about
+    /// that.
+    pub(crate) async fn with_tls(stream: TcpStream, tls: &Tls) -> io::Result<Self> {
         let connection = ClientConnection::new(tls.config.clone(), tls.name.clone()).map_err(broken)?;
         let mut tls = Box::new(TlsState { connection, is_ending: false });
-        tls.shake_hands(&stream).await?;
+        tls.complete_handshake(&stream).await?;
         Ok(Self { stream, tls: Some(tls) })
     }
 
     /// Waits until there may be something to read.
     ///
-    /// Never for what is decrypted already: a socket counts as readable until an attempt to read from it would block, and
-    /// none is made while there is plaintext.
+    /// It does not report plaintext that is already decrypted. That is no problem: the socket counts as readable
+    /// until a read from it would block, and there is no such read while there is plaintext.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         self.stream.readable().await
     }
 
-    /// Waits until the socket may take something.
+    /// Waits until the socket may accept bytes.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         self.stream.writable().await
     }
 
-    /// Reads what there is; nothing at the end of the stream.
+    /// Reads what has arrived; returns 0 at the end of the stream.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WouldBlock`] if there is nothing yet; anything else ends the connection.
+    /// [`ErrorKind::WouldBlock`] if there is nothing yet; any other error ends the connection.
     pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
             None => self.stream.try_read(buffer),
@@ -63,11 +64,12 @@ impl Transport {
         }
     }
 
-    /// Writes as much as goes, and what was left of the writes before; how much of `bytes` is taken.
+    /// Writes what is left of earlier writes, then as much of `bytes` as possible. Returns how many of `bytes` were
+    /// accepted.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WouldBlock`] if nothing was taken yet; anything else ends the connection.
+    /// [`ErrorKind::WouldBlock`] if nothing was accepted yet; any other error ends the connection.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.tls {
             None => self.stream.try_write(bytes),
@@ -75,12 +77,12 @@ impl Transport {
         }
     }
 
-    /// Whether something was taken that the socket has not; writing nothing goes on with it.
+    /// Whether accepted bytes have not reached the socket yet. An empty write continues with them.
     pub(crate) fn has_unsent(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.connection.wants_write())
     }
 
-    /// The next bytes; none at the end of the stream.
+    /// Waits for the next bytes; returns 0 at the end of the stream.
     pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             self.readable().await?;
@@ -91,7 +93,7 @@ impl Transport {
         }
     }
 
-    /// Writes everything.
+    /// Writes all bytes, and waits until the socket has accepted them.
     pub(crate) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() || self.has_unsent() {
             match self.try_write(bytes) {
@@ -103,7 +105,7 @@ impl Transport {
         Ok(())
     }
 
-    /// Ends this side of the stream, in the order that it has: with TLS a `close_notify` comes first.
+    /// Ends this side of the stream; with TLS after a `close_notify`.
     pub(crate) fn end(&mut self) {
         match &mut self.tls {
             None => shut_down(&self.stream),
@@ -111,20 +113,20 @@ impl Transport {
         }
     }
 
-    /// Is reset when it is dropped.
-    pub(crate) fn cut(&self) {
-        // A socket that cannot be told so is closed in the ordinary way.
+    /// Makes the connection end with a reset when it is dropped.
+    pub(crate) fn reset_on_drop(&self) {
+        // If the option cannot be set, the socket is closed in the ordinary way.
         let _is_set = self.stream.set_zero_linger();
     }
 
-    /// Whether the socket has failed, as far as one knows who does not read.
+    /// Whether the socket has failed, as far as it is known without reading.
     pub(crate) fn has_failed(&self) -> bool {
         SockRef::from(&self.stream).take_error().is_ok_and(|error| error.is_some())
     }
 }
 
 fn shut_down(stream: &TcpStream) {
-    // A server that is gone already has no side to end.
+    // If the server is gone, there is no stream to end.
     let _is_ended = SockRef::from(stream).shutdown(Shutdown::Write);
 }
 
@@ -135,12 +137,12 @@ fn broken(error: rustls::Error) -> io::Error {
 /// TLS on a socket.
 struct TlsState {
     connection: ClientConnection,
-    /// The socket's side is to be ended behind what is still to be written.
+    /// Whether the socket is to be shut down after the remaining bytes are written.
     is_ending: bool,
 }
 
 impl TlsState {
-    async fn shake_hands(&mut self, stream: &TcpStream) -> io::Result<()> {
+    async fn complete_handshake(&mut self, stream: &TcpStream) -> io::Result<()> {
         loop {
             match self.flush(stream) {
                 Ok(()) if !self.connection.is_handshaking() => return Ok(()),
@@ -148,13 +150,13 @@ impl TlsState {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => stream.writable().await?,
                 Err(error) => return Err(error),
             }
-            match self.take_in(stream) {
+            match self.read_records(stream) {
                 Ok(0) => {
                     let sentence = "the server ended the connection in the TLS handshake";
                     return Err(io::Error::new(ErrorKind::UnexpectedEof, sentence));
                 }
                 Err(error) if error.kind() != ErrorKind::WouldBlock => {
-                    // The server is told why, if it still listens.
+                    // Tells the server the reason, if it still listens.
                     let _is_told = self.flush(stream);
                     return Err(error);
                 }
@@ -164,7 +166,7 @@ impl TlsState {
     }
 
     /// Reads from the socket once, and decrypts what is complete.
-    fn take_in(&mut self, stream: &TcpStream) -> io::Result<usize> {
+    fn read_records(&mut self, stream: &TcpStream) -> io::Result<usize> {
         let length = self.connection.read_tls(&mut Socket(stream))?;
         self.connection.process_new_packets().map_err(broken)?;
         Ok(length)
@@ -174,11 +176,11 @@ impl TlsState {
         loop {
             match self.connection.reader().read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // An end without `close_notify`, which many servers leave out: what is missing shows in the frames.
+                // An end without `close_notify`, which many servers leave out. Missing bytes show in the frames.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
                 result => return result,
             }
-            self.take_in(stream)?;
+            self.read_records(stream)?;
         }
     }
 
@@ -186,7 +188,7 @@ impl TlsState {
         self.flush(stream)?;
         let length = self.connection.writer().write(&bytes[..bytes.len().min(RECORD)])?;
         if length == 0 && !bytes.is_empty() {
-            // The key is used up, and TLS 1.2 has no way to a new one.
+            // The limit of the key is reached, and TLS 1.2 cannot change keys.
             return Err(ErrorKind::WriteZero.into());
         }
         match self.flush(stream) {
@@ -208,12 +210,12 @@ impl TlsState {
     fn end(&mut self, stream: &TcpStream) {
         self.connection.send_close_notify();
         self.is_ending = true;
-        // What does not go now goes when the socket is writable.
+        // The rest is sent when the socket is writable.
         let _is_sent = self.flush(stream);
     }
 }
 
-/// A socket as rustls has it.
+/// The socket in the form that rustls needs.
 struct Socket<'a>(&'a TcpStream);
 
 impl Read for Socket<'_> {

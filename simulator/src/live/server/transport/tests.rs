@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::live::server::tls::Trust;
 
-/// Far beyond what any of these takes; a test that hangs is to fail and not to hang.
+/// Much longer than any of these tests takes, so that a test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 type Accepted = StreamOwned<ServerConnection, Socket>;
@@ -28,9 +28,9 @@ async fn connect<T: Send + 'static>(
         let connection = ServerConnection::new(Arc::new(config())).unwrap();
         serve(StreamOwned::new(connection, listener.accept().unwrap().0))
     });
-    let tls = Tls::to("127.0.0.1", &Trust::anybody()).unwrap();
+    let tls = Tls::to("127.0.0.1", &Trust::any_certificate()).unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
-    let opening = timeout(PATIENCE, Transport::secure(stream, &tls));
+    let opening = timeout(PATIENCE, Transport::with_tls(stream, &tls));
     (opening.await.expect("the handshake is to end").unwrap(), serving)
 }
 
@@ -46,7 +46,7 @@ async fn read(transport: &mut Transport, buffer: &mut [u8]) -> usize {
     timeout(PATIENCE, transport.read(buffer)).await.expect("what was sent is to be read").unwrap()
 }
 
-/// Everything that the client sends, and whether its end was in order.
+/// Everything that the client sends, and whether its end was clean.
 fn read_to_end(stream: &mut Accepted) -> (Vec<u8>, bool) {
     let mut all = Vec::new();
     let is_in_order = stream.read_to_end(&mut all).is_ok();
@@ -54,12 +54,12 @@ fn read_to_end(stream: &mut Accepted) -> (Vec<u8>, bool) {
 }
 
 #[tokio::test]
-async fn what_is_decrypted_already_is_not_waited_for() {
-    let (tell, told) = channel::<()>();
+async fn decrypted_bytes_are_read_without_waiting() {
+    let (release, released) = channel::<()>();
     let (mut transport, serving) = connect(move |mut stream| {
-        // One record, and nothing behind it until all of it was read.
+        // One record, and nothing more until all of it was read.
         stream.write_all(&[7; 10_000]).unwrap();
-        told.recv().ok();
+        released.recv().ok();
     })
     .await;
     let (mut buffer, mut length) = ([0; 100], 0);
@@ -67,13 +67,13 @@ async fn what_is_decrypted_already_is_not_waited_for() {
         length += read(&mut transport, &mut buffer).await;
         assert_eq!(buffer, [7; 100]);
     }
-    drop(tell);
+    drop(release);
     assert_eq!(read(&mut transport, &mut buffer).await, 0);
     serving.join().unwrap();
 }
 
 #[tokio::test]
-async fn a_side_that_was_ended_still_hears_the_other() {
+async fn a_client_that_ended_its_side_still_reads() {
     let (mut transport, serving) = connect(|mut stream| {
         let heard = read_to_end(&mut stream);
         stream.write_all(b"bye").unwrap();
@@ -92,11 +92,11 @@ async fn a_side_that_was_ended_still_hears_the_other() {
 }
 
 #[tokio::test]
-async fn the_end_waits_for_what_the_socket_has_not_taken() {
-    let (tell, told) = channel::<()>();
+async fn the_end_is_sent_after_all_pending_bytes() {
+    let (release, released) = channel::<()>();
     let (mut transport, serving) = connect(move |mut stream| {
         stream.conn.complete_io(&mut stream.sock).unwrap();
-        told.recv().ok();
+        released.recv().ok();
         read_to_end(&mut stream)
     })
     .await;
@@ -110,7 +110,7 @@ async fn the_end_waits_for_what_the_socket_has_not_taken() {
     assert_eq!(refusal, ErrorKind::WouldBlock);
     assert!(transport.has_unsent());
     transport.end();
-    drop(tell);
+    drop(release);
     timeout(PATIENCE, transport.write_all(&[])).await.expect("the server reads on").unwrap();
     assert!(!transport.has_unsent());
     let (heard, is_in_order) = serving.join().unwrap();
@@ -118,7 +118,7 @@ async fn the_end_waits_for_what_the_socket_has_not_taken() {
 }
 
 #[tokio::test]
-async fn an_end_without_a_notice_is_an_end() {
+async fn an_end_without_close_notify_is_an_end() {
     let (mut transport, serving) = connect(|mut stream| {
         stream.write_all(b"bye").unwrap();
         drop(stream);
@@ -130,7 +130,7 @@ async fn an_end_without_a_notice_is_an_end() {
     serving.join().unwrap();
 }
 
-/// What costs nothing where there is no TLS.
+/// TLS must cost a plain connection only a pointer.
 #[test]
 fn a_bare_connection_is_a_stream_and_a_pointer() {
     assert_eq!(size_of::<Transport>(), size_of::<TcpStream>() + size_of::<usize>());

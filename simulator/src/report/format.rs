@@ -1,13 +1,14 @@
-//! Numbers and times in words.
+//! Numbers, times and sentences that several reports share.
 
 use carillon_server::Timestamp;
 
 use crate::oracle::verdict::Verdict;
 
-/// What must not be overlooked where every certificate was trusted.
-pub(crate) const INSECURE: &str = "The server's certificate was NOT verified (--insecure): nothing proves that it was the server that answered.";
+/// The warning in reports of runs that accepted every certificate.
+pub(crate) const INSECURE: &str =
+    "The server's certificate was NOT verified (--insecure): the peer that answered may not be the server.";
 
-/// 1234567 as `1,234,567`.
+/// A number with commas: 1234567 as `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -20,7 +21,7 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// `count` and the word, in the plural unless it is one.
+/// A count and its noun, in the plural unless the count is one.
 pub(crate) fn counted(count: u64, word: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {word}{plural}", grouped(count))
@@ -31,7 +32,7 @@ pub(crate) fn millis(micros: u64) -> String {
     format!("{:.1} ms", micros as f64 / 1000.0)
 }
 
-/// A virtual time as `day 1 03:05:00.121`; the first day is day 1.
+/// A virtual time as `day 1 03:05:00.121`. The first day is day 1.
 pub(crate) fn moment(at: Timestamp) -> String {
     let millis = at.as_nanos() / 1_000_000;
     let seconds = millis / 1000;
@@ -45,8 +46,8 @@ pub(crate) fn moment(at: Timestamp) -> String {
     )
 }
 
-/// How many of `all` guarantees have which verdict; `violated` is the word for a broken one.
-pub(crate) fn standing(verdicts: &[Verdict], all: usize, violated: &str) -> String {
+/// A sentence that counts the verdicts of `all` guarantees. `violated` is the word for a broken one.
+pub(crate) fn count_verdicts(verdicts: &[Verdict], all: usize, violated: &str) -> String {
     let count = |verdict| verdicts.iter().filter(|one| **one == verdict).count();
     let mut sentence = match count(Verdict::Violated) {
         0 => format!("{} of {all} guarantees held", count(Verdict::Held)),
@@ -60,8 +61,8 @@ pub(crate) fn standing(verdicts: &[Verdict], all: usize, violated: &str) -> Stri
     sentence
 }
 
-/// To whom something happened.
-pub(crate) fn who(client: Option<u32>) -> String {
+/// The client, or the server as a whole.
+pub(crate) fn subject(client: Option<u32>) -> String {
     client.map_or_else(|| "the server as a whole".to_owned(), |client| format!("client {client}"))
 }
 
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_stand_in_threes() {
+    fn digits_are_grouped_in_threes() {
         let numbers = [0, 999, 1000, 12_345, 1_234_567].map(grouped);
         assert_eq!(numbers, ["0", "999", "1,000", "12,345", "1,234,567"]);
         assert_eq!(counted(1, "cycle"), "1 cycle");

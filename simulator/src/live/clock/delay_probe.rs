@@ -1,4 +1,5 @@
-//! How long a readable socket goes unread: a byte with the time of its sending, again and again.
+//! Measures the harness's own delay: how long a readable socket stays unread. A thread sends the current time over
+//! a socket again and again.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream as Sender;
@@ -18,29 +19,29 @@ use crate::live::run_state::RunState;
 /// Time between two samples.
 const PAUSE: Duration = Duration::from_millis(7);
 
-/// Stops the sender when it is dropped.
-pub(crate) struct Canary(Arc<AtomicBool>);
+/// Stops the sending thread when it is dropped.
+pub(crate) struct DelayProbe(Arc<AtomicBool>);
 
-impl Drop for Canary {
+impl Drop for DelayProbe {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Begins to measure. The sender is a thread of its own: what keeps the clients waiting does not keep it.
+/// Starts the measurement. The sender is a separate thread, so that it is not delayed by what delays the clients.
 ///
 /// # Errors
 ///
-/// The system has no room for two more files.
-pub(crate) fn start(state: &Rc<RunState>) -> std::io::Result<Canary> {
+/// The system has no file descriptors left.
+pub(crate) fn start(state: &Rc<RunState>) -> std::io::Result<DelayProbe> {
     let (mut sender, receiver) = Sender::pair()?;
     receiver.set_nonblocking(true)?;
     let mut receiver = UnixStream::from_std(receiver)?;
     let clock = state.pulse.clock();
     let is_over = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&is_over);
+    let should_stop = Arc::clone(&is_over);
     thread::spawn(move || {
-        while !told.load(Ordering::Relaxed) {
+        while !should_stop.load(Ordering::Relaxed) {
             thread::sleep(PAUSE);
             if sender.write_all(&now(&clock).to_le_bytes()).is_err() {
                 return;
@@ -54,7 +55,7 @@ pub(crate) fn start(state: &Rc<RunState>) -> std::io::Result<Canary> {
             state.metrics.borrow_mut().record_own_delay(waited);
         }
     });
-    Ok(Canary(is_over))
+    Ok(DelayProbe(is_over))
 }
 
 fn now(clock: &SystemClock) -> u64 {
