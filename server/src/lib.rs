@@ -20,7 +20,7 @@
 //! | `shell` | tokio: sockets, tasks, signals, the only clock reads (feature `shell`) |
 //! | `cli` | the command line of the binary `carillon` (feature `cli`) |
 //!
-//! The guarantees G1 to G15 that comments refer to stand in `PROTOCOL.md`. Errors are for callers, panics for bugs.
+//! The guarantees G1 to G15 that comments refer to stand in `PROTOCOL.md`, which is [`PROTOCOL`] here. Errors are for callers, panics for bugs.
 
 pub mod announcer;
 #[cfg(feature = "cli")]
@@ -43,6 +43,9 @@ mod timers;
 pub mod units;
 pub mod wire;
 pub mod zone;
+
+/// The protocol as a document: the text of `PROTOCOL.md`, Markdown, with the guarantees G1 to G15.
+pub const PROTOCOL: &str = include_str!("../PROTOCOL.md");
 
 pub use announcer::{Announcer, Push};
 pub use config::{Config, ConfigError};
