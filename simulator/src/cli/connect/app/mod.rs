@@ -5,6 +5,7 @@
 //! likewise, behind an asterisk:
 //!
 //! ```text
+//! 12:00:00.001  * type on or off for the switch, quit to leave; any other line is sent
 //! 12:00:00.004  * connected
 //! 12:00:00.006  Server received: Hello, Server!
 //! 12:05:00.002  Server push message at 2026-11-22 12:05:00
@@ -35,6 +36,9 @@ use self::screen::Screen;
 use self::session::App;
 
 pub(crate) use self::error::ConnectError;
+
+/// What is said at the start.
+const HELP: &str = "type on or off for the switch, quit to leave; any other line is sent";
 
 /// What the client is to do.
 #[derive(Clone, Debug)]
@@ -87,6 +91,7 @@ pub(crate) async fn run(
         heartbeat: options.heartbeat,
         wants_pushes: true,
     };
+    app.screen.say(HELP)?;
     let mut backoff = Backoff::new(RandomState::new().build_hasher().finish());
     loop {
         let lost = match open(&options.url, connector.clone()).await {

@@ -92,9 +92,12 @@ async fn play<F: Future>(
     (result, String::from_utf8(output).unwrap())
 }
 
-/// What was printed, without the times.
+/// What was printed after the help at the start, without the times.
 fn texts(output: &str) -> Vec<&str> {
-    output.lines().map(|line| &line["00:00:00.000  ".len()..]).collect()
+    let mut texts = output.lines().map(|line| &line["00:00:00.000  ".len()..]);
+    let help = "* type on or off for the switch, quit to leave; any other line is sent";
+    assert_eq!(texts.next(), Some(help));
+    texts.collect()
 }
 
 #[tokio::test]
