@@ -38,9 +38,13 @@ const FULL: u64 = 100;
 /// Below this share of its memory a machine is exhausted, in per cent.
 const EXHAUSTED: u64 = 5;
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::NothingRan, Exit::Unreadable, Exit::Interrupted];
+
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_help = exit::help(
-    "carillon-sim capacity --serve --step 2000 --until 'spread:p(95)<250ms' --plot capacity.svg"
+    "carillon-sim capacity --serve --step 2000 --until 'spread:p(95)<250ms' --plot capacity.svg",
+    ENDS
 ))]
 pub(crate) struct Options {
     /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws

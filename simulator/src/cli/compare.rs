@@ -12,10 +12,14 @@ use super::failure::Failure;
 use super::output::JsonOutput;
 use super::{report, terminal};
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Crossed, Exit::Violated, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_help = exit::help(
     "Runs of one side that differ by chance only say how large the noise is: the more, the smaller a regression that is\n\
-     found.\n\n    carillon-sim compare --base base-*.json --new new-*.json --fail-on 'push_latency:p(99)>+10%'"
+     found.\n\n    carillon-sim compare --base base-*.json --new new-*.json --fail-on 'push_latency:p(99)>+10%'",
+    ENDS
 ))]
 pub(crate) struct Options {
     /// The report of a run before, as --json has written it
@@ -91,7 +95,11 @@ mod tests {
         let [base, slow, other] = [1, 2, 3].map(|seed| files.run(seed, |_| ()));
         let (base, other) = (base.to_str().unwrap(), other.to_str().unwrap());
         let slow = slow.to_str().unwrap();
-        let end = |arguments: &[&str]| execute(&parse(arguments).unwrap());
+        let end = |arguments: &[&str]| {
+            let result = execute(&parse(arguments).unwrap());
+            testing::assert_in_help("compare", &result);
+            result
+        };
         assert_eq!(end(&[base, slow]).unwrap(), Exit::Held);
         // Every change is beyond a limit of less than no change, but not every one is beyond noise.
         assert_eq!(end(&[base, other, "--fail-on", "lost:count>-1"]).unwrap(), Exit::Held);

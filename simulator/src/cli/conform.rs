@@ -20,11 +20,16 @@ use super::trust::TrustOptions;
 /// Shorter periods are lost in what a scheduler takes.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(500);
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] =
+    &[Exit::Held, Exit::Impossible, Exit::NothingRan, Exit::Violated, Exit::Unreadable, Exit::Interrupted];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(
     "A verdict takes about nine periods, five more with --spawn or --pid, so let the server push every few seconds.\n\
      Where its timer is fixed, run it faster: faketime -f '+0 x150' COMMAND, with --clock-speed 150, makes five\n\
-     minutes two seconds."
+     minutes two seconds.",
+    ENDS
 ))]
 pub(crate) struct Options {
     /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws

@@ -13,17 +13,17 @@ use super::terminal;
 ///
 /// `program` makes the whole command line. A usage error ends the process here, as an error of clap does.
 pub(crate) fn end(result: Result<Exit, Failure>, program: fn() -> Command, subcommand: &str) -> ExitCode {
-    match result {
-        Ok(exit) => exit.into(),
-        Err(Failure::Impossible(sentence)) => complain(Exit::Impossible, &sentence),
-        Err(Failure::Unreadable(sentence)) => complain(Exit::Unreadable, &sentence),
-        Err(Failure::Usage(sentence)) => usage_error(program(), subcommand, &sentence).exit(),
+    let failure = match result {
+        Ok(exit) => return exit.into(),
+        Err(failure) => failure,
+    };
+    match &failure {
+        Failure::Usage(sentence) => usage_error(program(), subcommand, sentence).exit(),
+        Failure::Impossible(sentence) | Failure::Unreadable(sentence) => {
+            terminal::complain(&format!("error: {sentence}"));
+        }
     }
-}
-
-fn complain(exit: Exit, sentence: &str) -> ExitCode {
-    terminal::complain(&format!("error: {sentence}"));
-    exit.into()
+    failure.exit().into()
 }
 
 /// The error that clap would give, had it known that these values do not go together.

@@ -14,8 +14,11 @@ use super::output::{JsonOutput, write_file};
 use super::scenario_options::{Defaults, ScenarioOptions};
 use super::{replay, shrink, terminal};
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Violated, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(""))]
+#[command(after_help = exit::help("", ENDS))]
 pub(crate) struct Options {
     /// A script; without one the run of --seed is made small first
     #[arg(value_name = "FILE", required_unless_present = "seed")]

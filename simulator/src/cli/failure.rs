@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use carillon_simulator::LoadError;
+use carillon_simulator::exit::Exit;
 
 /// Why a subcommand came to nothing.
 #[derive(Debug)]
@@ -19,6 +20,15 @@ impl Failure {
     /// An error that ends the subcommand, in its own words.
     pub(crate) fn impossible(error: impl Display) -> Self {
         Self::Impossible(error.to_string())
+    }
+
+    /// The end of the program after this failure.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Impossible(_) => Exit::Impossible,
+            Self::Unreadable(_) => Exit::Unreadable,
+            Self::Usage(_) => Exit::Usage,
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use super::{report, terminal};
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(
     "Histograms and counts are added up exactly, and bounds are judged anew on the sums.\n\n    \
-     carillon-sim merge part-*.json -o all.json"
+     carillon-sim merge part-*.json -o all.json",
+    &Exit::ALL
 ))]
 pub(crate) struct Options {
     /// The reports of the parts, as `soak --shard` has written them
@@ -51,14 +52,17 @@ mod tests {
 
     use super::*;
     use crate::cli::files::Files;
-    use crate::cli::{Cli, Command};
+    use crate::cli::{Cli, Command, testing};
 
     fn merge(arguments: &[&std::path::Path]) -> Result<Exit, Failure> {
         let words = arguments.iter().map(|path| path.to_str().unwrap());
-        match Cli::try_parse_from(["carillon-sim", "merge"].into_iter().chain(words)).unwrap().command {
-            Command::Merge(options) => execute(&options),
-            other => panic!("{other:?}"),
-        }
+        let result =
+            match Cli::try_parse_from(["carillon-sim", "merge"].into_iter().chain(words)).unwrap().command {
+                Command::Merge(options) => execute(&options),
+                other => panic!("{other:?}"),
+            };
+        testing::assert_in_help("merge", &result);
+        result
     }
 
     /// The report of part `number` of a soak with the same seed.

@@ -30,17 +30,25 @@ mod trust;
 
 use std::process::ExitCode;
 
-use carillon_simulator::exit;
+use carillon_simulator::exit::{self, Exit};
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// Puts a push server through days of traffic in seconds, and judges every frame
 #[derive(Debug, Parser)]
-#[command(name = "carillon-sim", version, arg_required_else_help = true, after_help = exit::help(""))]
+#[command(
+    name = "carillon-sim",
+    version,
+    arg_required_else_help = true,
+    after_help = exit::help("", &Exit::ALL)
+)]
 struct Cli {
     /// What to do
     #[command(subcommand)]
     command: Command,
 }
+
+/// The ends of a subcommand that only prints.
+const PRINTING: &[Exit] = &[Exit::Held, Exit::Impossible];
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -94,10 +102,26 @@ pub(crate) fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use clap::Command;
+
+    use super::failure::Failure;
+    use super::{Cli, CommandFactory, Exit, testing};
 
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_each_subcommand_has_a_table_of_its_exit_codes() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            for result in [Ok(Exit::Held), Err(Failure::impossible("")), Err(Failure::Usage(String::new()))] {
+                testing::assert_in_help(name, &result);
+            }
+        }
+        let help =
+            Cli::command().find_subcommand("list").and_then(Command::get_after_help).unwrap().to_string();
+        assert_eq!(help, "Exit codes:\n    0  held\n    1  could not run\n    2  wrong options");
     }
 }

@@ -13,8 +13,11 @@ use super::failure::Failure;
 use super::output::{JsonOutput, TraceFile};
 use super::{story, terminal};
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Violated, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(""))]
+#[command(after_help = exit::help("", ENDS))]
 pub(crate) struct Options {
     /// The script
     #[arg(value_name = "FILE")]

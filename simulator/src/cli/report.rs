@@ -14,8 +14,11 @@ use super::terminal;
 /// The endings of what can be written.
 const FORMATS: &str = "expected a name that ends in .html (a page) or .md (for a pull request)";
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help("It ends with 0 whatever the report says, if it could be written."))]
+#[command(after_help = exit::help("It ends with 0 whatever the report says, if it could be written.", ENDS))]
 pub(crate) struct Options {
     /// A report, as --json of `run`, `replay`, `soak`, `conform`, `sweep` or `merge` has written it
     #[arg(value_name = "FILE")]
@@ -68,14 +71,17 @@ mod tests {
 
     use super::*;
     use crate::cli::files::Files;
-    use crate::cli::{Cli, Command};
+    use crate::cli::{Cli, Command, testing};
 
     fn report(file: &Path, output: &Path) -> Result<Result<Exit, Failure>, clap::Error> {
         let (file, output) = (file.to_str().unwrap(), output.to_str().unwrap());
-        Cli::try_parse_from(["carillon-sim", "report", file, "-o", output]).map(|cli| match cli.command {
+        let cli = Cli::try_parse_from(["carillon-sim", "report", file, "-o", output])?;
+        let result = match cli.command {
             Command::Report(options) => execute(&options),
             other => panic!("{other:?}"),
-        })
+        };
+        testing::assert_in_help("report", &result);
+        Ok(result)
     }
 
     #[test]

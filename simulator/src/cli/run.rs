@@ -21,8 +21,11 @@ use super::{story, terminal};
 /// Bits of a drawn seed: every reader of JSON takes such a number for what it is.
 const SEED_BITS: u32 = 48;
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Violated, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(DEFAULTS_OF_RUN))]
+#[command(after_help = exit::help(DEFAULTS_OF_RUN, ENDS))]
 pub(crate) struct Options {
     #[command(flatten)]
     scenario: ScenarioOptions,

@@ -18,8 +18,11 @@ use super::progress::simulate;
 use super::scenario_options::{DEFAULTS_OF_RUN, Defaults, ScenarioOptions};
 use super::terminal;
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Violated, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(DEFAULTS_OF_RUN))]
+#[command(after_help = exit::help(DEFAULTS_OF_RUN, ENDS))]
 pub(crate) struct Options {
     #[command(flatten)]
     scenario: ScenarioOptions,

@@ -33,9 +33,13 @@ const DEFAULT_SEEDS: u32 = 1000;
 /// Between two lines of progress, where there is no terminal.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Crossed, Exit::Violated, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(
-    "Unless told otherwise: swarm with 200 clients for 2h, a push every 5m; a file has its own values"
+    "Unless told otherwise: swarm with 200 clients for 2h, a push every 5m; a file has its own values",
+    ENDS
 ))]
 pub(crate) struct Options {
     #[command(flatten)]

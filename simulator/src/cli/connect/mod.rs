@@ -6,7 +6,7 @@ use std::future::pending;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use carillon_simulator::exit::Exit;
+use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::live::Trust;
 use carillon_simulator::units::parse_span;
 use clap::Args;
@@ -26,7 +26,11 @@ const KEYBOARD: usize = 4096;
 /// How long a client that is told to quit may take over its farewell.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(after_help = exit::help("", ENDS))]
 pub(crate) struct Options {
     /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws
     url: String,

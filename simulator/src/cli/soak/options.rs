@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use carillon_simulator::exit;
+use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::live::Address;
 use carillon_simulator::live::soak::{Plan, SoakOptions};
 use carillon_simulator::metrics::Threshold;
@@ -23,7 +23,8 @@ const SEED: &str = "1";
 #[command(after_help = exit::help(
     "Thresholds have the grammar of k6: a metric, an aggregate, a bound.\n\n    \
      carillon-sim soak --serve --clients 15k --for 10m --threshold 'push_latency:p(99)<250ms'\n    \
-     carillon-sim soak ws://10.0.0.7/ws --period 5m --plan '1000,30s;10k,5m;0,10s' --shard 2/5 --json part-2.json"
+     carillon-sim soak ws://10.0.0.7/ws --period 5m --plan '1000,30s;10k,5m;0,10s' --shard 2/5 --json part-2.json",
+    &Exit::ALL
 ))]
 pub(crate) struct Options {
     /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws
