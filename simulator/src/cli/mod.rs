@@ -5,6 +5,7 @@ mod compare;
 mod conform;
 mod connect;
 mod dialect;
+mod documents;
 mod ending;
 mod explain;
 mod failure;
@@ -30,6 +31,7 @@ mod trust;
 
 use std::process::ExitCode;
 
+use carillon_server::cli::{CompletionsArguments, ManArguments};
 use carillon_simulator::exit::{self, Exit};
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -37,7 +39,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(
     name = "carillon-sim",
-    version,
+    version = env!("CARILLON_VERSION"),
     arg_required_else_help = true,
     after_help = exit::help("", &Exit::ALL)
 )]
@@ -56,6 +58,9 @@ enum Command {
     Capacity(capacity::Options),
     /// Say whether a server has become worse: reports of runs before against those of runs after
     Compare(compare::Options),
+    /// Print a script that completes command lines in a shell
+    #[command(after_help = exit::help("", PRINTING))]
+    Completions(CompletionsArguments),
     /// Put a server on a real socket on trial: a verdict on each of its guarantees
     Conform(conform::Options),
     /// Talk to a real server as the app would: `on` and `off` flip the switch, other lines are sent, `quit` leaves
@@ -64,6 +69,9 @@ enum Command {
     Explain(explain::Options),
     /// List the built-in scenarios
     List(list::Options),
+    /// Print the manual page, in the format of roff
+    #[command(after_help = exit::help("", PRINTING))]
+    Man(ManArguments),
     /// Add up the reports of the parts of a load that several machines made
     Merge(merge::Options),
     /// Make a page of a report, for people
@@ -85,10 +93,12 @@ pub(crate) fn main() -> ExitCode {
     let (name, result) = match Cli::parse().command {
         Command::Capacity(options) => ("capacity", capacity::execute(&options)),
         Command::Compare(options) => ("compare", compare::execute(&options)),
+        Command::Completions(options) => ("completions", documents::completions(&options)),
         Command::Conform(options) => ("conform", conform::execute(&options)),
         Command::Connect(options) => ("connect", connect::execute(&options)),
         Command::Explain(options) => ("explain", explain::execute(&options)),
         Command::List(options) => ("list", list::execute(&options)),
+        Command::Man(options) => ("man", documents::man(&options)),
         Command::Merge(options) => ("merge", merge::execute(&options)),
         Command::Report(options) => ("report", report::execute(&options)),
         Command::Replay(options) => ("replay", replay::execute(&options)),
@@ -123,5 +133,16 @@ mod tests {
         let help =
             Cli::command().find_subcommand("list").and_then(Command::get_after_help).unwrap().to_string();
         assert_eq!(help, "Exit codes:\n    0  held\n    1  could not run\n    2  wrong options");
+    }
+
+    #[test]
+    fn the_version_names_the_commit_if_there_is_one() {
+        let version = Cli::command().render_version();
+        let rest = version.trim_end().strip_prefix(concat!("carillon-sim ", env!("CARGO_PKG_VERSION")));
+        let commit = rest.expect(&version).strip_prefix(" (").and_then(|rest| rest.strip_suffix(')'));
+        match commit {
+            Some(commit) => assert!(commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{version}"),
+            None => assert_eq!(rest, Some("")),
+        }
     }
 }

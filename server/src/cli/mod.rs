@@ -1,5 +1,7 @@
 //! The command line of the server.
 
+mod documents;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -11,21 +13,27 @@ use crate::shell::{FanoutChoice, LogFormat, Options};
 use crate::units::{parse_fixed_zone, parse_size, parse_span};
 use crate::zone::Zone;
 
+pub use self::documents::{CompletionsArguments, ManArguments};
+
 /// A WebSocket server that pushes to every subscriber at fixed times.
 #[derive(Debug, Parser)]
-#[command(name = "carillon", version, arg_required_else_help = true)]
+#[command(name = "carillon", version = env!("CARILLON_VERSION"), arg_required_else_help = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What the binary can do.
+/// The subcommands of the binary.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve clients until SIGTERM or Ctrl-C, then see every one of them off.
+    /// Print a script that completes command lines in a shell.
+    Completions(CompletionsArguments),
+    /// Print the manual page, in the format of roff.
+    Man(ManArguments),
+    /// Serve clients until SIGTERM or Ctrl-C, then close every connection.
     ///
-    /// Exit codes: 0 after a drain, 1 if the server could not run or was cut short, 2 for options that make no sense.
+    /// Exit codes: 0 after a drain, 1 if the server could not run or a second signal ended it, 2 for wrong options.
     Serve(ServeArguments),
 }
 
@@ -121,12 +129,52 @@ mod tests {
         let all = ["carillon", "serve"].iter().chain(arguments);
         Cli::try_parse_from(all).map(|cli| match cli.command {
             Command::Serve(arguments) => arguments.into(),
+            other => panic!("{other:?}"),
         })
     }
 
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_names_the_commit_if_there_is_one() {
+        let version = Cli::command().render_version();
+        let rest = version.trim_end().strip_prefix(concat!("carillon ", env!("CARGO_PKG_VERSION")));
+        let commit = rest.expect(&version).strip_prefix(" (").and_then(|rest| rest.strip_suffix(')'));
+        match commit {
+            Some(commit) => assert!(commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{version}"),
+            None => assert_eq!(rest, Some("")),
+        }
+    }
+
+    #[test]
+    fn each_shell_gets_completions() {
+        for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+            let cli = Cli::try_parse_from(["carillon", "completions", shell]).unwrap();
+            let Command::Completions(arguments) = cli.command else { panic!("{cli:?}") };
+            let script = arguments.script(Cli::command());
+            assert!(script.contains("carillon") && script.contains("time-zone"), "{shell}: {script}");
+        }
+        let error = Cli::try_parse_from(["carillon", "completions", "cmd"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn the_program_and_its_subcommands_have_manual_pages() {
+        let page = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from(["carillon", "man"].iter().chain(arguments)).unwrap();
+            let Command::Man(arguments) = cli.command else { panic!("{cli:?}") };
+            arguments.page(Cli::command())
+        };
+        assert!(page(&[]).unwrap().contains(".TH carillon 1"));
+        let serve = page(&["serve"]).unwrap();
+        assert!(
+            serve.contains(".TH carillon-serve 1") && serve.contains("Exit codes: 0 after a drain"),
+            "{serve}"
+        );
+        assert_eq!(page(&["sell"]).unwrap_err(), "there is no subcommand \"sell\"");
     }
 
     #[test]
