@@ -19,7 +19,7 @@ pub use self::documents::{CompletionsArguments, ManArguments};
 #[derive(Debug, Parser)]
 #[command(name = "carillon", version = env!("CARILLON_VERSION"), arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -56,35 +56,35 @@ pub struct ServeArguments {
     #[arg(long, value_name = "NUMBER")]
     shards: Option<NonZeroUsize>,
 
-    /// How a push is written to its many subscribers
+    /// How a push is written to its subscribers
     #[arg(long, value_name = "WAY", default_value = "auto")]
     fanout: FanoutChoice,
 
-    /// Longest message that is taken
+    /// Longest message that the server accepts
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = parse_size)]
     max_message: usize,
 
-    /// Most connections at a time [default: what the limit of open files holds]
+    /// Most connections at a time [default: as many as the limit of open files allows]
     #[arg(long, value_name = "NUMBER")]
     max_connections: Option<usize>,
 
-    /// Time for a client to ask for its upgrade
+    /// Time for a client to request its upgrade
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_span)]
     handshake_timeout: Duration,
 
-    /// Silence after which a client is pinged; after twice that it is cut off
+    /// Silence after which the server pings a client; it cuts the client off after twice that time
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_span)]
     ping_interval: Duration,
 
-    /// Most bytes that wait for one slow client [default: 256KiB, or twice the largest reply if that is more]
+    /// Most bytes that may wait for one slow client [default: 256KiB, or twice the largest reply if that is more]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     outbox_limit: Option<usize>,
 
-    /// Time for a closing client to take its last bytes and to leave
+    /// Time for a closing client to read its last bytes and to disconnect
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_span)]
     close_timeout: Duration,
 
-    /// How log lines are written
+    /// Format of the log lines
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
 
@@ -113,7 +113,7 @@ impl From<ServeArguments> for Options {
     }
 }
 
-/// The zone of this machine, or one that is the same on every machine.
+/// The zone of this machine, UTC, or a fixed offset.
 fn parse_zone(text: &str) -> Result<Zone, String> {
     let zone = if text == "local" { Some(system_zone()) } else { parse_fixed_zone(text) };
     zone.ok_or_else(|| "write local, utc, or an offset such as +08:00".to_owned())
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_of_the_options() {
-        // The zone is a function, whose address is not to be compared.
+        // The zone is a function, and addresses of functions cannot be compared.
         let plain = |options| Options { time_zone: Zone::UTC, ..options };
         let [parsed, default] = [parse(&[]).unwrap(), Options::default()].map(plain);
         assert_eq!(format!("{parsed:?}"), format!("{default:?}"));
@@ -211,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_as_for_the_simulator() {
+    fn times_have_the_format_of_the_simulator() {
         let options = parse(&["--period", "1h30m"]).unwrap();
         assert_eq!(options.period, Duration::from_secs(5400));
     }
 
     #[test]
-    fn an_offset_west_of_greenwich_is_not_taken_for_a_flag() {
+    fn a_negative_offset_is_not_parsed_as_a_flag() {
         let options = parse(&["--time-zone", "-03:30"]).unwrap();
         assert_eq!(options.time_zone.offset(0), -12_600);
     }
