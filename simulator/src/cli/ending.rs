@@ -9,9 +9,9 @@ use clap::error::ErrorKind;
 use super::failure::Failure;
 use super::terminal;
 
-/// Turns what the subcommand of this name returned into an exit code, and reports its failure.
+/// Turns the result of a subcommand into an exit code, and prints the sentence of its failure.
 ///
-/// `program` makes the whole command line. A usage error ends the process here, as an error of clap does.
+/// `program` makes the whole command line. A usage error ends the process here, as clap's own errors do.
 pub(crate) fn end(result: Result<Exit, Failure>, program: fn() -> Command, subcommand: &str) -> ExitCode {
     let failure = match result {
         Ok(exit) => return exit.into(),
@@ -26,7 +26,7 @@ pub(crate) fn end(result: Result<Exit, Failure>, program: fn() -> Command, subco
     failure.exit().into()
 }
 
-/// The error that clap would give, had it known that these values do not go together.
+/// A usage error in the form of clap's own: clap does not know that these values contradict each other.
 fn usage_error(mut program: Command, subcommand: &str, sentence: &str) -> clap::Error {
     program.build();
     let subcommand = program.find_subcommand_mut(subcommand).expect("the subcommand that was parsed");

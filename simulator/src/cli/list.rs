@@ -1,4 +1,4 @@
-//! `carillon-sim list`: what can be run.
+//! `carillon-sim list`: the built-in scenarios.
 
 use std::path::PathBuf;
 

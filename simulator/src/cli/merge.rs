@@ -1,4 +1,4 @@
-//! `carillon-sim merge`: the parts of a load that several machines made, as one.
+//! `carillon-sim merge`: one report from the parts of a load that several machines made.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::{report, terminal};
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(
-    "Histograms and counts are added up exactly, and bounds are judged anew on the sums.\n\n    \
+    "Histograms and counts are added up exactly. Bounds are judged again on the sums.\n\n    \
      carillon-sim merge part-*.json -o all.json",
     &Exit::ALL
 ))]
@@ -35,7 +35,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     Ok(exit_of(&whole))
 }
 
-/// How a command ends whose outcome this is.
+/// The end of a subcommand with this outcome.
 pub(super) fn exit_of(summary: &Summary) -> Exit {
     let crossed = summary.thresholds.iter().any(|judgement| !judgement.held);
     let crossed = if crossed { Exit::Crossed } else { Exit::Held };
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_with_the_verdict_on_all_parts() {
+    fn the_exit_code_is_that_of_the_worst_part() {
         let files = Files::new("merge");
         let one = part(&files, 1, |_| ());
         let two = part(&files, 2, |_| ());

@@ -1,4 +1,4 @@
-//! The command line: one file, one subcommand.
+//! The command line: one file per subcommand.
 
 mod capacity;
 mod compare;
@@ -54,18 +54,18 @@ const PRINTING: &[Exit] = &[Exit::Held, Exit::Impossible];
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Find out how many clients a real server bears, and what gives way first
+    /// Find out how many clients a real server can serve, and what fails first
     Capacity(capacity::Options),
-    /// Say whether a server has become worse: reports of runs before against those of runs after
+    /// Find out whether a server has become worse: compare reports from before and after a change
     Compare(compare::Options),
     /// Print a script that completes command lines in a shell
     #[command(after_help = exit::help("", PRINTING))]
     Completions(CompletionsArguments),
     /// Put a server on a real socket on trial: a verdict on each of its guarantees
     Conform(conform::Options),
-    /// Talk to a real server as the app would: `on` and `off` flip the switch, other lines are sent, `quit` leaves
+    /// Talk to a real server as the app would: `on` and `off` set the switch, other lines are sent, `quit` leaves
     Connect(connect::Options),
-    /// Tell the story of a violation: what the client and the server did, and what was due
+    /// Explain a violation: what the client and the server did, and what was due
     Explain(explain::Options),
     /// List the built-in scenarios
     List(list::Options),
@@ -74,21 +74,21 @@ enum Command {
     Man(ManArguments),
     /// Add up the reports of the parts of a load that several machines made
     Merge(merge::Options),
-    /// Make a page of a report, for people
+    /// Turn a report into a page
     Report(report::Options),
     /// Run a script again: a file that `shrink` or a person has written
     Replay(replay::Options),
-    /// Run a scenario on virtual time, and hold the server to its guarantees
+    /// Run a scenario in virtual time, and judge the server by its guarantees
     Run(run::Options),
-    /// Make a run small in which a guarantee is violated, and write it down as a script
+    /// Shrink a run that violates a guarantee, and write it as a script
     Shrink(shrink::Options),
-    /// Put a load of clients on a real server for a while, and judge every frame
+    /// Connect many clients to a real server for a while, and judge every frame
     Soak(Box<soak::Options>),
-    /// Run a scenario with many seeds on all cores, and say what was tested and what broke
+    /// Run a scenario with many seeds on all cores, and report what was tested and what broke
     Sweep(sweep::Options),
 }
 
-/// Does what the command line says.
+/// Runs the subcommand that the command line names.
 pub(crate) fn main() -> ExitCode {
     let (name, result) = match Cli::parse().command {
         Command::Capacity(options) => ("capacity", capacity::execute(&options)),

@@ -1,4 +1,4 @@
-//! `carillon-sim replay`: a script, played and judged like any run.
+//! `carillon-sim replay`: plays a script and judges it like any run.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Write every event to this file, a line each
+    /// Write every event to this file, one per line
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 }

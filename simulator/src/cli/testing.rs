@@ -1,4 +1,4 @@
-//! Command lines of the tests.
+//! Tools for the tests of the command line.
 
 use carillon_simulator::exit::Exit;
 use clap::{CommandFactory, Error, FromArgMatches};

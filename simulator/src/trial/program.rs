@@ -52,7 +52,7 @@ pub fn main<S: Service + 'static>(
 #[derive(Debug, Parser)]
 #[command(
     after_help = exit::help(
-        "Unless told otherwise: day with 100 clients for 2h, a push every 5m; a file has its own values",
+        "Defaults: day with 100 clients for 2h, a push every 5m; a file has its own values",
         &[Exit::Held, Exit::Impossible, Exit::Violated, Exit::Unreadable]
     )
 )]
