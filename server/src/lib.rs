@@ -20,8 +20,8 @@
 //! | `shell` | tokio: sockets, tasks, signals, the only clock reads (feature `shell`) |
 //! | `cli` | the command line of the binary `carillon` (feature `cli`) |
 //!
-//! `PROTOCOL.md` defines the guarantees G1 to G15 that comments refer to. A caller's mistake returns an error; a bug
-//! panics.
+//! `PROTOCOL.md`, here as [`PROTOCOL`], defines the guarantees G1 to G15 that comments refer to. A caller's mistake
+//! returns an error; a bug panics.
 
 pub mod announcer;
 #[cfg(feature = "cli")]
@@ -44,6 +44,9 @@ mod timers;
 pub mod units;
 pub mod wire;
 pub mod zone;
+
+/// The protocol as a document: the text of `PROTOCOL.md`, Markdown, with the guarantees G1 to G15.
+pub const PROTOCOL: &str = include_str!("../PROTOCOL.md");
 
 pub use announcer::{Announcer, Push};
 pub use config::{Config, ConfigError};

@@ -27,7 +27,7 @@ pub enum Exit {
 
 impl Exit {
     /// All results, in the order of their codes.
-    const ALL: [Self; 8] = [
+    pub const ALL: [Self; 8] = [
         Self::Held,
         Self::Impossible,
         Self::Usage,
@@ -82,9 +82,13 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The text below the options of every subcommand: its own sentences, and the table of exit codes.
-pub fn help(sentences: &str) -> String {
-    let codes = Exit::ALL.map(|exit| format!("{:>5}  {}", exit.code(), exit.meaning())).join("\n");
+/// The text below the options of a subcommand: its own sentences, and a table of the exit codes that it can end with.
+///
+/// Wrong options are in every table, as every command line has that end.
+pub fn help(sentences: &str, ends: &[Exit]) -> String {
+    let is_possible = |exit: &Exit| *exit == Exit::Usage || ends.contains(exit);
+    let line = |exit: Exit| format!("{:>5}  {}", exit.code(), exit.meaning());
+    let codes = Exit::ALL.into_iter().filter(is_possible).map(line).collect::<Vec<_>>().join("\n");
     let gap = if sentences.is_empty() { "" } else { "\n\n" };
     format!("{sentences}{gap}Exit codes:\n{codes}")
 }
@@ -97,9 +101,15 @@ mod tests {
     fn each_exit_has_its_own_code_and_is_in_the_help() {
         let codes = Exit::ALL.map(Exit::code);
         assert!(codes.is_sorted_by(|one, other| one < other), "{codes:?}");
-        let help = help("");
+        let help = help("", &Exit::ALL);
         assert!(help.starts_with("Exit codes:\n    0  held\n    1  could not run\n"), "{help}");
         assert!(help.ends_with("  105  interrupted"), "{help}");
+    }
+
+    #[test]
+    fn the_table_has_the_ends_of_the_subcommand_and_wrong_options() {
+        let expected = "It prints.\n\nExit codes:\n    0  held\n    2  wrong options\n  105  interrupted";
+        assert_eq!(help("It prints.", &[Exit::Interrupted, Exit::Held]), expected);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `carillon-sim capacity`: how many clients a server bears, and what gives way first.
+//! `carillon-sim capacity`: how many clients a server can serve, and what fails first.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -26,28 +26,32 @@ use super::soak::workers;
 use super::terminal;
 use super::trust::TrustOptions;
 
-/// Clients that come in a second.
+/// Clients that connect per second.
 const RATE: u32 = 2000;
 
-/// Periods for which each number of clients is held.
+/// The time for which each number of clients stays connected, in periods.
 const HOLD: u32 = 4;
 
-/// A server that refuses more than one in so many connections is full.
+/// A server is full if it refuses more than one in this many connections.
 const FULL: u64 = 100;
 
-/// Below this share of its memory a machine is exhausted, in per cent.
+/// The machine is exhausted if less than this share of its memory is available, in per cent.
 const EXHAUSTED: u64 = 5;
+
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::NothingRan, Exit::Unreadable, Exit::Interrupted];
 
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_help = exit::help(
-    "carillon-sim capacity --serve --step 2000 --until 'spread:p(95)<250ms' --plot capacity.svg"
+    "carillon-sim capacity --serve --step 2000 --until 'spread:p(95)<250ms' --plot capacity.svg",
+    ENDS
 ))]
 pub(crate) struct Options {
     /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws
     #[arg(required_unless_present = "serve", conflicts_with = "serve", value_parser = Address::parse)]
     url: Option<Address>,
 
-    /// Start the reference server, and try that
+    /// Start the reference server, and test it
     #[arg(long)]
     serve: bool,
 
@@ -55,7 +59,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_span)]
     period: Duration,
 
-    /// How many clients are added at a time
+    /// Number of clients that are added at a time
     #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = parse_clients)]
     step: u32,
 
@@ -71,7 +75,7 @@ pub(crate) struct Options {
     trust: TrustOptions,
 }
 
-/// Adds clients until something gives way, and says what.
+/// Adds clients until something fails, and reports what failed.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let (serving, address) = server_under_load(options.serve, options.url.as_ref(), options.period)?;
     let trust = options.trust.trust(address.is_secure())?;
@@ -94,16 +98,16 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
         let _is_written = writeln!(table, "  {clients:>9}  {shown:>12}");
         points.extend(observed.map(|observed| (f64::from(clients), observed)));
         if summary.interrupted {
-            break ("somebody stopped it".to_owned(), true);
+            break ("an interruption".to_owned(), true);
         }
-        if let Some(cause) = what_gave_way(&summary, clients) {
+        if let Some(cause) = cause_of_failure(&summary, clients) {
             break (cause, false);
         }
         clients += options.step;
     };
-    let borne = clients - options.step;
+    let served = clients - options.step;
     terminal::print(&format!(
-        "    clients  {:>12}\n{table}\n{borne} clients are borne; with {clients} what gave way was {cause}\n",
+        "    clients  {:>12}\n{table}\n{served} clients can be served; with {clients} the test ended with {cause}\n",
         "figure"
     ))?;
     if let Some(path) = &options.plot {
@@ -140,8 +144,8 @@ fn load(
     }
 }
 
-/// Why more clients make no sense, if they do not.
-fn what_gave_way(summary: &Summary, clients: u32) -> Option<String> {
+/// What failed under this load; `None` if the server can be given more clients.
+fn cause_of_failure(summary: &Summary, clients: u32) -> Option<String> {
     let counts = summary.metrics.as_ref().map(|metrics| metrics.counts).unwrap_or_default();
     let crossed = summary.thresholds.iter().find(|judgement| !judgement.held);
     if counts.connect_failures > u64::from(clients) / FULL {

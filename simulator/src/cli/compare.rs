@@ -1,4 +1,4 @@
-//! `carillon-sim compare`: whether a server has become worse.
+//! `carillon-sim compare`: whether a server has become worse between two sets of runs.
 
 use std::path::PathBuf;
 
@@ -12,29 +12,33 @@ use super::failure::Failure;
 use super::output::JsonOutput;
 use super::{report, terminal};
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Crossed, Exit::Violated, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_help = exit::help(
-    "Runs of one side that differ by chance only say how large the noise is: the more, the smaller a regression that is\n\
-     found.\n\n    carillon-sim compare --base base-*.json --new new-*.json --fail-on 'push_latency:p(99)>+10%'"
+    "Several runs of one side show how large the noise is. More runs make smaller regressions visible.\n\n    \
+     carillon-sim compare --base base-*.json --new new-*.json --fail-on 'push_latency:p(99)>+10%'",
+    ENDS
 ))]
 pub(crate) struct Options {
-    /// The report of a run before, as --json has written it
+    /// The report of a run before the change, as --json has written it
     #[arg(value_name = "BASE", required_unless_present = "bases", requires = "new_file")]
     base_file: Option<PathBuf>,
 
-    /// The report of a run after
+    /// The report of a run after the change
     #[arg(value_name = "NEW", required_unless_present = "news")]
     new_file: Option<PathBuf>,
 
-    /// Reports of more runs before
+    /// Reports of more runs before the change
     #[arg(id = "bases", long = "base", value_name = "FILE", num_args = 1..)]
     bases: Vec<PathBuf>,
 
-    /// Reports of more runs after
+    /// Reports of more runs after the change
     #[arg(id = "news", long = "new", value_name = "FILE", num_args = 1..)]
     news: Vec<PathBuf>,
 
-    /// What would be a regression: a figure, and how much it changes, in percent or in its own unit, such as
+    /// A regression: a figure, and the change of it that is too much, in percent or in its own unit, such as
     /// push_latency:p(99)>+10%, spread:max>5ms, deliveries:rate<-5% or lost:count>0
     #[arg(long, value_name = "LIMIT")]
     fail_on: Vec<Limit>,
@@ -86,14 +90,18 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_with_what_it_found() {
+    fn the_exit_code_tells_a_violation_a_regression_and_neither() {
         let files = Files::new("compare");
         let [base, slow, other] = [1, 2, 3].map(|seed| files.run(seed, |_| ()));
         let (base, other) = (base.to_str().unwrap(), other.to_str().unwrap());
         let slow = slow.to_str().unwrap();
-        let end = |arguments: &[&str]| execute(&parse(arguments).unwrap());
+        let end = |arguments: &[&str]| {
+            let result = execute(&parse(arguments).unwrap());
+            testing::assert_in_help("compare", &result);
+            result
+        };
         assert_eq!(end(&[base, slow]).unwrap(), Exit::Held);
-        // Every change is beyond a limit of less than no change, but not every one is beyond noise.
+        // Even no change exceeds this limit, but a change within the noise is no regression.
         assert_eq!(end(&[base, other, "--fail-on", "lost:count>-1"]).unwrap(), Exit::Held);
         let broken = files.run(4, |report| report["metrics"]["counts"]["lost"] = 3.into());
         let broken = broken.to_str().unwrap();
@@ -108,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_comparison_is_a_usage_error() {
+    fn a_comparison_with_one_side_is_a_usage_error() {
         for arguments in [&[][..], &["a.json"], &["--base", "a.json"], &["--new", "b.json"]] {
             assert_eq!(parse(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
         }

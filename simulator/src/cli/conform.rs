@@ -17,21 +17,26 @@ use super::output::{JsonOutput, write_file};
 use super::terminal;
 use super::trust::TrustOptions;
 
-/// Shorter periods are lost in what a scheduler takes.
+/// The delays of a scheduler hide shorter periods.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(500);
+
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] =
+    &[Exit::Held, Exit::Impossible, Exit::NothingRan, Exit::Violated, Exit::Unreadable, Exit::Interrupted];
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(
     "A verdict takes about nine periods, five more with --spawn or --pid, so let the server push every few seconds.\n\
      Where its timer is fixed, run it faster: faketime -f '+0 x150' COMMAND, with --clock-speed 150, makes five\n\
-     minutes two seconds."
+     minutes two seconds.",
+    ENDS
 ))]
 pub(crate) struct Options {
     /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws
     #[arg(value_parser = Address::parse)]
     url: Address,
 
-    /// The guarantees to try, such as G2 G4 [default: all]
+    /// The guarantees to test, such as G2 G4 [default: all]
     #[arg(value_name = "ID")]
     guarantees: Vec<Guarantee>,
 
@@ -39,11 +44,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME", value_parser = parse_period)]
     period: Duration,
 
-    /// Cycles to watch before the server is stopped or shut down
+    /// Number of cycles to watch before the server is stopped or shut down
     #[arg(long, value_name = "NUMBER", default_value = "8", value_parser = clap::value_parser!(u64).range(4..=1000))]
     cycles: u64,
 
-    /// Hold it to the reference server's own choices as well: statuses of refusals, one text a cycle, the log
+    /// Also test the reference server's own choices: statuses of refusals, one text per cycle, the log
     #[arg(long)]
     strict: bool,
 
@@ -51,30 +56,30 @@ pub(crate) struct Options {
     #[arg(long, value_name = "COMMAND")]
     spawn: Option<String>,
 
-    /// The server's process on this machine: it is stopped for a while (G7), and its files are counted (G11)
+    /// The server's process on this machine: it is stopped for a while (G7), and its open files are counted (G11)
     #[arg(long, value_name = "PID", conflicts_with = "spawn", value_parser = clap::value_parser!(u32).range(2..))]
     pid: Option<u32>,
 
-    /// How the server words things: a TOML file
+    /// The server's own commands and texts: a TOML file
     #[arg(long, value_name = "FILE")]
     dialect: Option<PathBuf>,
 
     #[command(flatten)]
     trust: TrustOptions,
 
-    /// The longest message that it takes; what is longer must be refused with 1009
+    /// The longest message that the server accepts; it must refuse longer ones with 1009
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_message: Option<usize>,
 
-    /// Its ping interval; who is silent for twice that must be cut off (G13)
+    /// The server's ping interval; it must cut off a client that is silent for twice that time (G13)
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     ping_interval: Option<Duration>,
 
-    /// How long it may take to let go of a connection that has ended
+    /// Longest time until the server releases a connection that has ended
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_span)]
     close_timeout: Duration,
 
-    /// How many times faster its clock runs than this machine's
+    /// How many times faster the server's clock runs than this machine's
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     clock_speed: u32,
 
@@ -87,14 +92,14 @@ pub(crate) struct Options {
     junit: Option<PathBuf>,
 }
 
-/// Tries the server and reports.
+/// Tests the server and reports.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let dialect = dialect(options.dialect.as_deref())?;
     let trust = options.trust.trust(options.url.is_secure())?;
     options.trust.warn();
     let json = JsonOutput::open(options.json.as_deref())?;
-    let told = conform(options.trial(dialect, trust), terminal::complain);
-    let conformance = match told {
+    let result = conform(options.trial(dialect, trust), terminal::complain);
+    let conformance = match result {
         Ok(conformance) => conformance,
         Err(ConformError::Interrupted) => return Ok(Exit::Interrupted),
         Err(error) => return Err(Failure::impossible(error)),
@@ -131,7 +136,9 @@ impl Options {
 fn parse_period(text: &str) -> Result<Duration, String> {
     let period = parse_span(text)?;
     if period < SHORTEST_PERIOD {
-        return Err("below 500ms the scheduler of this machine would be on trial".to_owned());
+        return Err(
+            "use at least 500ms: the delays of this machine's scheduler hide shorter periods".to_owned()
+        );
     }
     Ok(period)
 }
@@ -147,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn all_guarantees_are_tried_unless_some_are_named() {
+    fn all_guarantees_are_tested_unless_some_are_named() {
         let options = parse(&["ws://h/ws", "--period", "2s"]).unwrap();
         assert_eq!(options.trial(Dialect::default(), Trust::default()).guarantees.len(), 15);
         let options = parse(&["ws://h/ws", "g2", "G4", "--period", "2s"]).unwrap();
@@ -158,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_a_usage_error() {
+    fn options_that_contradict_each_other_are_usage_errors() {
         for arguments in [
             &["ws://h/ws"] as &[&str],
             &["ws://h/ws", "--period", "10ms"],

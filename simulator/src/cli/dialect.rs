@@ -1,4 +1,4 @@
-//! `--dialect`: how a server words things.
+//! `--dialect`: the commands and texts of a server.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use carillon_simulator::live::Dialect;
 
 use super::failure::Failure;
 
-/// The dialect in this file, or the one of the protocol.
+/// The dialect in this file; without a file, the dialect of the protocol.
 pub(crate) fn dialect(path: Option<&Path>) -> Result<Dialect, Failure> {
     Ok(path.map(Dialect::load).transpose()?.unwrap_or_default())
 }

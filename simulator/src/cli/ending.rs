@@ -9,24 +9,24 @@ use clap::error::ErrorKind;
 use super::failure::Failure;
 use super::terminal;
 
-/// Turns what the subcommand of this name returned into an exit code, and reports its failure.
+/// Turns the result of a subcommand into an exit code, and prints the sentence of its failure.
 ///
-/// `program` makes the whole command line. A usage error ends the process here, as an error of clap does.
+/// `program` makes the whole command line. A usage error ends the process here, as clap's own errors do.
 pub(crate) fn end(result: Result<Exit, Failure>, program: fn() -> Command, subcommand: &str) -> ExitCode {
-    match result {
-        Ok(exit) => exit.into(),
-        Err(Failure::Impossible(sentence)) => complain(Exit::Impossible, &sentence),
-        Err(Failure::Unreadable(sentence)) => complain(Exit::Unreadable, &sentence),
-        Err(Failure::Usage(sentence)) => usage_error(program(), subcommand, &sentence).exit(),
+    let failure = match result {
+        Ok(exit) => return exit.into(),
+        Err(failure) => failure,
+    };
+    match &failure {
+        Failure::Usage(sentence) => usage_error(program(), subcommand, sentence).exit(),
+        Failure::Impossible(sentence) | Failure::Unreadable(sentence) => {
+            terminal::complain(&format!("error: {sentence}"));
+        }
     }
+    failure.exit().into()
 }
 
-fn complain(exit: Exit, sentence: &str) -> ExitCode {
-    terminal::complain(&format!("error: {sentence}"));
-    exit.into()
-}
-
-/// The error that clap would give, had it known that these values do not go together.
+/// A usage error in the form of clap's own: clap does not know that these values contradict each other.
 fn usage_error(mut program: Command, subcommand: &str, sentence: &str) -> clap::Error {
     program.build();
     let subcommand = program.find_subcommand_mut(subcommand).expect("the subcommand that was parsed");

@@ -14,17 +14,20 @@ use super::output::{JsonOutput, write_file};
 use super::scenario_options::{Defaults, ScenarioOptions};
 use super::{replay, shrink, terminal};
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Violated, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(""))]
+#[command(after_help = exit::help("", ENDS))]
 pub(crate) struct Options {
-    /// A script; without one the run of --seed is made small first
+    /// A script; without one, the run of --seed is shrunk first
     #[arg(value_name = "FILE", required_unless_present = "seed")]
     file: Option<PathBuf>,
 
     #[command(flatten)]
     scenario: ScenarioOptions,
 
-    /// What decides the run
+    /// The seed, which decides the run
     #[arg(long, value_name = "SEED", value_parser = parse_seed, conflicts_with = "file")]
     seed: Option<u64>,
 
@@ -37,17 +40,17 @@ pub(crate) struct Options {
     json: Option<PathBuf>,
 }
 
-/// Plays, and tells.
+/// Plays the script and explains its violation.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let json = JsonOutput::open(options.json.as_deref())?;
     let Some((script, repeat)) = options.script()? else {
         return nothing(json, options.repeat()?);
     };
-    // The first run tells whether the server takes the scenario's limits.
+    // The first run shows whether the server accepts the scenario's limits.
     let mut first = Some(replay::play(&script, Default::default())?);
     let explanation = Explanation::of(&script, &repeat, |trace| match first.take() {
         Some(outcome) => outcome,
-        None => script.play(trace).expect("what ran once runs again"),
+        None => script.play(trace).expect("the same script has run before"),
     });
     let Some(explanation) = explanation else {
         return nothing(json, repeat);
@@ -79,7 +82,7 @@ fn write(path: &Path, explanation: &Explanation) -> Result<(), Failure> {
 }
 
 impl Options {
-    /// What is to be explained, and the line that plays it again; `None` if nothing breaks in the run.
+    /// The script to explain, and the command that plays it again; `None` if the run violates no guarantee.
     fn script(&self) -> Result<Option<(Script, String)>, Failure> {
         if let Some(file) = &self.file {
             return Ok(Some((replay::load(file)?, format!("cargo sim replay {}", file.display()))));
@@ -91,7 +94,7 @@ impl Options {
         Ok(shrunk.map(|shrunk| (shrunk.script, repeat)))
     }
 
-    /// The line that makes the run small again: what is told is the small script, which that command writes.
+    /// The command that shrinks the run again: the explanation is about the small script, which that command writes.
     fn repeat(&self) -> Result<String, Failure> {
         let seed = self.seed.unwrap_or_default();
         let scenario = self.scenario.scenario(&Defaults::RUN, seed)?;

@@ -1,24 +1,34 @@
-//! Why a subcommand came to nothing.
+//! Why a subcommand failed.
 
 use std::fmt::Display;
 
 use carillon_simulator::LoadError;
+use carillon_simulator::exit::Exit;
 
-/// Why a subcommand came to nothing.
+/// Why a subcommand failed, as a sentence for the user.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It could not be done.
+    /// The subcommand could not run or finish.
     Impossible(String),
-    /// A file holds a mistake.
+    /// A file contains a mistake.
     Unreadable(String),
-    /// These options make no sense.
+    /// The options are wrong, or contradict each other.
     Usage(String),
 }
 
 impl Failure {
-    /// An error that ends the subcommand, in its own words.
+    /// A failure with the text of this error.
     pub(crate) fn impossible(error: impl Display) -> Self {
         Self::Impossible(error.to_string())
+    }
+
+    /// The end of the program after this failure.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Impossible(_) => Exit::Impossible,
+            Self::Unreadable(_) => Exit::Unreadable,
+            Self::Usage(_) => Exit::Usage,
+        }
     }
 }
 

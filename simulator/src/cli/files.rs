@@ -1,4 +1,4 @@
-//! Files of the tests of the command line.
+//! Files for the tests of the command line.
 
 use std::env;
 use std::fs;
@@ -11,7 +11,7 @@ use carillon_simulator::report::{Run, Summary};
 use carillon_simulator::{Arm, RunOptions, run_arm};
 use serde_json::Value;
 
-/// A directory that goes away with the test.
+/// A directory that is removed at the end of the test.
 pub(super) struct Files(PathBuf);
 
 impl Files {
@@ -44,7 +44,7 @@ impl Files {
 impl Drop for Files {
     fn drop(&mut self) {
         let path: &Path = &self.0;
-        // What cannot be removed is left to the system.
+        // If the directory cannot be removed, the system removes it later.
         drop(fs::remove_dir_all(path));
     }
 }

@@ -1,4 +1,4 @@
-//! `carillon-sim list`: what can be run.
+//! `carillon-sim list`: the built-in scenarios.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,12 @@ use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{ScenarioEntry, ScenarioList};
 use clap::Args;
 
+use super::PRINTING;
 use super::failure::Failure;
 use super::output::JsonOutput;
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(""))]
+#[command(after_help = exit::help("", PRINTING))]
 pub(crate) struct Options {
     /// Write the list to this file as JSON; - prints it in the place of the text
     #[arg(long, value_name = "FILE")]

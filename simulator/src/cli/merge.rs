@@ -1,4 +1,4 @@
-//! `carillon-sim merge`: the parts of a load that several machines made, as one.
+//! `carillon-sim merge`: one report from the parts of a load that several machines made.
 
 use std::path::PathBuf;
 
@@ -12,8 +12,9 @@ use super::{report, terminal};
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(
-    "Histograms and counts are added up exactly, and bounds are judged anew on the sums.\n\n    \
-     carillon-sim merge part-*.json -o all.json"
+    "Histograms and counts are added up exactly. Bounds are judged again on the sums.\n\n    \
+     carillon-sim merge part-*.json -o all.json",
+    &Exit::ALL
 ))]
 pub(crate) struct Options {
     /// The reports of the parts, as `soak --shard` has written them
@@ -34,7 +35,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     Ok(exit_of(&whole))
 }
 
-/// How a command ends whose outcome this is.
+/// The end of a subcommand with this outcome.
 pub(super) fn exit_of(summary: &Summary) -> Exit {
     let crossed = summary.thresholds.iter().any(|judgement| !judgement.held);
     let crossed = if crossed { Exit::Crossed } else { Exit::Held };
@@ -51,14 +52,17 @@ mod tests {
 
     use super::*;
     use crate::cli::files::Files;
-    use crate::cli::{Cli, Command};
+    use crate::cli::{Cli, Command, testing};
 
     fn merge(arguments: &[&std::path::Path]) -> Result<Exit, Failure> {
         let words = arguments.iter().map(|path| path.to_str().unwrap());
-        match Cli::try_parse_from(["carillon-sim", "merge"].into_iter().chain(words)).unwrap().command {
-            Command::Merge(options) => execute(&options),
-            other => panic!("{other:?}"),
-        }
+        let result =
+            match Cli::try_parse_from(["carillon-sim", "merge"].into_iter().chain(words)).unwrap().command {
+                Command::Merge(options) => execute(&options),
+                other => panic!("{other:?}"),
+            };
+        testing::assert_in_help("merge", &result);
+        result
     }
 
     /// The report of part `number` of a soak with the same seed.
@@ -72,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_with_the_verdict_on_all_parts() {
+    fn the_exit_code_is_that_of_the_worst_part() {
         let files = Files::new("merge");
         let one = part(&files, 1, |_| ());
         let two = part(&files, 2, |_| ());

@@ -1,4 +1,5 @@
-//! The files that a subcommand writes. Those of a run are opened before it starts: a wrong path must not cost the run.
+//! The files that a subcommand writes. A run opens its files before it starts, so that a wrong path does not cost the
+//! run.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -18,7 +19,7 @@ pub(crate) fn write_file(path: &Path, text: impl AsRef<[u8]>) -> Result<(), Fail
     fs::write(path, text).map_err(|error| cannot_write(path, &error))
 }
 
-/// Where the JSON goes.
+/// The destination of the JSON.
 pub(crate) enum JsonOutput {
     File(PathBuf, File),
     Nowhere,
@@ -26,7 +27,7 @@ pub(crate) enum JsonOutput {
 }
 
 impl JsonOutput {
-    /// The file of this name, or standard output if that is `-`.
+    /// The file at this path; standard output if the path is `-`.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, Failure> {
         match path {
             None => Ok(Self::Nowhere),
@@ -43,7 +44,7 @@ impl JsonOutput {
         !matches!(self, Self::Stdout)
     }
 
-    /// Prints the text report, unless standard output is for the JSON, and writes the outcome.
+    /// Prints the text report, unless standard output is for the JSON, and writes the JSON.
     pub(crate) fn report(self, text: &impl Display, summary: &impl Serialize) -> Result<(), Failure> {
         if self.leaves_stdout() {
             terminal::print(&text.to_string())?;
@@ -51,7 +52,7 @@ impl JsonOutput {
         self.write(summary)
     }
 
-    /// Writes the outcome.
+    /// Writes the JSON.
     pub(crate) fn write(self, summary: &impl Serialize) -> Result<(), Failure> {
         let mut text = serde_json::to_string_pretty(summary)
             .expect("a summary has no map and no writer that could fail");
@@ -66,9 +67,9 @@ impl JsonOutput {
     }
 }
 
-/// Every event of a run as lines of a file.
+/// A file with one line per event of a run.
 ///
-/// The run has no use for an error of it, so the first one waits until the end.
+/// A run cannot handle an error of the file, so the first error is kept until the end.
 pub(crate) struct TraceFile {
     path: PathBuf,
     state: Rc<RefCell<State>>,
@@ -80,19 +81,19 @@ struct State {
 }
 
 impl TraceFile {
-    /// An empty file in the place of whatever was there.
+    /// An empty file, which replaces an older one.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
         let file = File::create(path).map_err(|error| cannot_write(path, &error))?;
         let state = State { writer: BufWriter::new(file), failure: None };
         Ok(Self { path: path.to_owned(), state: Rc::new(RefCell::new(state)) })
     }
 
-    /// The trace that fills it.
+    /// The trace that writes to the file.
     pub(crate) fn trace(&self) -> Trace {
         Trace::new(Watch::Everybody, Some(Box::new(Sink(Rc::clone(&self.state)))))
     }
 
-    /// Whether all of it was written.
+    /// Writes the rest, and returns the first error of the file.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         let mut state = self.state.borrow_mut();
         let result = match state.failure.take() {

@@ -9,7 +9,7 @@ use super::failure::Failure;
 
 const TEMPLATE: &str = "{msg} {wide_bar} {percent:>3} %, {elapsed} so far, {eta} to go";
 
-/// Runs, and shows on a terminal how far it is.
+/// Runs, and shows the progress on a terminal.
 pub(crate) fn simulate(run: &Run<'_>, options: RunOptions, message: String) -> Result<Outcome, Failure> {
     let bar = bar(TEMPLATE, run.scenario.duration.as_secs()).with_message(message);
     let result =

@@ -1,4 +1,4 @@
-//! `carillon-sim replay`: a script, played and judged like any run.
+//! `carillon-sim replay`: plays a script and judges it like any run.
 
 use std::path::PathBuf;
 
@@ -13,8 +13,11 @@ use super::failure::Failure;
 use super::output::{JsonOutput, TraceFile};
 use super::{story, terminal};
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Violated, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(""))]
+#[command(after_help = exit::help("", ENDS))]
 pub(crate) struct Options {
     /// The script
     #[arg(value_name = "FILE")]
@@ -24,7 +27,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Write every event to this file, a line each
+    /// Write every event to this file, one per line
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `carillon-sim report`: a page for people who were not there.
+//! `carillon-sim report`: a page from the JSON report of a run.
 
 use std::path::{Path, PathBuf};
 
@@ -11,29 +11,32 @@ use super::failure::Failure;
 use super::output::write_file;
 use super::terminal;
 
-/// The endings of what can be written.
+/// The sentence for a file name with another extension.
 const FORMATS: &str = "expected a name that ends in .html (a page) or .md (for a pull request)";
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help("It ends with 0 whatever the report says, if it could be written."))]
+#[command(after_help = exit::help("The exit code does not depend on the verdict of the report.", ENDS))]
 pub(crate) struct Options {
     /// A report, as --json of `run`, `replay`, `soak`, `conform`, `sweep` or `merge` has written it
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Write the page to this file: .html, which loads nothing, or .md
+    /// Write the page to this file: .html, which loads no other file, or .md
     #[arg(long, short, value_name = "FILE", value_parser = parse_output)]
     output: Output,
 }
 
-/// What is written, and where.
+/// The format and the path of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Output {
     Html(PathBuf),
     Markdown(PathBuf),
 }
 
-/// Reads and writes.
+/// Reads the report and writes the page.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let document = Document::load(&options.file)?;
     let (path, text) = match &options.output {
@@ -68,18 +71,21 @@ mod tests {
 
     use super::*;
     use crate::cli::files::Files;
-    use crate::cli::{Cli, Command};
+    use crate::cli::{Cli, Command, testing};
 
     fn report(file: &Path, output: &Path) -> Result<Result<Exit, Failure>, clap::Error> {
         let (file, output) = (file.to_str().unwrap(), output.to_str().unwrap());
-        Cli::try_parse_from(["carillon-sim", "report", file, "-o", output]).map(|cli| match cli.command {
+        let cli = Cli::try_parse_from(["carillon-sim", "report", file, "-o", output])?;
+        let result = match cli.command {
             Command::Report(options) => execute(&options),
             other => panic!("{other:?}"),
-        })
+        };
+        testing::assert_in_help("report", &result);
+        Ok(result)
     }
 
     #[test]
-    fn the_name_says_what_is_written() {
+    fn the_extension_selects_the_format() {
         let files = Files::new("report");
         let run = files.run(1, |_| ());
         for (name, start) in [("a.html", "<!doctype html>"), ("a.md", "### run of day: ")] {
@@ -95,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_refused() {
+    fn a_file_that_is_no_report_is_refused() {
         let files = Files::new("no-report");
         let (page, wrong) = (files.path("a.html"), files.path("wrong.json"));
         fs::write(&wrong, "{}").unwrap();

@@ -18,17 +18,20 @@ use super::progress::simulate;
 use super::scenario_options::{DEFAULTS_OF_RUN, Defaults, ScenarioOptions};
 use super::{story, terminal};
 
-/// Bits of a drawn seed: every reader of JSON takes such a number for what it is.
+/// Bits of a drawn seed: every JSON reader reads such a number exactly.
 const SEED_BITS: u32 = 48;
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Violated, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(DEFAULTS_OF_RUN))]
+#[command(after_help = exit::help(DEFAULTS_OF_RUN, ENDS))]
 pub(crate) struct Options {
     #[command(flatten)]
     scenario: ScenarioOptions,
 
-    /// What decides the run: a number, or a commit hash of 7 to 40 hexadecimal digits; digits alone are a decimal
-    /// number [default: drawn, and printed]
+    /// The seed, which decides the run: a number, or a commit hash of 7 to 40 hexadecimal digits; digits alone are a
+    /// decimal number [default: drawn, and printed]
     #[arg(long, value_name = "SEED", value_parser = parse_seed)]
     seed: Option<u64>,
 
@@ -44,7 +47,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Write every event to this file, a line each
+    /// Write every event to this file, one per line
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 }
@@ -59,7 +62,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
         return Ok(Exit::Held);
     }
     if options.seed.is_none() {
-        // Before anything happens: should the server panic, this line is all that is left.
+        // Printed before the run: if the server panics, this is the only line that shows the seed.
         terminal::complain(&format!("seed drawn; to repeat this run: {}", run.repeat_line()));
     }
     if options.dump {
@@ -94,7 +97,7 @@ fn dump(scenario: &Scenario) -> Result<Exit, Failure> {
     Ok(Exit::Held)
 }
 
-/// A seed that is drawn, because none was given.
+/// A random seed, for a command line without one.
 fn draw_seed() -> u64 {
     RandomState::new().build_hasher().finish() >> (u64::BITS - SEED_BITS)
 }
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_suffixes_and_times_have_units() {
+    fn numbers_may_have_suffixes_and_times_have_units() {
         let scenario = parse(&["--clients", "2k", "--for", "1h30m", "--period", "1500ms"]).unwrap().scenario;
         assert_eq!(scenario.clients, Some(2000));
         assert_eq!(scenario.duration, Some(Duration::from_secs(5400)));
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_do_not_go_together_are_refused() {
+    fn times_that_contradict_each_other_are_refused() {
         let too_short = refusal(&["--period", "999ms", "--for", "1h"]);
         // 500 ms for the server, 250 ms + 2 × 50 ms for the link.
         assert!(too_short.contains("at least 1s, because a push may take 850ms"), "{too_short}");
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scenario_that_is_offered_exists() {
+    fn every_built_in_scenario_exists() {
         for (name, _) in Scenario::BUILT_IN {
             assert_eq!(scenario_of(&parse(&["--scenario", name]).unwrap(), 1).unwrap().name, name);
         }

@@ -1,4 +1,4 @@
-//! The options that choose a scenario, alike for every subcommand that runs one.
+//! The options that choose a scenario, the same for every subcommand that runs one.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use super::failure::Failure;
 
 pub(crate) use carillon_simulator::recipe::Defaults;
 
-/// What stands in the help of a subcommand whose defaults are [`Defaults::RUN`].
+/// The sentence in the help of a subcommand whose defaults are [`Defaults::RUN`].
 pub(crate) const DEFAULTS_OF_RUN: &str =
-    "Unless told otherwise: day with 10k clients for 24h, a push every 5m; a file has its own values";
+    "Defaults: day with 10k clients for 24h, a push every 5m; a file has its own values";
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScenarioOptions {
@@ -23,11 +23,11 @@ pub(crate) struct ScenarioOptions {
     #[arg(long, value_name = "NAME|FILE")]
     pub(super) scenario: Option<Source>,
 
-    /// How many clients there are, such as 500, 10k or 1m
+    /// Number of clients, such as 500, 10k or 1m
     #[arg(long, value_name = "COUNT", value_parser = parse_clients)]
     pub(super) clients: Option<u32>,
 
-    /// Virtual time until the server is told to shut down, such as 90s, 24h or 1h30m
+    /// Virtual time until the server is shut down, such as 90s, 24h or 1h30m
     #[arg(long = "for", value_name = "TIME", value_parser = parse_span)]
     pub(super) duration: Option<Duration>,
 
@@ -35,24 +35,24 @@ pub(crate) struct ScenarioOptions {
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     pub(super) period: Option<Duration>,
 
-    /// Where the server runs: its core as a value, or the whole of it on a paused runtime
+    /// What runs: only the server's core, or the whole server on a paused runtime
     #[arg(long, value_name = "ARM", default_value = "core", value_parser = arm_parser())]
     pub(super) arm: Arm,
 }
 
 impl ScenarioOptions {
-    /// What is chosen, a file read; only the seed is left open.
+    /// The recipe that the options choose; a scenario file is read here. Only the seed is still open.
     pub(crate) fn recipe(&self, defaults: &Defaults) -> Result<Recipe, Failure> {
         let overrides = Overrides { clients: self.clients, duration: self.duration, period: self.period };
         Ok(Recipe::new(self.scenario.as_ref(), overrides, *defaults)?)
     }
 
-    /// The scenario that is chosen, with this seed.
+    /// The scenario that the options choose, with this seed.
     pub(crate) fn scenario(&self, defaults: &Defaults, seed: u64) -> Result<Scenario, Failure> {
         self.recipe(defaults)?.scenario(seed).map_err(Failure::Usage)
     }
 
-    /// The run of a scenario with this seed, before it has taken any time.
+    /// The run of a scenario with this seed; its wall-clock time is zero until it has run.
     pub(crate) fn run<'a>(&self, scenario: &'a Scenario, seed: u64) -> Run<'a> {
         Run { arm: self.arm, scenario, seed, wall: Duration::ZERO }
     }

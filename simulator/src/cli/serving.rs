@@ -19,7 +19,7 @@ pub(crate) fn server_under_load(
     }
     match url {
         Some(url) => Ok((None, url.clone())),
-        None => Err(Failure::Usage("name a server, or say --serve".to_owned())),
+        None => Err(Failure::Usage("give the URL of a server, or --serve".to_owned())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `carillon-sim shrink`: a failing run, made small and written down as a script.
+//! `carillon-sim shrink`: shrinks a failing run and writes it as a script.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -18,13 +18,16 @@ use super::progress::simulate;
 use super::scenario_options::{DEFAULTS_OF_RUN, Defaults, ScenarioOptions};
 use super::terminal;
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Violated, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = exit::help(DEFAULTS_OF_RUN))]
+#[command(after_help = exit::help(DEFAULTS_OF_RUN, ENDS))]
 pub(crate) struct Options {
     #[command(flatten)]
     scenario: ScenarioOptions,
 
-    /// What decides the run, as the line that repeats it says
+    /// The seed, which decides the run; the repeat line of the run has it
     #[arg(long, value_name = "SEED", value_parser = parse_seed)]
     seed: u64,
 
@@ -63,7 +66,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     Ok(Exit::Violated)
 }
 
-/// A small script in which the first guarantee breaks that breaks in this run; `None` if none does.
+/// A small script that violates the same guarantee as this run does first; `None` if the run violates none.
 pub(super) fn shrink_seed(
     chosen: &ScenarioOptions,
     scenario: &Scenario,
@@ -80,20 +83,20 @@ pub(super) fn shrink_seed(
     match within_budget(script, wanted) {
         Some(shrunk) => Ok(Some(shrunk)),
         None => Err(Failure::Impossible(format!(
-            "{guarantee} ({}) breaks in the run, but not when its script is played alone",
+            "{guarantee} ({}) breaks in the run, but not when its script is played",
             fault.name()
         ))),
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a person waits for it: the budget is one of real time")]
+#[expect(clippy::disallowed_methods, reason = "a user waits for it: the budget is real time")]
 fn within_budget(script: Script, wanted: (Guarantee, Fault)) -> Option<Shrunk> {
     let start = Instant::now();
-    let bar = ProgressBar::new_spinner().with_message("making it small");
+    let bar = ProgressBar::new_spinner().with_message("shrinking");
     let should_stop = || start.elapsed() >= PATIENCE;
     let shrunk = shrink(script, wanted, should_stop, |script| {
         bar.set_message(format!(
-            "making it small: {} clients, {} lines, {}",
+            "shrinking: {} clients, {} lines, {}",
             script.acting_clients(),
             script.lines.len(),
             format_span(script.scenario.duration)
@@ -106,10 +109,10 @@ fn within_budget(script: Script, wanted: (Guarantee, Fault)) -> Option<Shrunk> {
 }
 
 fn play(script: &Script) -> Outcome {
-    script.play(Trace::default()).expect("what ran with the limits of a server runs with easier ones")
+    script.play(Trace::default()).expect("a script that ran with tighter limits runs with looser ones")
 }
 
-/// How to go on with the script in this file.
+/// The commands that play and explain the script in this file.
 fn next_steps(path: &Path, repeat: String) -> NextSteps {
     let file = path.display();
     NextSteps {
@@ -138,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_what_the_line_says_that_repeats_a_run() {
+    fn the_arguments_of_a_repeat_line_give_the_same_scenario() {
         let scenario =
             Scenario::named("swarm", 200, 120 * Duration::from_secs(60), Duration::from_secs(300), 7);
         let scenario = scenario.unwrap();
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_seed_there_is_nothing_to_repeat() {
+    fn a_seed_is_required() {
         assert_eq!(parse(&["--scenario", "day"]).unwrap_err().exit_code(), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Finds out what happened around a violation, by running the same seed again and looking at one client.
+//! The story of a violation: the same seed runs again, and the trace of one client is recorded.
 
 use carillon_simulator::Outcome;
 use carillon_simulator::RunOptions;
@@ -7,7 +7,7 @@ use carillon_simulator::report::{Run, Story, ViolationReport};
 use super::failure::Failure;
 use super::terminal;
 
-/// What broke, the story of the first client to whom it happened, and what to do next; empty if all held.
+/// The violations, the story of the first client that is affected, and what to do next; empty if all guarantees held.
 pub(crate) fn tell(run: &Run<'_>, outcome: &Outcome, story: Option<&str>) -> String {
     let broken = what_broke(outcome, story);
     if broken.is_empty() {
@@ -21,14 +21,14 @@ pub(crate) fn tell(run: &Run<'_>, outcome: &Outcome, story: Option<&str>) -> Str
     )
 }
 
-/// The same, but for what to do next.
+/// The same without what to do next.
 pub(crate) fn what_broke(outcome: &Outcome, story: Option<&str>) -> String {
     let Some(story) = story else { return String::new() };
     let violations = ViolationReport { outcome, palette: terminal::palette() };
     format!("\n{violations}\n{story}\n")
 }
 
-/// The story of the first violation; `None` if all held. `again` runs what was run once more.
+/// The story of the first violation; `None` if all guarantees held. `again` repeats the run.
 pub(crate) fn of_first(
     run: &Run<'_>,
     outcome: &Outcome,

@@ -30,18 +30,22 @@ const DEFAULTS: Defaults = Defaults {
 
 const DEFAULT_SEEDS: u32 = 1000;
 
-/// Between two lines of progress, where there is no terminal.
+/// The time between two lines of progress, if standard error is no terminal.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Crossed, Exit::Violated, Exit::Unreadable];
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(
-    "Unless told otherwise: swarm with 200 clients for 2h, a push every 5m; a file has its own values"
+    "Defaults: swarm with 200 clients for 2h, a push every 5m; a file has its own values",
+    ENDS
 ))]
 pub(crate) struct Options {
     #[command(flatten)]
     scenario: ScenarioOptions,
 
-    /// How many seeds, one after the other in number [default: 1000; with --for-wall as many as there is time for]
+    /// Number of seeds; they are consecutive [default: 1000; with --for-wall, as many as there is time for]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     seeds: Option<u32>,
 
@@ -49,11 +53,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SEED", default_value = "1", value_parser = parse_seed)]
     from: u64,
 
-    /// How many threads [default: one a core]
+    /// Number of threads [default: one per core]
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<NonZeroUsize>,
 
-    /// Begin no seed after this much real time, such as 10m
+    /// Start no more seeds after this much real time, such as 10m
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     for_wall: Option<Duration>,
 
@@ -84,7 +88,7 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     Ok(verdict(&report))
 }
 
-/// A violation is worse than a seed that could not be run, and that is worse than a promise of coverage.
+/// A violation counts more than a seed that could not run, and that counts more than a broken promise of coverage.
 fn verdict(report: &SweepReport<'_>) -> Exit {
     if report.totals.is_violated() {
         Exit::Violated
@@ -116,7 +120,7 @@ impl Options {
     }
 }
 
-/// Who looks at a sweep while it runs.
+/// The observer of a sweep: counts the results and shows the progress.
 struct Watch<'a> {
     options: &'a Options,
     recipe: &'a Recipe,
@@ -161,7 +165,7 @@ impl<'a> Watch<'a> {
         };
         let text = describe_failure(&self.options.scenario.run(&scenario, failed.seed), failed);
         self.bar.suspend(|| match self.is_talkative {
-            // What cannot be written now cannot be written at the end either, and is reported there.
+            // An error here occurs again when the report is written, and is reported there.
             true => drop(terminal::print(&text)),
             false => terminal::complain(text.trim_end()),
         });
@@ -196,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_is_a_thousand_small_swarms_unless_told_otherwise() {
+    fn the_default_sweep_is_a_thousand_small_swarms() {
         let options = parse(&[]).unwrap();
         assert_eq!(options.seeds(), Ok(1..1001));
         let scenario = options.scenario.recipe(&DEFAULTS).unwrap().scenario(1).unwrap();
@@ -215,13 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn time_is_a_limit_in_the_place_of_a_count() {
+    fn a_time_limit_replaces_the_default_number_of_seeds() {
         assert_eq!(parse(&["--for-wall", "10m"]).unwrap().seeds(), Ok(1..u64::MAX));
         assert_eq!(parse(&["--for-wall", "10m", "--seeds", "5"]).unwrap().seeds(), Ok(1..6));
     }
 
     #[test]
-    fn seeds_that_do_not_exist_are_refused() {
+    fn seeds_beyond_the_largest_number_are_refused() {
         assert!(parse(&["--seeds", "0"]).unwrap().seeds().is_err());
         assert!(parse(&["--from", "18446744073709551615"]).unwrap().seeds().is_err());
     }

@@ -1,4 +1,4 @@
-//! Writing to standard output and standard error, where a closed pipe is no error.
+//! Writes to standard output and standard error. A closed pipe is no error.
 
 use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -18,14 +18,14 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes a line to standard error. A failure to write it is ignored.
+/// Writes a line to standard error, and ignores errors.
 pub(crate) fn complain(sentence: &str) {
-    // There is no place left to report a failure to.
+    // An error cannot be reported anywhere.
     drop(writeln!(io::stderr(), "{sentence}"));
 }
 
-/// Colours if standard output is a terminal, unless the user has asked every program for none (no-color.org).
+/// Colours if standard output is a terminal and the environment variable NO_COLOR is not set (no-color.org).
 pub(crate) fn palette() -> Palette {
-    let is_unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if io::stdout().is_terminal() && !is_unwanted { Palette::Ansi } else { Palette::Plain }
+    let are_unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if io::stdout().is_terminal() && !are_unwanted { Palette::Ansi } else { Palette::Plain }
 }

@@ -1,4 +1,4 @@
-//! `--ca` and `--insecure`: whose certificates a client of `wss://` trusts.
+//! `--ca` and `--insecure`: which certificates a client of `wss://` trusts.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,7 +15,7 @@ pub(crate) struct TrustOptions {
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 
-    /// With wss://, take whoever answers for the server, whatever the certificate, and say so
+    /// With wss://, trust every certificate, and say so
     #[arg(long, conflicts_with = "ca")]
     insecure: bool,
 }
@@ -24,14 +24,16 @@ impl TrustOptions {
     /// Prints a warning if every certificate is trusted.
     pub(crate) fn warn(&self) {
         if self.insecure {
-            terminal::complain("warning: --insecure: whoever answers is taken for the server");
+            terminal::complain(
+                "warning: --insecure: every certificate is trusted, so another server may answer",
+            );
         }
     }
 
-    /// What they say for this kind of URL.
+    /// The certificates to trust for a URL of this kind.
     pub(crate) fn trust(&self, is_secure: bool) -> Result<Trust, Failure> {
         if !is_secure && *self != Self::default() {
-            let sentence = "--ca and --insecure are about certificates, and there are none without wss://";
+            let sentence = "--ca and --insecure are for certificates, and only wss:// has certificates";
             return Err(Failure::Usage(sentence.to_owned()));
         }
         if self.insecure {
@@ -40,7 +42,7 @@ impl TrustOptions {
         Ok(self.ca.as_deref().map(Trust::with_roots_of).transpose()?.unwrap_or_default())
     }
 
-    /// Says the same to another process.
+    /// Adds the same options to the command line of another process.
     pub(crate) fn pass_on(&self, command: &mut Command) {
         if let Some(file) = &self.ca {
             command.arg("--ca").arg(file);
@@ -68,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_is_told_the_same() {
+    fn another_process_gets_the_same_options() {
         for arguments in [&[] as &[&str], &["--ca", "roots.pem"], &["--insecure"]] {
             let mut command = Command::new("another");
             parse(arguments).unwrap().pass_on(&mut command);
@@ -77,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_one_or_the_other_and_only_with_tls() {
+    fn ca_and_insecure_exclude_each_other_and_need_tls() {
         assert_eq!(parse(&["--ca", "roots.pem", "--insecure"]).unwrap_err().exit_code(), 2);
         let insecure = parse(&["--insecure"]).unwrap();
         assert!(insecure.trust(true).unwrap().is_insecure());
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_not_one_with_a_mistake() {
+    fn a_missing_file_and_a_file_with_a_mistake_are_different_failures() {
         let trust = |file: &str| parse(&["--ca", file]).unwrap().trust(true);
         assert!(matches!(trust("/there/is/no/such/file"), Err(Failure::Impossible(_))));
         assert!(matches!(

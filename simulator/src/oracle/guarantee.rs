@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-const PROTOCOL: &str = include_str!("../../../server/PROTOCOL.md");
+use carillon_server::PROTOCOL;
 
 /// One numbered promise of `PROTOCOL.md`. It displays as `G1` to `G15` and is read in the same form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -52,7 +52,10 @@ pub fn main<S: Service + 'static>(
 /// Puts a push server through hours of traffic on virtual time, and judges every frame
 #[derive(Debug, Parser)]
 #[command(
-    after_help = exit::help("Defaults: day with 100 clients for 2h, a push every 5m; a file has its own values")
+    after_help = exit::help(
+        "Defaults: day with 100 clients for 2h, a push every 5m; a file has its own values",
+        &[Exit::Held, Exit::Impossible, Exit::Violated, Exit::Unreadable]
+    )
 )]
 struct Options {
     /// What the clients do: a name of `carillon-sim list`, or a TOML file (with a / in its name, or .toml at its end)

@@ -6,7 +6,7 @@ use std::future::pending;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use carillon_simulator::exit::Exit;
+use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::live::Trust;
 use carillon_simulator::units::parse_span;
 use clap::Args;
@@ -20,22 +20,26 @@ use app::ConnectError;
 use super::failure::Failure;
 use super::trust::TrustOptions;
 
-/// How many typed bytes wait for the client.
+/// Size of the buffer between keyboard and client, in bytes.
 const KEYBOARD: usize = 4096;
 
-/// How long a client that is told to quit may take over its farewell.
+/// The longest time that the client may take to close its connection after `quit`.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
 
+/// The ends that this subcommand can have.
+const ENDS: &[Exit] = &[Exit::Held, Exit::Impossible, Exit::Unreadable];
+
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(after_help = exit::help("", ENDS))]
 pub(crate) struct Options {
     /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws
     url: String,
 
-    /// Time between two heartbeats; 0 for none
+    /// Time between two heartbeats; 0 means none
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = parse_heartbeat)]
     heartbeat: Duration,
 
-    /// End when the connection is refused or gone
+    /// End when the server refuses the connection or the connection is lost
     #[arg(long)]
     no_reconnect: bool,
 
@@ -43,18 +47,18 @@ pub(crate) struct Options {
     trust: TrustOptions,
 }
 
-/// Talks until the person has had enough.
+/// Runs the client until the user leaves.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let trust = options.trust.trust(options.url.starts_with("wss:"))?;
     options.trust.warn();
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Impossible(format!("cannot start: {error}")))?;
     let result = runtime.block_on(talk(options, trust));
-    // The thread that reads standard input cannot be stopped, so it is not waited for.
+    // The thread that reads standard input cannot be stopped, so nothing waits for it.
     runtime.shutdown_background();
     match result {
         Ok(()) => Ok(Exit::Held),
-        // The reader of standard output has closed it: that is no error.
+        // A reader of standard output that closes it is no error.
         Err(ConnectError::Terminal(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Held),
         Err(error @ ConnectError::Url { .. }) => Err(Failure::Usage(error.to_string())),
         Err(error) => Err(Failure::impossible(error)),
@@ -72,14 +76,15 @@ async fn talk(options: &Options, trust: Trust) -> Result<(), ConnectError> {
     tokio::select! {
         biased;
         result = app::run(options, input, io::stdout()) => result,
-        () = type_until_interrupted(keyboard) => Ok(()),
+        () = pass_input_until_interrupted(keyboard) => Ok(()),
     }
 }
 
-/// Passes on what is typed. Ctrl-C types `quit`, so that the server is told; a second one does not wait for that.
-async fn type_until_interrupted(mut keyboard: impl AsyncWrite + Unpin) {
+/// Passes typed lines to the client. Ctrl-C sends it `quit`, so that the client closes its connection; a second Ctrl-C
+/// ends the program at once.
+async fn pass_input_until_interrupted(mut keyboard: impl AsyncWrite + Unpin) {
     tokio::select! {
-        () = type_everything(&mut keyboard) => {}
+        () = copy_standard_input(&mut keyboard) => {}
         () = interrupt() => {}
     }
     let farewell = async {
@@ -94,14 +99,14 @@ async fn type_until_interrupted(mut keyboard: impl AsyncWrite + Unpin) {
     }
 }
 
-/// Ends only if the client no longer reads what is typed. The end of the input ends nothing.
-async fn type_everything(keyboard: &mut (impl AsyncWrite + Unpin)) {
+/// Returns only if the client no longer reads its input. At the end of standard input the client keeps running.
+async fn copy_standard_input(keyboard: &mut (impl AsyncWrite + Unpin)) {
     if copy(&mut stdin(), keyboard).await.is_ok() {
         pending().await
     }
 }
 
-/// Ctrl-C. Where it cannot be caught, it ends the process as ever.
+/// Waits for Ctrl-C. Where the signal cannot be caught, it ends the process as usual.
 async fn interrupt() {
     if ctrl_c().await.is_err() {
         pending().await
@@ -135,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn heartbeats_can_be_switched_off() {
+    fn a_heartbeat_of_0_means_none() {
         let options = parse(&["ws://h/", "--heartbeat", "0", "--no-reconnect"]).unwrap();
         assert_eq!(options.heartbeat, Duration::ZERO);
         assert!(options.no_reconnect);

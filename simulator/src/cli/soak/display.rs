@@ -1,4 +1,4 @@
-//! How a soak goes: a line that changes on a terminal, lines below each other elsewhere, JSON for another process.
+//! The progress of a soak: a bar on a terminal, plain lines elsewhere, JSON for another process.
 
 use std::io::{IsTerminal, stderr};
 
@@ -7,21 +7,21 @@ use indicatif::ProgressBar;
 
 use crate::cli::{progress, terminal};
 
-/// What stands before the JSON of a worker's progress.
+/// The prefix of a line with the JSON of a worker's progress.
 pub(super) const MARK: &str = "progress ";
 
 const TEMPLATE: &str = "{msg}\n{wide_bar} {percent:>3} %";
 
-/// Reports between two plain lines.
+/// Number of progress reports per plain line.
 const RARELY: u32 = 5;
 
-/// Where the progress goes.
+/// The destination of the progress.
 pub(super) enum Display {
     /// Standard error is a terminal.
     Bar(ProgressBar),
-    /// It is not: the reports so far, and the deliveries at the last line.
+    /// Standard error is not a terminal. The number of progress reports so far.
     Lines(u32),
-    /// It is read by the process that has started this one.
+    /// The parent process reads standard error.
     Machine,
 }
 

@@ -1,4 +1,4 @@
-//! `carillon-sim soak`: a load of virtual clients on a real server, judged all the time.
+//! `carillon-sim soak`: a load of virtual clients on a real server, judged throughout.
 
 mod display;
 mod options;
@@ -19,10 +19,10 @@ use super::output::JsonOutput;
 use super::serving::server_under_load;
 use super::{merge, terminal};
 
-/// The period of a server that is started here.
+/// The period of the reference server, if the command line has none.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Puts the load on and reports.
+/// Runs the load and reports.
 pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     let period = options.period.unwrap_or(PERIOD);
     let json = JsonOutput::open(options.json.as_deref())?;
@@ -52,13 +52,13 @@ fn run(options: &Options, load: SoakOptions) -> Result<Summary, Failure> {
     soak(load, interrupted(), move |progress| display.show(progress)).map_err(Failure::impossible)
 }
 
-/// What broke, and what is in doubt, below the table.
+/// The evidence below the table: violations and undecided guarantees.
 fn evidence(summary: &Summary) -> String {
     let entries = summary.guarantees.iter();
     let mut lines: Vec<String> = entries
         .flat_map(|entry| entry.evidence.iter().map(move |sentence| format!("  {:<5}{sentence}\n", entry.id)))
         .collect();
-    // Several workers may have found the same.
+    // Several workers may report the same line.
     lines.dedup();
     format!("\n{}  repeat with\n  {}\n", lines.concat(), summary.repeat)
 }

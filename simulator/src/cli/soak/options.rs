@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use carillon_simulator::exit;
+use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::live::Address;
 use carillon_simulator::live::soak::{Plan, SoakOptions};
 use carillon_simulator::metrics::Threshold;
@@ -16,21 +16,22 @@ use crate::cli::dialect::dialect;
 use crate::cli::failure::Failure;
 use crate::cli::trust::TrustOptions;
 
-/// The seed, unless another one is given: two loads must be comparable.
+/// The default seed. It is fixed, so that two loads can be compared.
 const SEED: &str = "1";
 
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_help = exit::help(
     "Thresholds have the grammar of k6: a metric, an aggregate, a bound.\n\n    \
      carillon-sim soak --serve --clients 15k --for 10m --threshold 'push_latency:p(99)<250ms'\n    \
-     carillon-sim soak ws://10.0.0.7/ws --period 5m --plan '1000,30s;10k,5m;0,10s' --shard 2/5 --json part-2.json"
+     carillon-sim soak ws://10.0.0.7/ws --period 5m --plan '1000,30s;10k,5m;0,10s' --shard 2/5 --json part-2.json",
+    &Exit::ALL
 ))]
 pub(crate) struct Options {
     /// The server, such as ws://127.0.0.1:8080/ws or wss://example.org/ws
     #[arg(required_unless_present = "serve", conflicts_with = "serve", value_parser = Address::parse)]
     pub(super) url: Option<Address>,
 
-    /// Start the reference server, and put the load on that
+    /// Start the reference server, and put the load on it
     #[arg(long)]
     pub(super) serve: bool,
 
@@ -38,15 +39,15 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME", required_unless_present = "serve", value_parser = parse_span)]
     pub(super) period: Option<Duration>,
 
-    /// How many clients there are
+    /// Number of clients
     #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = parse_clients)]
     clients: u32,
 
-    /// How long it goes on
+    /// Duration of the load
     #[arg(long = "for", value_name = "TIME", default_value = "1m", value_parser = parse_span)]
     duration: Duration,
 
-    /// Stages in the place of those two: clients and time of each, such as 1000,30s;10k,5m;0,10s
+    /// Stages instead of --clients and --for: clients and time of each, such as 1000,30s;10k,5m;0,10s
     #[arg(long, value_name = "STAGES", conflicts_with_all = ["clients", "duration"])]
     plan: Option<Plan>,
 
@@ -54,30 +55,30 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME|FILE", default_value = "churn")]
     scenario: Source,
 
-    /// Decides what each client does
+    /// The seed, which decides what each client does
     #[arg(long, value_name = "SEED", default_value = SEED, value_parser = parse_seed)]
     seed: u64,
 
-    /// A bound for what is measured; may be given several times
+    /// A bound for a figure; may be given several times
     #[arg(long = "threshold", value_name = "BOUND")]
     pub(super) thresholds: Vec<Threshold>,
 
-    /// Processes that share the clients, each with files and a core of its own
+    /// Number of processes that share the clients; each has its own limit of files, and uses a core
     #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=250))]
     pub(super) workers: u32,
 
-    /// Which part of the load this is, where several machines share it, such as 2/5
+    /// The part of the load that this machine runs, if several machines share it, such as 2/5
     #[arg(long, value_name = "PART", default_value = "1/1", value_parser = parse_shard)]
     shard: (u32, u32),
 
-    /// How the server words things: a TOML file
+    /// The server's own commands and texts: a TOML file
     #[arg(long, value_name = "FILE")]
     pub(super) dialect: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) trust: TrustOptions,
 
-    /// The server's process on this machine, whose memory and processor time are noted
+    /// The server's process on this machine; the report has its memory and processor time
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(2..))]
     pub(super) pid: Option<u32>,
 
@@ -85,7 +86,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
 
-    /// Tell another process how it goes
+    /// Report progress to another process
     #[arg(long, hide = true)]
     pub(super) is_worker: bool,
 }
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_takes_the_place_of_clients_and_time() {
+    fn a_plan_replaces_clients_and_time() {
         let options = parse(&["--serve", "--plan", "10,1s;0,1s"]).unwrap();
         assert_eq!(options.plan().most(), 10);
         assert_eq!(parse(&["--serve", "--plan", "10,1s", "--clients", "5"]).unwrap_err().exit_code(), 2);
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_a_usage_error() {
+    fn options_that_contradict_each_other_are_usage_errors() {
         for arguments in [
             &[] as &[&str],
             &["ws://h/ws"],

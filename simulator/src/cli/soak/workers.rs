@@ -1,4 +1,5 @@
-//! A load that several processes share: each is this binary with a part of it, and their reports are added up.
+//! A load that several processes share: each worker is this binary with a part of the load, and the reports are added
+//! up.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read};
@@ -17,19 +18,19 @@ use super::options::Options;
 use crate::cli::failure::Failure;
 use crate::cli::terminal;
 
-/// Files of a load generator that are no connections.
+/// Open files of a load generator that are not connections.
 const OWN_FILES: u64 = 64;
 
-/// How often the workers' progress is added up.
+/// The interval at which the workers' progress is added up.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A worker, and what it has said last.
+/// A worker process, and its last progress.
 struct Worker {
     child: Child,
     progress: Progress,
 }
 
-/// Lets this process hold its part of the clients.
+/// Raises this process's limit of open files, so that it can hold its part of the clients.
 pub(crate) fn raise_limit(load: &SoakOptions) -> Result<(), Failure> {
     let files = limits::raise_open_files().unwrap_or_else(|_| limits::open_files());
     let clients = u64::from(load.plan.most().div_ceil(load.shard.1));
@@ -39,17 +40,17 @@ pub(crate) fn raise_limit(load: &SoakOptions) -> Result<(), Failure> {
     let room = files.saturating_sub(OWN_FILES);
     let workers = clients.div_ceil(room.max(1));
     Err(Failure::Usage(format!(
-        "{clients} clients take as many files, and a process may open {files} here; say --workers {workers}"
+        "{clients} clients need as many open files, and a process may open {files} here; use --workers {workers}"
     )))
 }
 
-/// Ends with the process that has started this one, however that ends.
+/// Makes this process end when its parent process ends.
 pub(super) fn end_with_parent() {
-    // Where the system does not offer it, the plan's end is the end.
+    // On a system that cannot do this, the worker ends with its plan.
     let _is_set = set_parent_process_death_signal(Some(Signal::TERM));
 }
 
-/// Has the workers do it, and adds up what they report.
+/// Runs the load in worker processes, and adds up their reports.
 pub(super) fn share(options: &Options, load: &SoakOptions) -> Result<Summary, Failure> {
     let impossible =
         |error: std::io::Error| Failure::Impossible(format!("cannot start the workers: {error}"));
@@ -73,11 +74,11 @@ pub(super) fn share(options: &Options, load: &SoakOptions) -> Result<Summary, Fa
     let mut parts = Vec::new();
     for (number, (worker, output)) in workers.iter_mut().zip(outputs).enumerate() {
         let text = output.join().unwrap_or_default();
-        // Its code says what its report says again.
+        // The worker's report says more than its exit code.
         let _is_reaped = worker.child.wait();
         let name = format!("worker {}", number + 1);
         let summary: Summary = serde_json::from_str(&text)
-            .map_err(|error| Failure::Impossible(format!("{name} has left no report: {error}")))?;
+            .map_err(|error| Failure::Impossible(format!("{name} wrote no report: {error}")))?;
         parts.push((name, summary));
     }
     let mut whole = Summary::merge(&parts).map_err(Failure::Impossible)?;
@@ -88,7 +89,7 @@ pub(super) fn share(options: &Options, load: &SoakOptions) -> Result<Summary, Fa
     Ok(whole)
 }
 
-/// The worker's part of this process's part.
+/// Starts the worker with its part of this process's part of the load.
 fn start(options: &Options, load: &SoakOptions, number: u32) -> std::io::Result<Child> {
     let (part, parts) = load.shard;
     let shard = format!("{}/{}", (part - 1) * options.workers + number + 1, parts * options.workers);
@@ -116,12 +117,12 @@ fn start(options: &Options, load: &SoakOptions, number: u32) -> std::io::Result<
 
 fn read_all(stdout: Option<impl Read>) -> String {
     let mut text = String::new();
-    // What is cut off is no report, and is named as such.
+    // A report that is cut off does not parse, and that error is reported.
     let _is_complete = stdout.map(|mut stdout| stdout.read_to_string(&mut text));
     text
 }
 
-/// Progress goes to the display; whatever else a worker says is said.
+/// Passes progress to the display, and prints all other lines of a worker.
 fn pass_on(number: usize, stderr: ChildStderr, tell: &Sender<(usize, Progress)>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         match line.strip_prefix(MARK).and_then(|json| serde_json::from_str(json).ok()) {
@@ -135,7 +136,7 @@ fn pass_on(number: usize, stderr: ChildStderr, tell: &Sender<(usize, Progress)>)
     }
 }
 
-/// Shows how it goes until the last worker has nothing more to say.
+/// Shows the progress until the last worker closes its standard error.
 fn follow(workers: &mut [Worker], told: &Receiver<(usize, Progress)>, size: &str) {
     let mut display = Display::new(size, false);
     let mut has_news = false;
@@ -155,8 +156,8 @@ fn follow(workers: &mut [Worker], told: &Receiver<(usize, Progress)>, size: &str
     }
 }
 
-/// An interrupt is for the workers: they report, and this process adds that up. A terminal sends it to all of them at
-/// once; who sends it to this process alone has it passed on.
+/// Passes interrupts to the workers: they report, and this process adds the reports up. A terminal sends an interrupt
+/// to all processes at once; an interrupt that is sent to this process alone must be passed on.
 fn forward_interrupts(workers: Vec<Pid>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut interrupts = {
@@ -167,7 +168,7 @@ fn forward_interrupts(workers: Vec<Pid>) -> std::io::Result<()> {
         runtime.block_on(async {
             while interrupts.recv().await.is_some() {
                 for worker in &workers {
-                    // One that is gone needs no signal.
+                    // A worker that has ended needs no signal.
                     let _is_sent = kill_process(*worker, Signal::INT);
                 }
             }

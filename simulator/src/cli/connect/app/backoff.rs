@@ -17,7 +17,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The waits of this seed.
+    /// A back-off whose waits depend on this seed.
     pub(super) fn new(seed: u64) -> Self {
         Self { random: Rng::new(seed), attempts: 0 }
     }
@@ -29,14 +29,15 @@ impl Backoff {
         jitter(&mut self.random, ceiling)
     }
 
-    /// Starts again from the shortest wait. It is called when the server has sent something, not when it has only
-    /// accepted the connection: a server that accepts and hangs up would be called twice a second.
+    /// Starts again from the shortest wait. Call this when the server has sent something, not when it has only
+    /// accepted the connection: otherwise the client would reconnect twice a second to a server that accepts and
+    /// hangs up.
     pub(super) fn reset(&mut self) {
         self.attempts = 0;
     }
 }
 
-/// Anything from nothing up to `ceiling`, so that the clients which one server lost do not come back all at once.
+/// A random wait from zero up to `ceiling`, so that the clients of a server that failed do not all reconnect at once.
 fn jitter(random: &mut Rng, ceiling: Duration) -> Duration {
     ceiling.mul_f64((random.bits() >> 11) as f64 / (1_u64 << 53) as f64)
 }

@@ -1,21 +1,21 @@
-//! Why the client gave up.
+//! Why the client ended with an error.
 
 use std::fmt;
 use std::io;
 
-/// Why the client gave up.
+/// Why the client ended with an error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub(crate) enum ConnectError {
-    /// The connection or the handshake was refused, and the client was told not to try again. Start it again once the
-    /// server is up, or let it reconnect.
+    /// The server refused the connection or the handshake, and the client may not try again. Start the client again
+    /// when the server is up, or let it reconnect.
     Refused {
         /// The URL as it was given.
         url: String,
         /// What happened.
         cause: String,
     },
-    /// There is no TLS with the server. Its certificate, or what is said to trust, has to change first.
+    /// The TLS handshake failed. The server's certificate or the client's trust options must change first.
     Tls {
         /// The URL as it was given.
         url: String,

@@ -1,4 +1,4 @@
-//! What the person types.
+//! The lines that the user types.
 
 use std::future::pending;
 use std::io;
@@ -8,14 +8,14 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Split};
 
 /// One typed line.
 pub(super) enum Line {
-    /// Not UTF-8, so no text message.
+    /// A line that is not UTF-8, and so cannot be a text message.
     Garbled,
-    /// The person leaves.
+    /// The user leaves.
     Quit,
-    /// The switch, or the command that it stands for: spelled out, it must move the switch too, or a reconnect would
-    /// undo it.
+    /// The switch, as `on` or `off` or as the command that it stands for. A typed command sets the switch too:
+    /// otherwise a reconnect would undo the command.
     Switch(bool),
-    /// What is sent as it is.
+    /// A message that is sent unchanged.
     Text(String),
 }
 
@@ -31,7 +31,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
         Self { lines: Some(BufReader::new(input).split(b'\n')) }
     }
 
-    /// The next line; pending forever once the input has ended. Dropping it loses nothing.
+    /// The next line; pending forever after the end of the input. Dropping the future loses no input.
     pub(super) async fn next(&mut self) -> io::Result<Line> {
         let Some(lines) = &mut self.lines else {
             return pending().await;

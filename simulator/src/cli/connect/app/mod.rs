@@ -1,17 +1,18 @@
 //! A terminal client that behaves as the original app.
 //!
-//! It says hello when a connection opens, sends heartbeats from a timer of its own, has a switch for the pushes, and
-//! comes back when the connection is gone. What arrives is printed with its local time, what happens to the connection
-//! likewise, behind an asterisk:
+//! The client sends a greeting when a connection opens, sends heartbeats from its own timer, has a switch for the
+//! pushes, and reconnects when the connection is lost. It prints each message with its local time. Lines with an
+//! asterisk are about the connection:
 //!
 //! ```text
+//! 12:00:00.001  * type on or off for the switch, quit to leave; any other line is sent
 //! 12:00:00.004  * connected
 //! 12:00:00.006  Server received: Hello, Server!
 //! 12:05:00.002  Server push message at 2026-11-22 12:05:00
 //! 12:07:31.480  * closed by the server: 1001 the server is shutting down, reconnecting in 0.3 s
 //! ```
 //!
-//! This is a client of real servers on real time: nothing in here is simulated, and nothing in here is repeatable.
+//! This is a client of real servers in real time: nothing in here is simulated or repeatable.
 
 mod backoff;
 mod error;
@@ -36,22 +37,26 @@ use self::session::App;
 
 pub(crate) use self::error::ConnectError;
 
-/// What the client is to do.
+/// The first line that the client prints.
+const HELP: &str = "type on or off for the switch, quit to leave; any other line is sent";
+
+/// What the client connects to, and how it behaves.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     /// The server, such as `ws://127.0.0.1:8080/ws`.
     pub(crate) url: String,
-    /// The time between two heartbeats; zero means none. A server that is silent from one to the next is given up.
+    /// The time between two heartbeats; zero means none. The client drops a connection on which the server is silent
+    /// from one heartbeat to the next.
     pub(crate) heartbeat: Duration,
-    /// Whether to come back when the connection is refused or gone.
+    /// Whether to reconnect when the server refuses the connection or the connection is lost.
     pub(crate) reconnect: bool,
-    /// Whose certificates are trusted, if the URL asks for TLS.
+    /// Which certificates the client trusts, if the URL asks for TLS.
     pub(crate) trust: Trust,
 }
 
 #[cfg(test)]
 impl Options {
-    /// Heartbeats every 15 minutes, and back whenever the connection is gone.
+    /// Heartbeats every 15 minutes, and reconnects whenever the connection is lost.
     pub(crate) fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -62,17 +67,17 @@ impl Options {
     }
 }
 
-/// Connects and talks until the input says `quit`; with `reconnect` off, until the connection is gone.
+/// Connects and passes messages until the input says `quit`; with `reconnect` off, until the connection is lost.
 ///
-/// Lines of `input`: `on` and `off` flip the switch, `quit` closes, every other line is sent as it is. Lines wait
-/// while a connection is being opened. In the pause before the next attempt `on`, `off` and `quit` are obeyed and
-/// other lines are refused. The end of the input ends nothing: the client goes on listening. Dropping the future is
-/// safe at any time; the server then sees the connection cut off without a Close.
+/// Lines of `input`: `on` and `off` set the switch, `quit` closes the connection, any other line is sent unchanged.
+/// Lines wait while a connection is being opened. In the pause before the next attempt the client obeys `on`, `off`
+/// and `quit` and refuses other lines. After the end of the input the client still prints what arrives. The future
+/// may be dropped at any time; the server then sees a connection that ends without a Close.
 ///
 /// # Errors
 ///
-/// A URL that cannot work, a server that there is no TLS with, a terminal that fails, and, with `reconnect` off, a server
-/// that refuses.
+/// A URL that cannot work, a failed TLS handshake, a terminal that fails, and, with `reconnect` off, a server that
+/// refuses the connection.
 pub(crate) async fn run(
     options: Options,
     input: impl AsyncRead + Unpin,
@@ -87,6 +92,7 @@ pub(crate) async fn run(
         heartbeat: options.heartbeat,
         wants_pushes: true,
     };
+    app.screen.say(HELP)?;
     let mut backoff = Backoff::new(RandomState::new().build_hasher().finish());
     loop {
         let lost = match open(&options.url, connector.clone()).await {

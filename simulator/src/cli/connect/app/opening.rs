@@ -1,4 +1,4 @@
-//! How a connection is opened, and why it is not.
+//! Opens connections, and explains why one cannot be opened.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_asyn
 
 use super::error::ConnectError;
 
-/// How long a server may take to accept the connection and to answer the handshake.
+/// The longest time for a server to accept the connection and to answer the handshake.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
 
-/// How much of a refusal's body is shown.
+/// The length of a refusal's body that is shown, in characters.
 const SHOWN_OF_BODY: usize = 200;
 
 /// An open connection.
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Refuses what cannot be a server's address, before anything is tried.
+/// Refuses a URL that cannot be a server's address, before the client tries to connect.
 pub(super) fn check(url: &str) -> Result<(), ConnectError> {
     let cause = match url.split_once("://") {
         Some(("ws" | "wss", _)) => match url.into_client_request() {

@@ -1,4 +1,4 @@
-//! What the person sees: each line behind its local time.
+//! The lines that the user sees, each with its local time.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 pub(super) struct Screen<W>(pub(super) W);
 
 impl<W: Write> Screen<W> {
-    /// Prints what arrived; tungstenite handles control frames.
+    /// Prints a message that arrived; tungstenite handles control frames.
     pub(super) fn show(&mut self, message: &Message) -> io::Result<()> {
         match message {
             Message::Binary(bytes) => self.print(&format!("({} bytes of binary)", bytes.len())),
@@ -19,7 +19,7 @@ impl<W: Write> Screen<W> {
         }
     }
 
-    /// Prints what became of the connection.
+    /// Prints a line about the connection.
     pub(super) fn say(&mut self, state: &str) -> io::Result<()> {
         self.print(&format!("* {state}"))
     }

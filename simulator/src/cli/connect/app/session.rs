@@ -24,37 +24,38 @@ use super::keyboard::{Input, Line};
 use super::opening::Socket;
 use super::screen::Screen;
 
-/// What the app says when a connection opens.
+/// The message that the client sends when a connection opens.
 const HELLO: &str = "Hello, Server!";
 
-/// What the app says from its timer.
+/// The message that the client sends from its timer.
 const HEARTBEAT: &str = "Heartbeat";
 
-/// What is said of a server that is given up.
+/// The cause that is printed when the client drops the connection to a silent server.
 const SILENCE: &str = "no sign of life from the server since the last heartbeat";
 
-/// How long the end of a connection may take once a Close was sent or received.
+/// The longest time for the end of a connection after a Close was sent or received.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
 
 type Sink = SplitSink<Socket, Message>;
 type Stream = SplitStream<Socket>;
 
-/// The person's side: what they type, what they see, and where their switch stands.
+/// The user's side: keyboard, screen, and the switch for the pushes.
 pub(super) struct App<R, W> {
-    /// What they type.
+    /// The lines that the user types.
     pub(super) input: Input<R>,
-    /// What they see.
+    /// The lines that the user sees.
     pub(super) screen: Screen<W>,
     /// The time between two heartbeats; zero means none.
     pub(super) heartbeat: Duration,
-    /// Where their switch stands.
+    /// Whether the user's switch is on.
     pub(super) wants_pushes: bool,
 }
 
 impl<R: AsyncRead + Unpin, W: Write> App<R, W> {
-    /// Serves one connection to its end: `None` if the person left, else what ended it.
+    /// Serves one connection to its end: `None` if the user left, else what ended the connection.
     ///
-    /// Sending never keeps it from reading: a server that stops reading until its replies are read would wait forever.
+    /// The client reads while it sends: a server that stops reading until its replies are read would otherwise wait
+    /// forever.
     pub(super) async fn talk(
         &mut self,
         socket: Socket,
@@ -66,10 +67,10 @@ impl<R: AsyncRead + Unpin, W: Write> App<R, W> {
         let (mut is_sending, mut was_heard) = (true, false);
         let mut heartbeat = pin!(timer(self.heartbeat));
         loop {
-            // The order of the arms is drawn anew each time, so no flood of one kind starves the others.
+            // `select!` polls its arms in random order, so a flood on one arm does not starve the others.
             tokio::select! {
                 arrived = stream.next() => {
-                    if let Some(cause) = self.take(arrived, &mut stream).await? {
+                    if let Some(cause) = self.handle_arrival(arrived, &mut stream).await? {
                         return Ok(Some(cause));
                     }
                     was_heard = true;
@@ -100,7 +101,7 @@ impl<R: AsyncRead + Unpin, W: Write> App<R, W> {
         }
     }
 
-    /// Waits, obeying the lines that need no connection; `false` if the person left.
+    /// Waits, and obeys the lines that need no connection; `false` if the user left.
     pub(super) async fn pause(&mut self, wait: Duration) -> Result<bool, ConnectError> {
         let mut over = pin!(sleep(wait));
         loop {
@@ -118,8 +119,8 @@ impl<R: AsyncRead + Unpin, W: Write> App<R, W> {
         }
     }
 
-    /// Shows what arrived; what ended the connection, if that is what it was.
-    async fn take(
+    /// Prints a message that arrived. Returns what ended the connection, if it has ended.
+    async fn handle_arrival(
         &mut self,
         arrived: Option<Result<Message, Error>>,
         stream: &mut Stream,
@@ -138,20 +139,21 @@ impl<R: AsyncRead + Unpin, W: Write> App<R, W> {
         }
     }
 
-    /// Why nothing can be sent any more: a Close that waits to be read knows better than the socket's error.
+    /// Why nothing can be sent any more. A Close that waits to be read says more than the socket's error.
     async fn explain(&mut self, error: Error, stream: &mut Stream) -> Result<String, ConnectError> {
         let told = self.listen_to_the_end(stream).await?;
         Ok(told.unwrap_or_else(|| lost(&error)))
     }
 
-    /// A new connection is subscribed (G1), so a switch that is off has to be told again, and before the hello: the
-    /// answer to that is then the proof that it was understood.
+    /// The first messages of a connection. A new connection is subscribed (G1), so the client unsubscribes again if the
+    /// switch is off. It does so before the greeting: the answer to the greeting then proves that the server has
+    /// unsubscribed the client.
     fn greeting(&self) -> VecDeque<Message> {
         let command = (!self.wants_pushes).then(|| UNSUBSCRIBE.into());
         command.into_iter().chain([HELLO.into()]).collect()
     }
 
-    /// What a line makes the app send.
+    /// The message that the client sends because of this line.
     fn obey(&mut self, line: Line) -> io::Result<Option<Message>> {
         match line {
             Line::Garbled => self.screen.say("not sent, because it is not UTF-8").map(|()| None),
@@ -164,7 +166,7 @@ impl<R: AsyncRead + Unpin, W: Write> App<R, W> {
         }
     }
 
-    /// Closes from this side, and shows what was on its way.
+    /// Closes the connection from this side, and prints the messages that were on their way.
     async fn leave(&mut self, mut sink: Sink, mut stream: Stream) -> Result<(), ConnectError> {
         let close = Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }));
         let sending = timeout(FAREWELL_LIMIT, sink.send(close));
@@ -173,9 +175,9 @@ impl<R: AsyncRead + Unpin, W: Write> App<R, W> {
         Ok(self.screen.say(if was_clean { "closed" } else { "gone, without a Close from the server" })?)
     }
 
-    /// Shows what still arrives, for a bounded time: what the server's Close says, if one is among it.
+    /// Prints the messages that still arrive, for a bounded time. Returns what the server's Close says, if one arrives.
     ///
-    /// Reading on is also what sends the answer to a Close.
+    /// Reading also sends the answer to a Close.
     async fn listen_to_the_end(&mut self, stream: &mut Stream) -> Result<Option<String>, ConnectError> {
         let mut told = None;
         let reading = async {
@@ -187,13 +189,14 @@ impl<R: AsyncRead + Unpin, W: Write> App<R, W> {
             }
             Ok::<(), io::Error>(())
         };
-        // A server that does not hang up in time is left as it is.
+        // The client does not wait longer for a server that does not end the connection in time.
         timeout(FAREWELL_LIMIT, reading).await.unwrap_or(Ok(()))?;
         Ok(told)
     }
 }
 
-/// Hands the queue to the socket. It can be dropped and called again: a message leaves the queue with its last poll.
+/// Passes the queue to the socket. The future may be dropped, and the function called again: a message leaves the queue
+/// only when the socket takes it.
 async fn send(sink: &mut Sink, outgoing: &mut VecDeque<Message>) -> Result<(), Error> {
     while !outgoing.is_empty() {
         poll_fn(|context| sink.poll_ready_unpin(context)).await?;
@@ -217,7 +220,7 @@ fn lost(error: &Error) -> String {
     }
 }
 
-/// Ends after `period`; after zero, never.
+/// Returns after `period`; never if `period` is zero.
 async fn timer(period: Duration) {
     if period.is_zero() { pending().await } else { sleep(period).await }
 }

@@ -10,12 +10,12 @@ use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::*;
 
-/// Far beyond what any of these takes; a test that hangs is to fail and not to hang.
+/// Far longer than any of these tests takes: a test that hangs must fail.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 type Accepted = WebSocketStream<TcpStream>;
 
-/// A real server on loopback whose every move the test makes.
+/// A real server on loopback that does only what the test tells it.
 struct Server {
     listener: TcpListener,
 }
@@ -80,7 +80,7 @@ async fn echo_all(client: &mut Accepted) {
     }
 }
 
-/// Runs the client against `server`, which is handed the far end of its keyboard; returns what was printed.
+/// Runs the client against `server`, which gets the other end of the client's keyboard. Returns the printed text.
 async fn play<F: Future>(
     options: Options,
     server: impl FnOnce(DuplexStream) -> F,
@@ -92,13 +92,16 @@ async fn play<F: Future>(
     (result, String::from_utf8(output).unwrap())
 }
 
-/// What was printed, without the times.
+/// The printed lines after the help at the start, without the times.
 fn texts(output: &str) -> Vec<&str> {
-    output.lines().map(|line| &line["00:00:00.000  ".len()..]).collect()
+    let mut texts = output.lines().map(|line| &line["00:00:00.000  ".len()..]);
+    let help = "* type on or off for the switch, quit to leave; any other line is sent";
+    assert_eq!(texts.next(), Some(help));
+    texts.collect()
 }
 
 #[tokio::test]
-async fn it_says_hello_and_prints_the_answer_with_its_time() {
+async fn the_client_sends_a_greeting_and_prints_the_answer_with_its_time() {
     let server = Server::start().await;
     let (result, output) = play(server.options(), |_keyboard| async {
         let mut client = server.accept().await;
@@ -121,7 +124,7 @@ async fn it_says_hello_and_prints_the_answer_with_its_time() {
 }
 
 #[tokio::test]
-async fn the_switch_sends_commands_and_other_lines_go_as_they_are() {
+async fn the_switch_sends_commands_and_other_lines_are_sent_unchanged() {
     let server = Server::start().await;
     let (result, _) = play(server.options(), |mut keyboard| async move {
         let mut client = server.accept().await;
@@ -136,7 +139,7 @@ async fn the_switch_sends_commands_and_other_lines_go_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_person_who_leaves_still_sees_what_was_under_way() {
+async fn a_user_who_leaves_still_sees_the_messages_on_their_way() {
     let server = Server::start().await;
     let (result, output) = play(server.options(), |mut keyboard| async move {
         keyboard.write_all(b"last words\nquit\n").await.unwrap();
@@ -150,13 +153,13 @@ async fn a_person_who_leaves_still_sees_what_was_under_way() {
 }
 
 #[tokio::test]
-async fn after_a_reconnect_a_switch_that_is_off_is_told_again_and_before_the_hello() {
+async fn after_a_reconnect_a_client_whose_switch_is_off_unsubscribes_before_its_greeting() {
     let server = Server::start().await;
     let options = Options { reconnect: true, ..server.options() };
     let (result, output) = play(options, |mut keyboard| async move {
         let mut client = server.accept().await;
         assert_eq!(text_from(&mut client).await, "Hello, Server!");
-        // Spelled out, the command moves the switch as `off` does.
+        // The typed command sets the switch as `off` does.
         keyboard.write_all(b"unsubscribe\n").await.unwrap();
         assert_eq!(text_from(&mut client).await, "unsubscribe");
         close(client, 1001, "").await;
@@ -182,7 +185,7 @@ async fn after_a_reconnect_a_switch_that_is_off_is_told_again_and_before_the_hel
 }
 
 #[tokio::test]
-async fn the_end_of_the_input_ends_nothing() {
+async fn the_client_still_prints_after_the_end_of_its_input() {
     let server = Server::start().await;
     let mut output = Vec::new();
     let serving = async {
@@ -218,7 +221,7 @@ async fn heartbeats_come_from_a_timer() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_between_two_heartbeats_is_given_up() {
+async fn the_client_drops_a_server_that_is_silent_between_two_heartbeats() {
     let server = Server::start().await;
     let options = Options { heartbeat: Duration::from_millis(50), ..server.options() };
     let (result, output) = play(options, |_keyboard| async move {
@@ -232,7 +235,7 @@ async fn a_server_that_says_nothing_between_two_heartbeats_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_flood_of_lines_does_not_lock_it_up_against_a_server_that_answers_before_it_reads_on() {
+async fn a_flood_of_lines_causes_no_deadlock_with_a_server_that_answers_before_it_reads_on() {
     // 1,000 lines of 16 KiB are far more than the socket buffers of both directions hold.
     let server = Server::start().await;
     let line = "x".repeat(16 * 1024);
@@ -252,7 +255,7 @@ async fn a_flood_of_lines_does_not_lock_it_up_against_a_server_that_answers_befo
 }
 
 #[tokio::test]
-async fn what_a_server_sends_cannot_drive_the_terminal() {
+async fn control_characters_from_a_server_do_not_reach_the_terminal() {
     let server = Server::start().await;
     let (result, output) = play(server.options(), |_keyboard| async {
         let mut client = server.accept().await;
@@ -281,7 +284,7 @@ async fn a_line_that_is_not_utf_8_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_url_that_cannot_work_is_refused_with_a_sentence_whatever_the_options() {
+async fn a_url_that_cannot_work_is_refused_with_a_sentence() {
     for (url, cause) in [
         ("http://127.0.0.1:1/ws", "it must begin with ws:// or wss://"),
         ("127.0.0.1:1/ws", "it must begin with ws:// or wss://"),
@@ -323,10 +326,10 @@ async fn without_reconnect_a_refused_handshake_is_an_error_with_the_servers_sent
 }
 
 #[tokio::test]
-async fn between_two_attempts_the_switch_and_quit_are_obeyed_and_texts_refused() {
+async fn between_two_attempts_the_client_obeys_the_switch_and_quit_and_refuses_texts() {
     let (_socket, options) = refusing();
     let options = Options { reconnect: true, ..options };
-    // A wait may be as short as nothing, so the lines may meet the second or third one.
+    // A wait may be as short as zero, so the client may read the lines in the second or third pause.
     let (result, output) = play(options, |mut keyboard| async move {
         keyboard.write_all(b"off\non\nhello\nquit\n").await.unwrap();
     })

@@ -80,7 +80,7 @@ async fn talk(url: &str, trust: Trust, lines: &str) -> (Result<(), ConnectError>
 }
 
 #[tokio::test]
-async fn it_talks_to_a_server_whose_certificate_is_trusted() {
+async fn the_client_connects_to_a_server_whose_certificate_is_trusted() {
     let server = SecureEcho::start("127.0.0.1").await;
     let (result, output) = talk(&server.url, server.trust(), "over TLS\nquit\n").await;
     result.expect("the certificate is trusted");
@@ -92,7 +92,7 @@ async fn it_talks_to_a_server_whose_certificate_is_trusted() {
 }
 
 #[tokio::test]
-async fn it_gives_up_at_once_where_the_certificate_is_wrong_and_says_why() {
+async fn the_client_ends_with_a_sentence_if_the_certificate_is_wrong() {
     let server = SecureEcho::start("127.0.0.1").await;
     let (result, _) = talk(&server.url, Trust::default(), "").await;
     let sentence = result.expect_err("the issuer is unknown").to_string();
@@ -105,7 +105,7 @@ async fn it_gives_up_at_once_where_the_certificate_is_wrong_and_says_why() {
 }
 
 #[tokio::test]
-async fn it_says_that_a_server_does_not_speak_tls() {
+async fn the_client_says_that_a_server_does_not_speak_tls() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("wss://{}/ws", listener.local_addr().unwrap());
     let plain = tokio::spawn(async move {

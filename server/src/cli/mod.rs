@@ -1,5 +1,7 @@
 //! The command line of the server.
 
+mod documents;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -11,21 +13,27 @@ use crate::shell::{FanoutChoice, LogFormat, Options};
 use crate::units::{parse_fixed_zone, parse_size, parse_span};
 use crate::zone::Zone;
 
+pub use self::documents::{CompletionsArguments, ManArguments};
+
 /// A WebSocket server that pushes to every subscriber at fixed times.
 #[derive(Debug, Parser)]
-#[command(name = "carillon", version, arg_required_else_help = true)]
+#[command(name = "carillon", version = env!("CARILLON_VERSION"), arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What the binary can do.
+/// The subcommands of the binary.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve clients until SIGTERM or Ctrl-C, then see every one of them off.
+    /// Print a script that completes command lines in a shell.
+    Completions(CompletionsArguments),
+    /// Print the manual page, in the format of roff.
+    Man(ManArguments),
+    /// Serve clients until SIGTERM or Ctrl-C, then close every connection.
     ///
-    /// Exit codes: 0 after a drain, 1 if the server could not run or was cut short, 2 for options that make no sense.
+    /// Exit codes: 0 after a drain, 1 if the server could not run or a second signal ended it, 2 for wrong options.
     Serve(ServeArguments),
 }
 
@@ -48,35 +56,35 @@ pub struct ServeArguments {
     #[arg(long, value_name = "NUMBER")]
     shards: Option<NonZeroUsize>,
 
-    /// How a push is written to its many subscribers
+    /// How a push is written to its subscribers
     #[arg(long, value_name = "WAY", default_value = "auto")]
     fanout: FanoutChoice,
 
-    /// Longest message that is taken
+    /// Longest message that the server accepts
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = parse_size)]
     max_message: usize,
 
-    /// Most connections at a time [default: what the limit of open files holds]
+    /// Most connections at a time [default: as many as the limit of open files allows]
     #[arg(long, value_name = "NUMBER")]
     max_connections: Option<usize>,
 
-    /// Time for a client to ask for its upgrade
+    /// Time for a client to request its upgrade
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_span)]
     handshake_timeout: Duration,
 
-    /// Silence after which a client is pinged; after twice that it is cut off
+    /// Silence after which the server pings a client; it cuts the client off after twice that time
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_span)]
     ping_interval: Duration,
 
-    /// Most bytes that wait for one slow client [default: 256KiB, or twice the largest reply if that is more]
+    /// Most bytes that may wait for one slow client [default: 256KiB, or twice the largest reply if that is more]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     outbox_limit: Option<usize>,
 
-    /// Time for a closing client to take its last bytes and to leave
+    /// Time for a closing client to read its last bytes and to disconnect
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_span)]
     close_timeout: Duration,
 
-    /// How log lines are written
+    /// Format of the log lines
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
 
@@ -105,7 +113,7 @@ impl From<ServeArguments> for Options {
     }
 }
 
-/// The zone of this machine, or one that is the same on every machine.
+/// The zone of this machine, UTC, or a fixed offset.
 fn parse_zone(text: &str) -> Result<Zone, String> {
     let zone = if text == "local" { Some(system_zone()) } else { parse_fixed_zone(text) };
     zone.ok_or_else(|| "write local, utc, or an offset such as +08:00".to_owned())
@@ -121,6 +129,7 @@ mod tests {
         let all = ["carillon", "serve"].iter().chain(arguments);
         Cli::try_parse_from(all).map(|cli| match cli.command {
             Command::Serve(arguments) => arguments.into(),
+            other => panic!("{other:?}"),
         })
     }
 
@@ -130,8 +139,47 @@ mod tests {
     }
 
     #[test]
+    fn the_version_names_the_commit_if_there_is_one() {
+        let version = Cli::command().render_version();
+        let rest = version.trim_end().strip_prefix(concat!("carillon ", env!("CARGO_PKG_VERSION")));
+        let commit = rest.expect(&version).strip_prefix(" (").and_then(|rest| rest.strip_suffix(')'));
+        match commit {
+            Some(commit) => assert!(commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{version}"),
+            None => assert_eq!(rest, Some("")),
+        }
+    }
+
+    #[test]
+    fn each_shell_gets_completions() {
+        for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+            let cli = Cli::try_parse_from(["carillon", "completions", shell]).unwrap();
+            let Command::Completions(arguments) = cli.command else { panic!("{cli:?}") };
+            let script = arguments.script(Cli::command());
+            assert!(script.contains("carillon") && script.contains("time-zone"), "{shell}: {script}");
+        }
+        let error = Cli::try_parse_from(["carillon", "completions", "cmd"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn the_program_and_its_subcommands_have_manual_pages() {
+        let page = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from(["carillon", "man"].iter().chain(arguments)).unwrap();
+            let Command::Man(arguments) = cli.command else { panic!("{cli:?}") };
+            arguments.page(Cli::command())
+        };
+        assert!(page(&[]).unwrap().contains(".TH carillon 1"));
+        let serve = page(&["serve"]).unwrap();
+        assert!(
+            serve.contains(".TH carillon-serve 1") && serve.contains("Exit codes: 0 after a drain"),
+            "{serve}"
+        );
+        assert_eq!(page(&["sell"]).unwrap_err(), "there is no subcommand \"sell\"");
+    }
+
+    #[test]
     fn the_defaults_are_those_of_the_options() {
-        // The zone is a function, whose address is not to be compared.
+        // The zone is a function, and addresses of functions cannot be compared.
         let plain = |options| Options { time_zone: Zone::UTC, ..options };
         let [parsed, default] = [parse(&[]).unwrap(), Options::default()].map(plain);
         assert_eq!(format!("{parsed:?}"), format!("{default:?}"));
@@ -163,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_as_for_the_simulator() {
+    fn times_have_the_format_of_the_simulator() {
         let options = parse(&["--period", "1h30m"]).unwrap();
         assert_eq!(options.period, Duration::from_secs(5400));
     }
 
     #[test]
-    fn an_offset_west_of_greenwich_is_not_taken_for_a_flag() {
+    fn a_negative_offset_is_not_parsed_as_a_flag() {
         let options = parse(&["--time-zone", "-03:30"]).unwrap();
         assert_eq!(options.time_zone.offset(0), -12_600);
     }
