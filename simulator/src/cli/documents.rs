@@ -2,27 +2,29 @@
 
 use carillon_server::cli::{CompletionsArguments, ManArguments};
 use carillon_simulator::exit::Exit;
-use clap::CommandFactory;
+use clap::Command;
 
-use super::Cli;
 use super::failure::Failure;
 use super::terminal;
 
 /// Prints the completions of a shell.
-pub(crate) fn completions(arguments: &CompletionsArguments) -> Result<Exit, Failure> {
-    terminal::print(&arguments.script(Cli::command()))?;
+pub(crate) fn completions(arguments: &CompletionsArguments, command: Command) -> Result<Exit, Failure> {
+    terminal::print(&arguments.script(command))?;
     Ok(Exit::Held)
 }
 
 /// Prints a manual page.
-pub(crate) fn man(arguments: &ManArguments) -> Result<Exit, Failure> {
-    terminal::print(&arguments.page(Cli::command()).map_err(Failure::Usage)?)?;
+pub(crate) fn man(arguments: &ManArguments, command: Command) -> Result<Exit, Failure> {
+    terminal::print(&arguments.page(command).map_err(Failure::Usage)?)?;
     Ok(Exit::Held)
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::cli::Cli;
     use crate::cli::testing::parse;
 
     #[test]
@@ -47,6 +49,6 @@ mod tests {
             assert!(page.contains(&format!("sim\\-{name} 1")), "{page}");
         }
         let nothing: ManArguments = parse("man", &["walk"]).unwrap();
-        assert!(matches!(man(&nothing), Err(Failure::Usage(_))));
+        assert!(matches!(man(&nothing, Cli::command()), Err(Failure::Usage(_))));
     }
 }

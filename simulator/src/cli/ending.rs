@@ -9,6 +9,9 @@ use clap::error::ErrorKind;
 use super::failure::Failure;
 use super::terminal;
 
+/// The ends of a subcommand that only prints.
+pub(super) const PRINTING: &[Exit] = &[Exit::Held, Exit::Impossible];
+
 /// Turns the result of a subcommand into an exit code, and prints the sentence of its failure.
 ///
 /// `program` makes the whole command line. A usage error ends the process here, as clap's own errors do.

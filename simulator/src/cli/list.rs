@@ -6,7 +6,7 @@ use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::report::{ScenarioEntry, ScenarioList};
 use clap::Args;
 
-use super::PRINTING;
+use super::ending::PRINTING;
 use super::failure::Failure;
 use super::output::JsonOutput;
 

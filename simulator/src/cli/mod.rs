@@ -49,9 +49,6 @@ struct Cli {
     command: Command,
 }
 
-/// The ends of a subcommand that only prints.
-const PRINTING: &[Exit] = &[Exit::Held, Exit::Impossible];
-
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Find out how many clients a real server can serve, and what fails first
@@ -59,7 +56,7 @@ enum Command {
     /// Find out whether a server has become worse: compare reports from before and after a change
     Compare(compare::Options),
     /// Print a script that completes command lines in a shell
-    #[command(after_help = exit::help("", PRINTING))]
+    #[command(after_help = exit::help("", ending::PRINTING))]
     Completions(CompletionsArguments),
     /// Put a server on a real socket on trial: a verdict on each of its guarantees
     Conform(conform::Options),
@@ -70,7 +67,7 @@ enum Command {
     /// List the built-in scenarios
     List(list::Options),
     /// Print the manual page, in the format of roff
-    #[command(after_help = exit::help("", PRINTING))]
+    #[command(after_help = exit::help("", ending::PRINTING))]
     Man(ManArguments),
     /// Add up the reports of the parts of a load that several machines made
     Merge(merge::Options),
@@ -93,12 +90,12 @@ pub(crate) fn main() -> ExitCode {
     let (name, result) = match Cli::parse().command {
         Command::Capacity(options) => ("capacity", capacity::execute(&options)),
         Command::Compare(options) => ("compare", compare::execute(&options)),
-        Command::Completions(options) => ("completions", documents::completions(&options)),
+        Command::Completions(options) => ("completions", documents::completions(&options, Cli::command())),
         Command::Conform(options) => ("conform", conform::execute(&options)),
         Command::Connect(options) => ("connect", connect::execute(&options)),
         Command::Explain(options) => ("explain", explain::execute(&options)),
         Command::List(options) => ("list", list::execute(&options)),
-        Command::Man(options) => ("man", documents::man(&options)),
+        Command::Man(options) => ("man", documents::man(&options, Cli::command())),
         Command::Merge(options) => ("merge", merge::execute(&options)),
         Command::Report(options) => ("report", report::execute(&options)),
         Command::Replay(options) => ("replay", replay::execute(&options)),
