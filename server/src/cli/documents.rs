@@ -37,12 +37,13 @@ impl ManArguments {
     pub fn page(&self, program: Command) -> Result<String, String> {
         let mut command = program.disable_help_subcommand(true);
         command.build();
+        let source = command.render_version();
         if let Some(name) = &self.subcommand {
             let subcommand = command.find_subcommand(name).cloned();
             command = subcommand.ok_or_else(|| format!("there is no subcommand {name:?}"))?;
         }
         let mut page = Vec::new();
-        Man::new(command).render(&mut page).expect("a vector takes all bytes");
+        Man::new(command).source(source.trim_end()).render(&mut page).expect("a vector takes all bytes");
         Ok(text(page))
     }
 }

@@ -42,11 +42,11 @@ mod tests {
             let arguments: ManArguments = parse("man", arguments).unwrap();
             arguments.page(Cli::command())
         };
-        assert!(page(&[]).unwrap().contains(".TH carillon\\-sim 1"));
+        assert!(page(&[]).unwrap().contains(".TH carillon-sim 1"));
         for subcommand in Cli::command().get_subcommands() {
             let name = subcommand.get_name();
             let page = page(&[name]).unwrap();
-            assert!(page.contains(&format!("sim\\-{name} 1")), "{page}");
+            assert!(page.contains(&format!(".TH carillon-sim-{name} 1")), "{page}");
         }
         let nothing: ManArguments = parse("man", &["walk"]).unwrap();
         assert!(matches!(man(&nothing, Cli::command()), Err(Failure::Usage(_))));
