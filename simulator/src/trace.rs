@@ -47,10 +47,10 @@ impl Digest {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Watch {
     /// All clients.
-    Everybody,
+    All,
     /// No client, which costs nothing.
     #[default]
-    Nobody,
+    None,
     /// The client with this number.
     One(u32),
 }
@@ -85,14 +85,14 @@ impl Trace {
 
     /// Whether the trace writes the events of any client.
     pub(crate) fn is_watching(&self) -> bool {
-        self.watch != Watch::Nobody
+        self.watch != Watch::None
     }
 
     /// Whether the trace writes the events of this client.
     pub(crate) fn watches(&self, client: u32) -> bool {
         match self.watch {
-            Watch::Nobody => false,
-            Watch::Everybody => true,
+            Watch::None => false,
+            Watch::All => true,
             Watch::One(watched) => watched == client,
         }
     }

@@ -90,7 +90,7 @@ impl TraceFile {
 
     /// The trace that writes to the file.
     pub(crate) fn trace(&self) -> Trace {
-        Trace::new(Watch::Everybody, Some(Box::new(Sink(Rc::clone(&self.state)))))
+        Trace::new(Watch::All, Some(Box::new(Sink(Rc::clone(&self.state)))))
     }
 
     /// Writes the rest, and returns the first error of the file.

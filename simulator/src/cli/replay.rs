@@ -64,7 +64,7 @@ fn report(script: &Script, run: &Run<'_>, outcome: &Outcome, repeat: &str, story
     let story = story::what_broke(outcome, story);
     let promised = match script.breaks {
         Some((guarantee, fault)) if script.violation_in(&outcome.score).is_none() => {
-            format!("By its head {guarantee} breaks ({}); it did not.\n", fault.name())
+            format!("The head of the script says that {guarantee} breaks ({}); it did not.\n", fault.name())
         }
         _ if story.is_empty() => String::new(),
         _ => format!("To see why:  {}\n", repeat.replacen("replay", "explain", 1)),

@@ -97,7 +97,7 @@ impl Story {
 
     /// The trace for the second run. It writes into this story.
     pub fn trace(&self) -> Trace {
-        let watch = self.violation.client.map_or(Watch::Nobody, Watch::One);
+        let watch = self.violation.client.map_or(Watch::None, Watch::One);
         Trace::new(watch, Some(Box::new(self.clone())))
     }
 
