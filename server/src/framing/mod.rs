@@ -298,7 +298,8 @@ fn close_code(payload: &[u8]) -> Result<Option<u16>, CloseReason> {
             let code = u16::from_be_bytes([*high, *low]);
             if !may_be_sent(code) {
                 return Err(CloseReason::ProtocolError(
-                    "close frame with a status code that may not be sent",
+                    // Sent to the client, so these bytes are in the digests of recorded runs.
+                    "close frame with a status code that nobody may send",
                 ));
             }
             std::str::from_utf8(reason).map_err(|_| CloseReason::InvalidText)?;
