@@ -14,6 +14,13 @@ pub fn clocked<T, E>(call: impl FnOnce() -> Result<T, E>) -> Result<(T, Duration
     Ok((value, start.elapsed()))
 }
 
+/// A function that says whether `limit` of wall time has passed since this call.
+#[expect(clippy::disallowed_methods, reason = "a user waits for it: the limit is one of real time")]
+pub fn deadline(limit: Duration) -> impl FnMut() -> bool {
+    let start = Instant::now();
+    move || start.elapsed() >= limit
+}
+
 #[cfg(test)]
 mod tests {
     use std::thread::sleep;

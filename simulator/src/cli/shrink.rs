@@ -1,12 +1,12 @@
 //! `carillon-sim shrink`: shrinks a failing run and writes it as a script.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use carillon_simulator::RunOptions;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::hunt::shrink::{NextSteps, PATIENCE, Shrunk, shrink};
 use carillon_simulator::report::ScriptSummary;
+use carillon_simulator::stopwatch::deadline;
 use carillon_simulator::units::{format_span, parse_seed};
 use carillon_simulator::{Fault, Guarantee, Outcome, Scenario, Script, Trace};
 use clap::Args;
@@ -89,12 +89,9 @@ pub(super) fn shrink_seed(
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a user waits for it: the budget is real time")]
 fn within_budget(script: Script, wanted: (Guarantee, Fault)) -> Option<Shrunk> {
-    let start = Instant::now();
     let bar = ProgressBar::new_spinner().with_message("shrinking");
-    let should_stop = || start.elapsed() >= PATIENCE;
-    let shrunk = shrink(script, wanted, should_stop, |script| {
+    let shrunk = shrink(script, wanted, deadline(PATIENCE), |script| {
         bar.set_message(format!(
             "shrinking: {} clients, {} lines, {}",
             script.acting_clients(),

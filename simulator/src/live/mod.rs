@@ -1,5 +1,6 @@
 //! The live arm: real sockets and real time, against any server.
 
+mod backoff;
 mod client;
 mod clock;
 pub mod conform;
@@ -10,6 +11,8 @@ mod server;
 pub mod soak;
 
 pub use crate::dialect::Dialect;
+#[doc(hidden)]
+pub use backoff::Backoff;
 pub use interrupt::interrupted;
 pub use server::address::Address;
 pub use server::serve::Serving;

@@ -1,7 +1,6 @@
 //! The server on trial: started anew for each run and for each script.
 
 use std::io;
-use std::time::Instant;
 
 use crate::arms::paused::{PausedTarget, Service, VirtualClock};
 use crate::arms::{RunOptions, run_target};
@@ -10,6 +9,7 @@ use crate::oracle::guarantee::Guarantee;
 use crate::rng::Rng;
 use crate::scenario::{Arm, Scenario};
 use crate::script::Script;
+use crate::stopwatch::deadline;
 use crate::trace::Trace;
 use crate::world::Outcome;
 
@@ -65,11 +65,5 @@ pub(super) fn make_small(
     // The first run of the script shows whether a runtime can be created; the later ones are assumed to succeed.
     play(start, &script, Trace::default()).map_err(NotSmall::Io)?;
     let again = |script: &Script| play(start, script, Trace::default()).expect("what ran once runs again");
-    shrink(script, wanted, deadline(), again).ok_or(NotSmall::OnlyInTheRun)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a person waits for it: the limit is one of real time")]
-fn deadline() -> impl FnMut() -> bool {
-    let start = Instant::now();
-    move || start.elapsed() >= PATIENCE
+    shrink(script, wanted, deadline(PATIENCE), again).ok_or(NotSmall::OnlyInTheRun)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::load::Soak;
+use crate::live::backoff::Backoff;
 use crate::live::client::LiveClient;
 use crate::network::link::LinkPlan;
 use crate::network::link::Reading;
@@ -26,8 +27,8 @@ const WAKE_UP_DELAY: Duration = Duration::from_millis(10);
 /// The most unsent bytes before a client sends no more: a real client's buffer is limited, too.
 const MOST_UNSENT: usize = 256 << 10;
 
-/// The bounds of the back-off after the server has ended a connection. The wait doubles with every attempt.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
+/// The bounds of the back-off after the server has ended a connection.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The smallest receive buffer of the system, in bytes.
@@ -36,23 +37,22 @@ const SMALLEST_WINDOW: u32 = 2304;
 /// Connects and leaves for as long as the plan has this client.
 pub(super) async fn run(soak: Rc<Soak>, index: u32) {
     let mut client = Client::new(soak.rng(index), &soak.options.scenario.population);
-    let mut failures = 0;
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, client.rng.fork("back-off"));
     let mut connections = 0_u32;
     while soak.wants(index) {
         // Boxed: a connected client must not keep the memory that only connecting needs.
         let Some(mut connected) = Box::pin(connect_client(&soak, index, &mut client)).await else {
-            failures += 1;
-            soak.pause(back_off(&mut client, failures)).await;
+            soak.pause(backoff.next_wait()).await;
             continue;
         };
-        failures = 0;
+        backoff.reset();
         connections += 1;
         if connections > 1 {
             soak.state.metrics.borrow_mut().counts.reconnects += 1;
         }
         let was_dropped = connected.run(&mut client).await;
         drop(connected);
-        let pause = if was_dropped { back_off(&mut client, 1) } else { client.pause() };
+        let pause = if was_dropped { backoff.next_wait() } else { client.pause() };
         if soak.wants(index) {
             soak.pause(pause).await;
         }
@@ -97,12 +97,6 @@ async fn stall(soak: &Rc<Soak>) {
         soak.pause(READ_INTERVAL * 3).await;
         drop(transport);
     }
-}
-
-/// A random time below a ceiling that doubles with every failure.
-fn back_off(client: &mut Client, failures: u32) -> Duration {
-    let ceiling = FIRST_WAIT.saturating_mul(1 << failures.min(6)).min(LONGEST_WAIT);
-    Duration::from_millis(client.rng.between(50, ceiling.as_millis() as u64))
 }
 
 /// A connected client: its connection, and the times of its next actions.

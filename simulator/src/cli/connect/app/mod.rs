@@ -14,7 +14,6 @@
 //!
 //! This is a client of real servers in real time: nothing in here is simulated or repeatable.
 
-mod backoff;
 mod error;
 mod keyboard;
 mod opening;
@@ -25,17 +24,23 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
 use std::time::Duration;
 
-use carillon_simulator::live::Trust;
+use carillon_simulator::Rng;
+use carillon_simulator::live::{Backoff, Trust};
 use tokio::io::AsyncRead;
 use tokio_tungstenite::Connector;
 
-use self::backoff::Backoff;
 use self::keyboard::Input;
 use self::opening::{check, open};
 use self::screen::Screen;
 use self::session::App;
 
 pub(crate) use self::error::ConnectError;
+
+/// The ceiling of the wait before the first attempt to reconnect.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// The longest wait before any attempt to reconnect.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The first line that the client prints.
 const HELP: &str = "type on or off for the switch, quit to leave; any other line is sent";
@@ -93,7 +98,8 @@ pub(crate) async fn run(
         wants_pushes: true,
     };
     app.screen.say(HELP)?;
-    let mut backoff = Backoff::new(RandomState::new().build_hasher().finish());
+    let random = Rng::new(RandomState::new().build_hasher().finish());
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, random);
     loop {
         let lost = match open(&options.url, connector.clone()).await {
             Ok(socket) => app.talk(socket, &mut backoff).await?,

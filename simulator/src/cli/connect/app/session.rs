@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use carillon_server::log::escape;
 use carillon_server::protocol::{SUBSCRIBE, UNSUBSCRIBE};
+use carillon_simulator::live::Backoff;
 use futures::future::join;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
@@ -18,7 +19,6 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::backoff::Backoff;
 use super::error::ConnectError;
 use super::keyboard::{Input, Line};
 use super::opening::Socket;
