@@ -138,8 +138,13 @@ impl ServerLog {
 /// Whether a character can forge log lines, because it breaks a line in two or changes how a line looks: control
 /// characters, line and paragraph separators, and marks that reorder text.
 pub fn is_forging(letter: char) -> bool {
-    let is_mark = matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    letter.is_control() || is_mark || matches!(letter, '\u{2028}' | '\u{2029}')
+    if letter.is_ascii() {
+        return letter.is_ascii_control();
+    }
+    matches!(
+        letter,
+        '\u{80}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 #[cfg(test)]
