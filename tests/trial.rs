@@ -53,6 +53,7 @@ fn an_invalid_setting_is_an_error_that_names_the_allowed_values() {
     #[expect(clippy::reversed_empty_ranges, reason = "this is the mistake")]
     let none = trial().seeds(2..=1);
     assert!(error(none).contains("no seed from 2 to 1"));
+    assert!(error(trial().seeds(u64::MAX..=u64::MAX)).contains("18446744073709551614 at most"));
     let missing = trial().scenario("./no-such-file.toml").run();
     assert!(matches!(missing, Err(TrialError::File(_))), "{missing:?}");
 }

@@ -220,7 +220,9 @@ impl Trial {
         recipe.scenario(*seeds.start()).map_err(TrialError::Setting)?;
         let jobs = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let mut totals = Totals::default();
-        let end = seeds.end().saturating_add(1);
+        let end = seeds.end().checked_add(1).ok_or_else(|| {
+            TrialError::Setting(format!("the last seed is too large; it may be {} at most", u64::MAX - 1))
+        })?;
         let run_seed = |seed| {
             let scenario = recipe.scenario(seed)?;
             self.one_run(&scenario, seed).map_err(|error| error.to_string())
