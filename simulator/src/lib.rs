@@ -123,6 +123,7 @@ pub use file::{LoadError, Mistake};
 pub use network::Network;
 pub use network::link::{LinkId, LinkPlan, LinkProfile, Reading};
 pub use oracle::census::Census;
+pub use oracle::clause::{Clause, Lapse};
 pub use oracle::coverage::{Coverage, Hazard};
 pub use oracle::guarantee::Guarantee;
 pub use oracle::score::{Fault, Race, Score, Tally, Violation};

@@ -25,6 +25,8 @@
 
 pub(crate) mod guarantee;
 
+pub(crate) mod clause;
+
 pub(crate) mod coverage;
 
 pub(crate) mod score;

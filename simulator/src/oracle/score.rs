@@ -3,6 +3,7 @@
 use carillon_server::Timestamp;
 use hdrhistogram::Histogram;
 
+use crate::oracle::clause::Lapse;
 use crate::oracle::coverage::Coverage;
 use crate::oracle::guarantee::Guarantee;
 
@@ -143,6 +144,8 @@ pub struct Score {
     pub coverage: Coverage,
     /// The first violations with their details; later ones are only counted in `tallies`.
     pub violations: Vec<Violation>,
+    /// Departures from the letter of a standard that hurt no one, one entry for each clause.
+    pub lapses: Vec<Lapse>,
     /// Push latency from the due instant to the arrival, in microseconds, up to one hour.
     pub latency: Histogram<u64>,
 }
@@ -155,6 +158,7 @@ impl Score {
             races: [0; 4],
             coverage: Coverage::default(),
             violations: Vec::new(),
+            lapses: Vec::new(),
             latency: Histogram::new_with_bounds(1, HOUR_IN_MICROS, 3).expect("valid bounds and precision"),
         }
     }

@@ -2,6 +2,7 @@
 
 use carillon_server::Timestamp;
 
+use crate::oracle::clause::{Clause, Lapse};
 use crate::oracle::coverage::{Hazard, Met};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Score, Tally, Violation};
@@ -14,6 +15,9 @@ pub(crate) struct Retention {
     /// Up to this number every violation is kept, of any guarantee.
     pub(crate) in_all: usize,
 }
+
+/// The most details of one lapse that are kept.
+const DETAILS: usize = 40;
 
 /// The score of a run that has not ended.
 #[derive(Debug)]
@@ -63,6 +67,20 @@ impl ScoreKeeper {
         if *kept < self.retention.of_each || self.score.violations.len() < self.retention.in_all {
             *kept += 1;
             self.score.violations.push(Violation { guarantee, fault, at, client, detail: detail() });
+        }
+    }
+
+    /// Notes that the server departed from a clause without harm.
+    pub(crate) fn lapse(&mut self, clause: Clause, detail: String) {
+        let lapses = &mut self.score.lapses;
+        let place = lapses.iter().position(|lapse| lapse.clause == clause).unwrap_or_else(|| {
+            lapses.push(Lapse { clause, count: 0, details: Vec::new() });
+            lapses.len() - 1
+        });
+        let lapse = &mut lapses[place];
+        lapse.count += 1;
+        if lapse.details.len() < DETAILS && !lapse.details.contains(&detail) {
+            lapse.details.push(detail);
         }
     }
 

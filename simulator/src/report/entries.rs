@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::numbers::rounded;
+use crate::oracle::clause::Lapse;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Tally, Violation};
 use crate::oracle::verdict::Verdict;
@@ -50,6 +51,35 @@ pub struct ViolationEntry {
     /// What happened around the violation, line by line, if a story was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub story: Option<String>,
+}
+
+/// A departure from the letter of a standard that hurts no one. It does not count for the verdict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaxEntry {
+    /// The section of the standard, such as `RFC 6455 §7.1.7`.
+    pub section: Cow<'static, str>,
+    /// What the section asks for, in one sentence.
+    pub rule: Cow<'static, str>,
+    /// The guarantee that breaks where laxity counts (`--strict`).
+    pub guarantee: String,
+    /// How often the server departed from it.
+    pub count: u64,
+    /// What was observed, each in one sentence.
+    pub details: Vec<String>,
+}
+
+impl LaxEntry {
+    /// The entry of a lapse.
+    pub(crate) fn new(lapse: &Lapse) -> Self {
+        Self {
+            section: lapse.clause.section().into(),
+            rule: lapse.clause.rule().into(),
+            guarantee: lapse.clause.guarantee().to_string(),
+            count: lapse.count,
+            details: lapse.details.clone(),
+        }
+    }
 }
 
 impl GuaranteeEntry {

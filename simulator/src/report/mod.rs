@@ -41,7 +41,7 @@ mod text;
 mod violations;
 
 pub use coverage::{CoverageEntry, CoverageTable};
-pub use entries::{GuaranteeEntry, ViolationEntry};
+pub use entries::{GuaranteeEntry, LaxEntry, ViolationEntry};
 pub use file::Document;
 pub use palette::Palette;
 pub use run::Run;

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::coverage::CoverageEntry;
-use super::entries::{GuaranteeEntry, ViolationEntry};
+use super::entries::{GuaranteeEntry, LaxEntry, ViolationEntry};
 use super::numbers::{per_second, rounded};
 use crate::metrics::{Judgement, Metrics};
 use crate::oracle::score::Race;
@@ -83,6 +83,13 @@ pub struct Summary {
     pub guarantees: Vec<GuaranteeEntry>,
     /// The first violations. `guarantees` counts all of them.
     pub violations: Vec<ViolationEntry>,
+    /// Departures from the letter of a standard that hurt no one. They count neither for the verdict nor for the exit
+    /// code.
+    #[serde(default)]
+    pub lax: Vec<LaxEntry>,
+    /// Sentences that stand on top of the report: what the reader must know before any verdict.
+    #[serde(default)]
+    pub headlines: Vec<String>,
     /// The thresholds of the run and their results, in the order in which they were given.
     #[serde(default)]
     pub thresholds: Vec<Judgement>,
@@ -197,6 +204,8 @@ impl Summary {
             shard: None,
             guarantees: basics.guarantees,
             violations: basics.violations,
+            lax: Vec::new(),
+            headlines: Vec::new(),
             thresholds: Vec::new(),
             races: Races::default(),
             coverage: Vec::new(),

@@ -18,6 +18,7 @@ use carillon_server::Timestamp;
 use super::clock::grid::PushGrid;
 use super::clock::stamps::Stamps;
 use crate::oracle::checker::echoes;
+use crate::oracle::clause::{Clause, Lapse};
 use crate::oracle::connection::Connection;
 use crate::oracle::coverage::Met;
 use crate::oracle::guarantee::Guarantee;
@@ -86,6 +87,8 @@ pub(crate) struct Judge {
     doubts: BTreeMap<Guarantee, Vec<String>>,
     /// For each guarantee, sentences about what was observed.
     findings: BTreeMap<Guarantee, Vec<String>>,
+    /// Sentences for the top of the report.
+    headlines: Vec<String>,
     audits: BTreeMap<u64, Audit>,
     /// Whether pushes were lost while every client was reading.
     has_lost_unburdened: bool,
@@ -125,6 +128,7 @@ impl Judge {
             stamps,
             doubts: BTreeMap::new(),
             findings: BTreeMap::new(),
+            headlines: Vec::new(),
             audits: BTreeMap::new(),
             has_lost_unburdened: false,
             burdened_since: None,
@@ -185,6 +189,27 @@ impl Judge {
         self.keeper.violate(guarantee, fault, at, client, || detail);
     }
 
+    /// Notes a departure from a clause that hurts no one: lax, or a violation where laxity counts.
+    pub(crate) fn lapse(
+        &mut self,
+        clause: Clause,
+        fault: Fault,
+        at: Timestamp,
+        client: Option<u32>,
+        detail: String,
+    ) {
+        if self.is_strict {
+            self.violate(clause.guarantee(), fault, at, client, format!("{detail} ({})", clause.section()));
+        } else {
+            self.keeper.lapse(clause, detail);
+        }
+    }
+
+    /// The departures that hurt no one.
+    pub(crate) fn lapses(&self) -> &[Lapse] {
+        &self.keeper.score.lapses
+    }
+
     /// Notes that something cannot be decided from outside; the sentence says what.
     pub(crate) fn add_doubt(&mut self, guarantee: Guarantee, sentence: String) {
         let doubts = self.doubts.entry(guarantee).or_default();
@@ -196,6 +221,17 @@ impl Judge {
     /// Adds a sentence about what a verdict is based on.
     pub(crate) fn add_finding(&mut self, guarantee: Guarantee, sentence: String) {
         self.findings.entry(guarantee).or_default().push(sentence);
+    }
+
+    /// Adds a sentence to the top of the report.
+    pub(crate) fn add_headline(&mut self, sentence: String) {
+        if !self.headlines.contains(&sentence) {
+            self.headlines.push(sentence);
+        }
+    }
+
+    pub(crate) fn headlines(&self) -> &[String] {
+        &self.headlines
     }
 
     pub(crate) fn doubts(&self, guarantee: Guarantee) -> &[String] {

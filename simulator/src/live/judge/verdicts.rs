@@ -8,7 +8,7 @@ use crate::metrics::Judgement;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Tally, Violation};
 use crate::oracle::verdict::Verdict;
-use crate::report::{Basics, EVIDENCE, GuaranteeEntry, Latency, Shard, Summary, ViolationEntry};
+use crate::report::{Basics, EVIDENCE, GuaranteeEntry, Latency, LaxEntry, Shard, Summary, ViolationEntry};
 
 /// What a report states about a live run.
 #[derive(Clone, Debug)]
@@ -64,6 +64,8 @@ pub(crate) fn summary(state: &RunState, entries: &[GuaranteeEntry], trial: Trial
         plan: trial.plan,
         insecure: state.tls.as_ref().is_some_and(|tls| tls.is_insecure),
         interrupted: trial.interrupted,
+        lax: judge.lapses().iter().map(LaxEntry::new).collect(),
+        headlines: judge.headlines().to_vec(),
         shard: trial.shard,
         thresholds: trial.thresholds,
         ..Summary::of(basics)
