@@ -27,6 +27,10 @@ pub struct Dialect {
     pub(crate) path: Option<String>,
     /// Further header fields of the request: name and value.
     pub(crate) headers: Vec<(String, String)>,
+    /// Texts that the server may send after the 101, in this order; `$_` stands for any text.
+    open: Vec<String>,
+    /// The codes of the server's Close at its shutdown; empty for those of `PROTOCOL.md`.
+    shutdown: Vec<u16>,
 }
 
 impl Default for Dialect {
@@ -39,6 +43,8 @@ impl Default for Dialect {
             is_subscribed: true,
             path: None,
             headers: Vec::new(),
+            open: Vec::new(),
+            shutdown: Vec::new(),
         }
     }
 }
@@ -80,7 +86,7 @@ impl Dialect {
             return codec::interpret(code, payload);
         }
         if std::str::from_utf8(payload).is_err() {
-            return Err(Garbled("a text from the server that is not UTF-8"));
+            return Err(Garbled::new("a text from the server that is not UTF-8"));
         }
         Ok(if let Some(echo) = payload.strip_prefix(self.echo_prefix.as_bytes()) {
             Received::Echo(echo)
@@ -121,6 +127,22 @@ impl Dialect {
         }
     }
 
+    /// Whether this is the text number `place` that the server may send after the 101.
+    pub(crate) fn is_opening_text(&self, place: usize, text: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(text);
+        self.open.get(place).is_some_and(|template| matches(template, &text))
+    }
+
+    /// The codes that the server's Close at its shutdown may have. The reference server's own choice is 1001; 1012
+    /// means service restart.
+    pub(crate) fn shutdown_codes(&self, is_strict: bool) -> &[u16] {
+        match &self.shutdown[..] {
+            [] if is_strict => &[1001],
+            [] => &[1001, 1012],
+            stated => stated,
+        }
+    }
+
     /// The prefix of every push.
     fn push_prefix(&self) -> &str {
         self.push.split('%').next().unwrap_or_default()
@@ -140,6 +162,11 @@ fn read(mut root: Section<'_>) -> Result<Dialect, Wrong> {
         dialect.path = section.get("path", path)?;
         section.set("headers", &mut dialect.headers, headers)
     })?;
+    root.sections("open", |section| {
+        dialect.open.extend(section.get("expect", word)?);
+        Ok(())
+    })?;
+    root.section("end", |section| section.set("shutdown", &mut dialect.shutdown, codes))?;
     root.finish()?;
     let clash = |sentence: &str| Err(Wrong { place: 0, sentence: sentence.to_owned() });
     if dialect.subscribe == dialect.unsubscribe {
@@ -154,6 +181,30 @@ fn read(mut root: Section<'_>) -> Result<Dialect, Wrong> {
 fn word(value: &DeValue<'_>) -> Result<String, String> {
     let word = values::text(value)?;
     if word.is_empty() { Err("write a text in quotes that is not empty".to_owned()) } else { Ok(word) }
+}
+
+/// Reads a list of codes that a Close may have.
+fn codes(value: &DeValue<'_>) -> Result<Vec<u16>, String> {
+    let expected = || "write a list of status codes such as [1001, 1012]; a Close may have 1000 to 4999".to_owned();
+    let list = value.as_array().ok_or_else(expected)?;
+    let code = |value: &DeValue<'_>| {
+        let digits = value.as_integer().filter(|integer| integer.radix() == 10)?;
+        digits.as_str().parse::<u16>().ok().filter(|code| (1000..5000).contains(code))
+    };
+    list.iter().map(|value| code(value.get_ref()).ok_or_else(expected)).collect()
+}
+
+/// Whether a text is a template, in which `$_` stands for any text.
+fn matches(template: &str, text: &str) -> bool {
+    let mut parts = template.split("$_");
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let mut is_open = false;
+    for part in parts {
+        is_open = part.is_empty();
+        let Some(place) = rest.find(part) else { return false };
+        rest = &rest[place + part.len()..];
+    }
+    rest.is_empty() || is_open
 }
 
 fn pattern(value: &DeValue<'_>) -> Result<String, String> {
@@ -236,6 +287,17 @@ mod tests {
     }
 
     #[test]
+    fn a_dialect_allows_texts_after_the_101_and_other_codes_at_the_end() {
+        let text = "[[open]]\nexpect = \"welcome, $_!\"\n[[open]]\nexpect = \"go\"\n[end]\nshutdown = [4001]\n";
+        let dialect = Dialect::parse(text).unwrap();
+        assert!(dialect.is_opening_text(0, b"welcome, client 7!") && dialect.is_opening_text(1, b"go"));
+        assert!(!dialect.is_opening_text(0, b"welcome") && !dialect.is_opening_text(2, b"go"));
+        assert_eq!(dialect.shutdown_codes(true), [4001]);
+        assert_eq!(Dialect::default().shutdown_codes(false), [1001, 1012]);
+        assert_eq!(Dialect::default().shutdown_codes(true), [1001]);
+    }
+
+    #[test]
     fn a_mistake_is_reported_with_its_line() {
         for (text, line, part) in [
             ("[push]\npattern = \"at %Q\"\n", 2, "strftime"),
@@ -245,6 +307,9 @@ mod tests {
             ("[echo]\nprefx = \"x\"\n", 2, "expected one of prefix"),
             ("[commands]\nsubscribe = \"unsubscribe\"\n", 1, "must differ"),
             ("[echo]\nprefix = \"Server\"\n", 1, "would look like an echo"),
+            ("[end]\nshutdown = [1001, 999]\n", 2, "1000 to 4999"),
+            ("[open]\nexpect = \"hi\"\n", 1, "write [[open]]"),
+            ("[[open]]\nexpect = \"\"\n", 2, "not empty"),
         ] {
             let mistake = Dialect::parse(text).unwrap_err();
             assert_eq!(mistake.line, line, "{mistake}");

@@ -107,6 +107,30 @@ impl<'a> Section<'a> {
         section.finish()
     }
 
+    /// Reads each table of a list of tables, in order, unless the list is missing.
+    #[cfg(feature = "live")]
+    pub(crate) fn sections(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&mut Section<'_>) -> Result<(), Wrong>,
+    ) -> Result<(), Wrong> {
+        self.known.push(key);
+        let Some(value) = self.table.get(key) else {
+            return Ok(());
+        };
+        let name = format!("{}{key}", self.prefix);
+        let expected = || format!("{name} must be a list of tables: write [[{name}]] and its keys below, once for each");
+        let list = value.get_ref().as_array().ok_or_else(|| wrong(value, expected()))?;
+        for entry in list.iter() {
+            let table = entry.get_ref().as_table().ok_or_else(|| wrong(entry, expected()))?;
+            let place = entry.span().start;
+            let mut section = Section { prefix: format!("{name}."), place, table, known: Vec::new() };
+            read(&mut section)?;
+            section.finish()?;
+        }
+        Ok(())
+    }
+
     /// Reports the first unknown key.
     pub(crate) fn finish(self) -> Result<(), Wrong> {
         let is_unknown = |key: &&Spanned<_>| !self.known.contains(&AsRef::<str>::as_ref(key.get_ref()));

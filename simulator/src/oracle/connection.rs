@@ -305,9 +305,9 @@ impl Connection {
         let (kind, mut message) = match (opcode, partial.message.take()) {
             (opcode::CONTINUATION, Some(message)) => message,
             (opcode::CONTINUATION, None) => {
-                return Err(Garbled("a continuation of nothing from the server"));
+                return Err(Garbled::new("a continuation of nothing from the server"));
             }
-            (_, Some(_)) => return Err(Garbled("a message in the middle of another from the server")),
+            (_, Some(_)) => return Err(Garbled::new("a message in the middle of another from the server")),
             (kind, None) => (kind, Vec::new()),
         };
         message.extend_from_slice(payload);

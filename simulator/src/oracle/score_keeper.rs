@@ -17,6 +17,7 @@ pub(crate) struct Retention {
 }
 
 /// The most details of one lapse that are kept.
+#[cfg(feature = "live")]
 const DETAILS: usize = 40;
 
 /// The score of a run that has not ended.
@@ -71,6 +72,7 @@ impl ScoreKeeper {
     }
 
     /// Notes that the server departed from a clause without harm.
+    #[cfg(feature = "live")]
     pub(crate) fn lapse(&mut self, clause: Clause, detail: String) {
         let lapses = &mut self.score.lapses;
         let place = lapses.iter().position(|lapse| lapse.clause == clause).unwrap_or_else(|| {
@@ -82,6 +84,19 @@ impl ScoreKeeper {
         if lapse.details.len() < DETAILS && !lapse.details.contains(&detail) {
             lapse.details.push(detail);
         }
+    }
+
+    /// Takes back violations that another one explains, and returns their number: `kept` of them, or all if no other
+    /// violation of this guarantee is kept.
+    #[cfg(feature = "live")]
+    pub(crate) fn take_back(&mut self, guarantee: Guarantee, kept: u64) -> u64 {
+        let is_other = |violation: &Violation| violation.guarantee == guarantee;
+        let has_others = self.score.violations.iter().any(is_other);
+        let tally = &mut self.score.tallies[guarantee.index()];
+        let taken = if has_others { kept.min(tally.violations) } else { tally.violations };
+        tally.violations -= taken;
+        self.kept[guarantee.index()] -= (kept as usize).min(self.kept[guarantee.index()]);
+        taken
     }
 
     /// Counts violations of which similar ones are already kept.

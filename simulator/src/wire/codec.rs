@@ -2,8 +2,9 @@
 //!
 //! It shares no code with the server's codec: a mistake in shared code would go unnoticed.
 
+use std::borrow::Cow;
+
 use carillon_server::protocol::{ECHO_PREFIX, PUSH_PREFIX};
-use tungstenite::handshake::derive_accept_key;
 
 /// Opcodes of RFC 6455 section 5.2.
 pub(crate) mod opcode {
@@ -62,8 +63,15 @@ pub(crate) enum Received<'a> {
 }
 
 /// Bytes that no server may send, with the reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Garbled(pub(crate) &'static str);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Garbled(pub(crate) Cow<'static, str>);
+
+impl Garbled {
+    /// Bytes with a reason that is always the same.
+    pub(crate) const fn new(reason: &'static str) -> Self {
+        Self(Cow::Borrowed(reason))
+    }
+}
 
 /// A frame from the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +90,7 @@ pub(crate) fn split_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Garbled> {
         return Ok(None);
     };
     if second & 0x80 != 0 {
-        return Err(Garbled("a masked frame from the server"));
+        return Err(Garbled::new("a masked frame from the server"));
     }
     let (length, header) = match second {
         126 => match rest {
@@ -96,16 +104,16 @@ pub(crate) fn split_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Garbled> {
         short => (usize::from(*short), 2),
     };
     if first & 0x70 != 0 {
-        return Err(Garbled("a reserved bit from the server"));
+        return Err(Garbled::new("a reserved bit from the server"));
     }
     if !matches!(first & 0x0F, 0..=2 | 8..=10) {
-        return Err(Garbled("a reserved opcode from the server"));
+        return Err(Garbled::new("a reserved opcode from the server"));
     }
     if first & 0x08 != 0 && (first & 0x80 == 0 || length > 125) {
-        return Err(Garbled("a fragmented or long control frame from the server"));
+        return Err(Garbled::new("a fragmented or long control frame from the server"));
     }
     if length < shortest_for(header) {
-        return Err(Garbled("a length in a longer form than necessary from the server"));
+        return Err(Garbled::new("a length in a longer form than necessary from the server"));
     }
     let end = length.saturating_add(header);
     Ok(bytes.get(header..end).map(|payload| Frame { first: *first, payload, length: end }))
@@ -125,7 +133,7 @@ pub(crate) fn interpret(opcode: u8, payload: &[u8]) -> Result<Received<'_>, Garb
     Ok(match opcode {
         opcode::TEXT => {
             if std::str::from_utf8(payload).is_err() {
-                return Err(Garbled("a text from the server that is not UTF-8"));
+                return Err(Garbled::new("a text from the server that is not UTF-8"));
             }
             if let Some(echo) = payload.strip_prefix(ECHO_PREFIX.as_bytes()) {
                 Received::Echo(echo)
@@ -138,62 +146,12 @@ pub(crate) fn interpret(opcode: u8, payload: &[u8]) -> Result<Received<'_>, Garb
         opcode::CLOSE => match payload {
             [] => Received::Close(None),
             [high, low, ..] => Received::Close(Some(u16::from_be_bytes([*high, *low]))),
-            [_] => return Err(Garbled("a close frame with half a status code from the server")),
+            [_] => return Err(Garbled::new("a close frame with half a status code from the server")),
         },
         opcode::PING => Received::Ping(payload),
         opcode::PONG => Received::Pong(payload),
         _ => Received::Binary,
     })
-}
-
-/// The request of an opening handshake, and the field that its response must contain.
-#[derive(Clone, Debug)]
-pub(crate) struct Handshake {
-    pub(crate) request: Vec<u8>,
-    accept_field: String,
-}
-
-impl Handshake {
-    /// A handshake whose key is drawn from `bits`.
-    pub(crate) fn new(path: &str, bits: u64) -> Self {
-        Self::to("carillon.test", path, "", bits)
-    }
-
-    /// A handshake with this host. Each of the `further` fields ends with CR LF.
-    pub(crate) fn to(host: &str, path: &str, further: &str, bits: u64) -> Self {
-        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        // Twenty-one digits and a last one of "AQgw" are the base64 form of 16 bytes.
-        let digits = (0..21).map(|place| DIGITS[(bits.rotate_left(place * 3) & 63) as usize] as char);
-        let key: String = digits.chain("A==".chars()).collect();
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{further}\r\n"
-        );
-        let accept_field = format!("sec-websocket-accept: {}", derive_accept_key(key.as_bytes()));
-        Self { request: request.into_bytes(), accept_field }
-    }
-
-    /// Reads the response at the front of `bytes` and returns its length; `None` if it is incomplete.
-    pub(crate) fn read_response(&self, bytes: &[u8]) -> Result<Option<usize>, Garbled> {
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-            return if bytes.len() > 8192 {
-                Err(Garbled("a response head of more than 8192 bytes"))
-            } else {
-                Ok(None)
-            };
-        };
-        let head = String::from_utf8_lossy(&bytes[..end]);
-        if !head.starts_with("HTTP/1.1 101 ") {
-            return Err(Garbled("a handshake that was refused"));
-        }
-        // Field names are case-insensitive, values are not.
-        let has_key = head.lines().any(|line| {
-            line.split_once(':').is_some_and(|(name, value)| {
-                format!("{}: {}", name.to_ascii_lowercase(), value.trim()) == self.accept_field
-            })
-        });
-        if has_key { Ok(Some(end + 4)) } else { Err(Garbled("a wrong Sec-WebSocket-Accept")) }
-    }
 }
 
 #[cfg(test)]
@@ -246,16 +204,5 @@ mod tests {
         assert_eq!(interpret(opcode::TEXT, b"Server received: "), Ok(Received::Echo(b"")));
         assert!(matches!(interpret(opcode::TEXT, b"Server push message at x"), Ok(Received::Push(_))));
         assert!(matches!(interpret(opcode::TEXT, b"server received: x"), Ok(Received::Unknown(_))));
-    }
-
-    #[test]
-    fn a_response_needs_status_101_and_the_right_key() {
-        let handshake = Handshake::new("/ws", 42);
-        let good = format!("HTTP/1.1 101 Switching Protocols\r\n{}\r\n\r\nrest", handshake.accept_field);
-        assert_eq!(handshake.read_response(good.as_bytes()), Ok(Some(good.len() - 4)));
-        assert_eq!(handshake.read_response(&good.as_bytes()[..40]), Ok(None));
-        let bad = good.replace(": ", ": x");
-        assert!(handshake.read_response(bad.as_bytes()).is_err());
-        assert!(handshake.read_response(b"HTTP/1.1 503 Full\r\n\r\n").is_err());
     }
 }

@@ -26,7 +26,7 @@ use crate::scenario::Scenario;
 use crate::script::line::ScriptLine;
 use crate::script::verb::{ServerVerb, Verb};
 use crate::trace::Trace;
-use crate::wire::codec::Handshake;
+use crate::wire::handshake::Handshake;
 use crate::world::client::{Alarm, Client};
 use crate::world::target::{Advance, Target};
 

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use carillon_server::Timestamp;
 
+use super::shown::{shown, with_code};
 use crate::live::judge::LiveConnection;
 use crate::live::run_state::RunState;
 use crate::live::server::transport::Transport;
@@ -18,6 +20,12 @@ use crate::script::verb::Utterance;
 use crate::wire::codec::opcode;
 use crate::wire::offence::Offence;
 use crate::wire::text::Text;
+
+/// The longest time in which a server may stand still without being accused of more than that.
+const LONGEST_STALL: Duration = Duration::from_secs(10);
+
+/// How often a client checks whether a silent server goes on.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The most recent lines of a story that are kept.
 pub(super) const STORY: usize = 6;
@@ -36,6 +44,14 @@ pub(crate) struct LiveClient {
     pub(super) has_story: bool,
     /// When the text whose echo is timed was sent.
     pub(super) echo_timed_since: Option<Timestamp>,
+    /// When bytes last passed in either direction, and the time before that.
+    pub(super) bytes_at: (Timestamp, Timestamp),
+    /// The payload of the last binary message, until the next text.
+    pub(super) last_binary: Option<Vec<u8>>,
+    /// How many of the texts that the dialect allows after the 101 have come.
+    pub(super) opening_texts: usize,
+    /// The number of echoes that have come.
+    pub(crate) echoes_heard: u32,
     /// When the client last sent a pong.
     pub(super) last_pong_at: Option<Timestamp>,
     pub(super) is_reading: bool,
@@ -100,18 +116,11 @@ impl LiveClient {
     /// Waits until every text has its echo and every ping its pong. A reply that does not arrive in time counts as
     /// lost. Returns whether all arrived.
     pub(crate) async fn await_replies(&mut self) -> bool {
-        let (asked, patience) = (self.now(), self.state.patience);
         let has_all_replies =
             |client: &Self| client.connection.core.echoes.front().is_none() && client.pings.is_empty();
-        if self.process_until_done(asked + patience, has_all_replies).await {
+        if self.process_until_answered(self.state.patience, has_all_replies).await {
             // If the connection ends later, an earlier pong is not the cause.
             self.last_pong_at = None;
-            return true;
-        }
-        let stalled_until = self.state.judge.borrow().grid.stalled_until(asked);
-        if let Some(until) = stalled_until
-            && self.process_until_done(until + patience, has_all_replies).await
-        {
             return true;
         }
         if self.is_open() && !self.connection.is_excluded && self.is_reading {
@@ -120,11 +129,47 @@ impl LiveClient {
         false
     }
 
+    /// Reads, answers and writes until `is_done`, or until `patience` is over. A server that stands still meanwhile
+    /// gets that much more time. Returns whether it is done.
+    pub(crate) async fn process_until_answered(
+        &mut self,
+        patience: Duration,
+        is_done: impl Fn(&Self) -> bool,
+    ) -> bool {
+        let asked = self.now();
+        let mut until = asked + patience;
+        loop {
+            if self.process_until_done(until, &is_done).await {
+                return true;
+            }
+            match self.excuse_for_silence(asked, patience) {
+                Some(later) if self.end.is_none() => until = later,
+                _ => return false,
+            }
+        }
+    }
+
+    /// Until when the client waits on for what it asked for at `asked`: the server stands still, or stood still
+    /// meanwhile. `None` if there is no excuse, or none any more.
+    fn excuse_for_silence(&self, asked: Timestamp, patience: Duration) -> Option<Timestamp> {
+        let now = self.now();
+        let mut judge = self.state.judge.borrow_mut();
+        if judge.is_silent_since(asked) {
+            if now < asked + LONGEST_STALL {
+                return Some(now + CHECK_INTERVAL);
+            }
+            judge.on_hang(asked);
+        }
+        let until = judge.grid.stalled_until(asked)? + patience;
+        (until > now).then_some(until)
+    }
+
     fn report_missing_replies(&mut self) {
         let (now, client) = (self.now(), Some(self.connection.core.client));
         let patience = self.state.patience;
         if let Some(text) = self.connection.core.echoes.front() {
-            let detail = self.with_story(&format!("no reply to {text} within {patience:.1?}"));
+            let what = self.describe_text(text);
+            let detail = self.with_story(&format!("no reply to {what} within {patience:.1?}"));
             let guarantee = guarantee_of_lost(text);
             self.state.judge.borrow_mut().violate(guarantee, Fault::Lost, now, client, detail);
             self.connection.core.forget_echoes();
@@ -161,7 +206,9 @@ impl LiveClient {
         let mut word = String::new();
         self.state.dialect.render(text, &mut word);
         self.compose_frame(0x80 | opcode::BINARY, word.as_bytes());
-        self.add_to_story(|| format!("sends {text} as a binary message"));
+        self.add_to_story(|| format!("sends {} as a binary message", shown(word.as_bytes())));
+        self.connection.has_binary_command = true;
+        self.last_binary = Some(word.into_bytes());
         self.write();
     }
 
@@ -183,7 +230,7 @@ impl LiveClient {
         self.connection.core.offence = Some(kind);
         self.may_be_ended = true;
         self.outgoing.extend_from_slice(bytes);
-        self.add_to_story(|| format!("offends: {name}"));
+        self.add_to_story(|| format!("offends with {name}: {}", shown(bytes)));
         self.state.judge.borrow_mut().on_offence(self.state.now());
         self.write();
     }
@@ -273,7 +320,7 @@ impl LiveClient {
         self.closed_with = (!self.connection.core.has_close).then_some(code);
         self.connection.core.phase = Phase::Closing;
         self.may_be_ended = true;
-        self.add_to_story(|| format!("sends a Close of {code:?}"));
+        self.add_to_story(|| format!("sends a Close {}", with_code(code)));
         self.write();
     }
 

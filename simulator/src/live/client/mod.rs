@@ -3,7 +3,9 @@
 mod live_client;
 mod opening;
 mod reading;
+mod shown;
 mod writing;
 
 pub(crate) use live_client::LiveClient;
 pub(crate) use opening::{NoConnection, RequestForm};
+pub(crate) use shown::with_code;

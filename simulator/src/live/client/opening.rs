@@ -8,13 +8,15 @@ use std::rc::Rc;
 use tokio::time::timeout_at;
 
 use super::live_client::LiveClient;
-use crate::live::judge::LiveConnection;
+use crate::live::judge::{LiveConnection, Observation};
 use crate::live::run_state::{RunState, SocketOptions};
 use crate::live::server::tls;
 use crate::oracle::connection::{Connection, Phase};
+use crate::oracle::guarantee::Guarantee;
 use crate::oracle::model::Windows;
+use crate::oracle::score::Fault;
 use crate::script::verb::Utterance;
-use crate::wire::codec::Handshake;
+use crate::wire::handshake::{Handshake, Refusal, Response};
 use crate::wire::text::Text;
 
 /// The length of the text that is sent behind a request, in bytes.
@@ -26,20 +28,35 @@ pub(crate) enum RequestForm {
     /// As in the examples of RFC 6455.
     #[default]
     Plain,
-    /// As browsers and proxies write it: names and tokens in other cases, and several connection options.
-    Browser,
+    /// With several connection options, as Firefox sends them.
+    KeepAlive,
+    /// With field names and tokens in other cases, as some proxies write them.
+    OtherCase,
     /// With a text right behind the request, in the same write.
     WithText,
 }
 
 impl RequestForm {
     fn apply(self, request: &[u8]) -> Vec<u8> {
-        if self != Self::Browser {
-            return request.to_vec();
-        }
         let usual = "Upgrade: websocket\r\nConnection: Upgrade";
-        let other = "UPGRADE: WebSocket\r\nconnection: keep-alive, Upgrade";
+        let other = match self {
+            Self::Plain | Self::WithText => return request.to_vec(),
+            Self::KeepAlive => "Upgrade: websocket\r\nConnection: keep-alive, Upgrade",
+            Self::OtherCase => "upgrade: WebSocket\r\nCONNECTION: upgrade",
+        };
         String::from_utf8_lossy(request).replace(usual, other).into_bytes()
+    }
+
+    /// What is special about the request, if anything.
+    const fn peculiarity(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::KeepAlive => Some("its request had \"Connection: keep-alive, Upgrade\", as Firefox sends it"),
+            Self::OtherCase => {
+                Some("its request had \"upgrade: WebSocket\" and \"CONNECTION: upgrade\": neither names nor tokens have a case")
+            }
+            Self::WithText => Some("it sent a text before the 101"),
+        }
     }
 }
 
@@ -52,6 +69,8 @@ pub(crate) enum NoConnection {
     Tls(String),
     /// The server did not complete the handshake.
     Handshake(String),
+    /// The server answered with another status than 101. The second part says what was special about the request.
+    Refused(Refusal, Option<&'static str>),
 }
 
 impl fmt::Display for NoConnection {
@@ -60,6 +79,10 @@ impl fmt::Display for NoConnection {
             Self::Socket(error) => write!(f, "cannot connect: {error}"),
             Self::Tls(sentence) => f.write_str(sentence),
             Self::Handshake(cause) => write!(f, "no upgrade: {cause}"),
+            Self::Refused(refusal, None) => write!(f, "no upgrade: {}", refusal.sentence()),
+            Self::Refused(refusal, Some(peculiarity)) => {
+                write!(f, "no upgrade: {}; {peculiarity}", refusal.sentence())
+            }
         }
     }
 }
@@ -128,7 +151,11 @@ impl LiveClient {
         let core = Connection::new(number, 1, windows, 0, now);
         let audited = state.judge.borrow().grid.newest(now);
         let connection =
-            LiveConnection { core, role, audited, last_stated: i64::MIN, pushes: 0, is_excluded: false };
+            LiveConnection { core, role, audited, last_stated: i64::MIN, pushes: 0,
+            after_stall: (None, 0),
+            has_binary_command: false,
+            is_excluded: false,
+        };
         let mut client = Self {
             state: Rc::clone(state),
             transport,
@@ -141,6 +168,10 @@ impl LiveClient {
             has_story: true,
             echo_timed_since: None,
             last_pong_at: None,
+            bytes_at: (now, now),
+            last_binary: None,
+            opening_texts: 0,
+            echoes_heard: 0,
             is_reading: true,
             is_broken: false,
             answers_pings: true,
@@ -153,11 +184,15 @@ impl LiveClient {
             let number = client.next_number();
             client.compose(Utterance::Text(Text::Probe { number, length: EARLY_TEXT }));
         }
-        client.complete_handshake(&handshake).await?;
+        client.complete_handshake(&handshake, form).await?;
         Ok(client)
     }
 
-    async fn complete_handshake(&mut self, handshake: &Handshake) -> Result<(), NoConnection> {
+    async fn complete_handshake(
+        &mut self,
+        handshake: &Handshake,
+        form: RequestForm,
+    ) -> Result<(), NoConnection> {
         let refused = |cause: &str| NoConnection::Handshake(cause.to_owned());
         let deadline = self.state.pulse.instant(self.state.now() + self.state.patience);
         let mut arrived = Vec::new();
@@ -179,12 +214,31 @@ impl LiveClient {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(NoConnection::Socket(error)),
             }
-            if let Some(length) = handshake.read_response(&arrived).map_err(|garbled| refused(garbled.0))? {
-                self.connection.core.phase = Phase::Open;
-                self.connection.core.received = length as u64;
-                self.read_frames(&arrived[length..]);
-                return Ok(());
+            match handshake.response(&arrived) {
+                Response::Incomplete => {}
+                Response::Refused(refusal) => {
+                    return Err(NoConnection::Refused(refusal, form.peculiarity()));
+                }
+                Response::Upgraded { length, flaws } => {
+                    self.report_flaws(flaws);
+                    self.connection.core.phase = Phase::Open;
+                    self.connection.core.received = length as u64;
+                    self.state.judge.borrow_mut().on_sign_of_life(self.state.pulse.arrival());
+                    self.read_frames(&arrived[length..]);
+                    return Ok(());
+                }
             }
+        }
+    }
+
+    /// Reports why clients must refuse this 101. This client goes on nevertheless, so that the other promises are
+    /// put to the test.
+    fn report_flaws(&mut self, flaws: Vec<String>) {
+        let (now, client) = (self.now(), self.number());
+        for flaw in flaws {
+            let outcome = format!("{flaw}: clients must refuse it (RFC 6455 §4.1)");
+            let seen = Observation::of(self.connection.role, outcome);
+            self.state.judge.borrow_mut().violate(Guarantee::G12, Fault::Garbled, now, client, seen);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use super::live_client::LiveClient;
+use super::shown::shown;
 use crate::script::verb::Utterance;
 use crate::wire::codec::{self, opcode};
 use crate::wire::text::Text;
@@ -14,13 +15,18 @@ impl LiveClient {
                 let mut word = String::new();
                 self.state.dialect.render(Text::Unsubscribe, &mut word);
                 self.compose_frame(0x80 | opcode::BINARY, word.as_bytes());
+                self.add_to_story(|| format!("sends {} as a binary message", shown(word.as_bytes())));
+                self.connection.has_binary_command = true;
+                self.last_binary = Some(word.into_bytes());
             }
             Utterance::Ping(number) => self.ping(&number.to_be_bytes()),
-            Utterance::Pong => self.compose_frame(0x80 | opcode::PONG, b"unasked"),
+            Utterance::Pong => {
+                self.compose_frame(0x80 | opcode::PONG, b"unasked");
+                self.add_to_story(|| "sends a pong that nobody asked for".to_owned());
+            }
             Utterance::Fragmented(text, pieces) => self.compose_text(text, usize::from(pieces)),
             Utterance::Text(text) => self.compose_text(text, 1),
         }
-        self.add_to_story(|| format!("sends {}", crate::script::line::utterance_text(utterance)));
     }
 
     pub(super) fn compose_text(&mut self, text: Text, pieces: usize) {
@@ -37,13 +43,27 @@ impl LiveClient {
             let is_final = if piece + 1 == pieces { 0x80 } else { 0 };
             self.compose_frame(is_final | code, &bytes[start..end]);
         }
+        self.add_to_story(|| {
+            let cut = if pieces > 1 { format!(" in {pieces} fragments") } else { String::new() };
+            format!("sends {}{cut}", shown(bytes))
+        });
         self.note_text(text);
+    }
+
+    /// A text as it goes over the wire, escaped and cut.
+    pub(super) fn describe_text(&self, text: Text) -> String {
+        let mut rendered = String::new();
+        self.state.dialect.render(text, &mut rendered);
+        shown(rendered.as_bytes())
     }
 
     pub(super) fn note_text(&mut self, text: Text) {
         let (end, now) = (self.connection.core.sent, self.state.now());
         match text.command() {
-            Some(command) => self.connection.core.windows.on_command(command, end, now),
+            Some(command) => {
+                self.connection.has_binary_command = false;
+                self.connection.core.windows.on_command(command, end, now);
+            }
             None => {
                 if self.connection.core.echoes.front().is_none() {
                     self.connection.core.waiting_since = now;
@@ -76,6 +96,9 @@ impl LiveClient {
                     return self.outgoing.clear();
                 }
             }
+        }
+        if written > 0 {
+            self.note_bytes();
         }
         self.outgoing.drain(..written);
         if self.outgoing.is_empty() && self.outgoing.capacity() > 256 {

@@ -3,6 +3,9 @@
 //! A push may leave the server up to half a period after its due instant, and never before (G7). So the earliest
 //! push modulo the period is an upper bound for the due instants, at most half a period late. Every arrival belongs
 //! to the nearest cycle: rounding finds it, however late the first push was.
+//!
+//! A push that is late by more than half a period looks like an early one of the next cycle. So one cycle alone does
+//! not correct the grid: two must agree. The pushes right after a stall correct nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,6 +13,9 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::pulse::Arrival;
+
+/// The least difference between two halves that is worth a doubt: below it a timer's own grain decides.
+const FAINT: Duration = Duration::from_micros(300);
 
 /// The observed cycles, numbered from the first.
 #[derive(Debug)]
@@ -23,8 +29,19 @@ pub(crate) struct PushGrid {
     learned_at: Timestamp,
     /// A push that no grid explains: the first push would have to be late by more than half a period.
     contradicted_at: Option<Timestamp>,
+    /// A cycle whose push came earlier than the grid says, and the bound that it gives.
+    proposal: Option<(u64, Timestamp)>,
     cycles: BTreeMap<u64, Cycle>,
-    stalls: Vec<(Timestamp, Timestamp)>,
+    stalls: Vec<Stall>,
+}
+
+/// A time in which the server stood still.
+#[derive(Clone, Copy, Debug)]
+struct Stall {
+    from: Timestamp,
+    until: Timestamp,
+    /// Whether it was only seen: the server answered nothing on any connection.
+    is_observed: bool,
 }
 
 /// The arrivals of the pushes of one cycle.
@@ -58,6 +75,13 @@ pub(crate) enum Fit {
         by: Duration,
         is_later: bool,
     },
+    /// The same, but the difference is too small for this run to be certain.
+    Faint {
+        by: Duration,
+        is_later: bool,
+        /// The number of cycles after which such a drift would be certain.
+        cycles_needed: u64,
+    },
 }
 
 impl PushGrid {
@@ -68,6 +92,7 @@ impl PushGrid {
             base: 0,
             learned_at: Timestamp::ZERO,
             contradicted_at: None,
+            proposal: None,
             cycles: BTreeMap::new(),
             stalls: Vec::new(),
         }
@@ -83,6 +108,7 @@ impl PushGrid {
     pub(crate) fn forget(&mut self) {
         self.base = self.cycles.keys().next_back().copied().unwrap_or(self.base);
         self.origin = None;
+        self.proposal = None;
     }
 
     /// The best upper bound for the due instant of this server's first cycle.
@@ -113,13 +139,11 @@ impl PushGrid {
         });
         let offset = self.offset(cycle).min(arrival.at.as_nanos());
         let bound = Timestamp::from_nanos(arrival.at.as_nanos() - offset);
-        let is_imprecise = arrival.width() > self.period / 4 && self.origin.is_some();
-        if is_imprecise {
-            // Its arrival is too imprecise to be a bound.
-        } else if bound + self.period / 2 < self.learned_at {
-            self.contradicted_at.get_or_insert(arrival.at);
-        } else if !self.is_stalled(arrival.at) || self.origin.is_none() {
-            self.origin = Some(origin.min(bound));
+        let is_imprecise = arrival.width() > self.period / 4;
+        if self.origin.is_none() {
+            self.origin = Some(origin);
+        } else if bound < origin && !is_imprecise && !self.is_stalled(arrival.at) {
+            self.propose(cycle, bound, arrival.at);
         }
         let fresh = Cycle { first: arrival, last: arrival.at, deliveries: 0 };
         let seen = self.cycles.entry(cycle).or_insert(fresh);
@@ -127,9 +151,55 @@ impl PushGrid {
         seen.deliveries += 1;
     }
 
+    /// Takes an earlier bound once two cycles agree on it.
+    fn propose(&mut self, cycle: u64, bound: Timestamp, at: Timestamp) {
+        let Some((other, known)) = self.proposal else {
+            self.proposal = Some((cycle, bound));
+            return;
+        };
+        self.proposal = Some(if bound < known { (cycle, bound) } else { (other, known) });
+        if other == cycle {
+            return;
+        }
+        let agreed = known.max(bound);
+        if agreed + self.period / 2 < self.learned_at {
+            self.contradicted_at.get_or_insert(at);
+        } else {
+            self.origin = self.origin.map(|origin| origin.min(agreed));
+        }
+    }
+
     /// Notes that the server is known to have been stopped in this time.
     pub(crate) fn stall(&mut self, from: Timestamp, until: Timestamp) {
-        self.stalls.push((from, until));
+        self.stalls.push(Stall { from, until, is_observed: false });
+    }
+
+    /// Notes that the server answered nothing on any connection in this time, although it was asked.
+    pub(crate) fn observe_stall(&mut self, from: Timestamp, until: Timestamp) {
+        match self.stalls.last_mut() {
+            Some(last) if last.until >= from => last.until = last.until.max(until),
+            _ => self.stalls.push(Stall { from, until, is_observed: true }),
+        }
+    }
+
+    /// The stalls that were only seen: from when until when.
+    pub(crate) fn observed_stalls(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+        self.stalls.iter().filter(|stall| stall.is_observed).map(|stall| (stall.from, stall.until))
+    }
+
+    /// Whether the server stood still at some time between these instants.
+    pub(crate) fn has_stalled_between(&self, from: Timestamp, until: Timestamp) -> bool {
+        self.stalls.iter().any(|stall| stall.until >= from && stall.from <= until)
+    }
+
+    /// The stall right before `at`, by its number, and the first cycle that is due after it: its push has not come
+    /// yet, or comes now. The push before may be late because of the stall.
+    pub(crate) fn stall_before(&self, at: Timestamp) -> Option<(usize, u64)> {
+        let with_next = |stall: &Stall| self.newest(stall.until) + 1;
+        let place = self.stalls.iter().rposition(|stall| {
+            at >= stall.from && at < self.due(with_next(stall)) + self.period / 2
+        })?;
+        Some((place, with_next(&self.stalls[place])))
     }
 
     /// The latest possible due instant of a cycle.
@@ -156,16 +226,21 @@ impl PushGrid {
             return true;
         }
         let due = self.due(cycle);
-        self.stalls.iter().any(|(from, until)| due + self.period / 2 >= *from && due <= *until)
+        self.stalls.iter().any(|stall| {
+            // A walk may have been under way when the server stopped. If nobody stopped it, a walk of a third of a
+            // period is what the protocol allows.
+            let walk = if stall.is_observed { self.period / 3 } else { self.period / 2 };
+            due + walk >= stall.from && due <= stall.until
+        })
     }
 
     /// The end of the latest known stall that ends at `since` or later.
     pub(crate) fn stalled_until(&self, since: Timestamp) -> Option<Timestamp> {
-        self.stalls.iter().map(|(_, until)| *until).filter(|until| *until >= since).max()
+        self.stalls.iter().map(|stall| stall.until).filter(|until| *until >= since).max()
     }
 
     fn is_stalled(&self, at: Timestamp) -> bool {
-        self.stalls.iter().any(|(from, until)| at >= *from && at <= *until + self.period / 2)
+        self.stalls.iter().any(|stall| at >= stall.from && at <= stall.until + self.period / 2)
     }
 
     /// Whether one grid explains the pushes. `uncertainty` is what the harness cannot observe.
@@ -185,40 +260,55 @@ impl PushGrid {
         if late.len() < 4 {
             return Fit::Short;
         }
-        // The gap that the harness's own delays cannot explain: from the latest possible arrival of `lower` to the
-        // earliest possible one of `upper`.
-        let gap = |lower: &[(Duration, Duration)], upper: &[(Duration, Duration)]| {
-            let highest = lower.iter().map(|(_, at)| *at).max().unwrap_or_default();
-            let lowest = upper.iter().map(|(earliest, _)| *earliest).min().unwrap_or_default();
-            lowest.saturating_sub(highest)
-        };
-        // A drift is found between the two halves. A sudden move is found between the two sides of a stall; these
-        // may have few pushes, so the difference must be larger than random lateness.
-        let after_stall = self.stalls.last().map(|(_, until)| self.nearest(*until)).map(|cycle| {
-            let calm = self.cycles.range(self.base + 1..cycle);
-            calm.filter(|(cycle, _)| !self.is_excused(**cycle)).count()
+        self.move_of(&late, uncertainty).unwrap_or_else(|| {
+            let latest = late.iter().map(|(_, at)| *at).max().unwrap_or_default();
+            Fit::OnGrid { latest, uncertainty }
+        })
+    }
+
+    /// A drift between the two halves, or a sudden move between the two sides of a stall. Those sides may have few
+    /// pushes, so the difference must be larger than random lateness.
+    fn move_of(&self, late: &[(Duration, Duration)], uncertainty: Duration) -> Option<Fit> {
+        let sides = self.stalls.iter().map(|stall| {
+            let next = self.nearest(stall.until);
+            let before = self.cycles.range(self.base + 1..next);
+            (before.filter(|(cycle, _)| !self.is_excused(**cycle)).count(), uncertainty.max(self.period / 4))
         });
-        let splits = [
-            Some((late.len() / 2, uncertainty)),
-            after_stall.map(|at| (at, uncertainty.max(self.period / 4))),
-        ];
-        for (at, least) in splits.into_iter().flatten() {
-            let (before, after) = late.split_at(at.min(late.len()));
-            for (lower, upper, is_later) in [(before, after, true), (after, before, false)] {
-                let by = gap(lower, upper);
-                if lower.len() > 1 && upper.len() > 1 && by > least {
-                    return Fit::Moved { by, is_later };
-                }
+        for (at, least) in std::iter::once((late.len() / 2, uncertainty)).chain(sides) {
+            if let Some((by, is_later)) = gap(late, at)
+                && by > least
+            {
+                return Some(Fit::Moved { by, is_later });
             }
         }
-        let latest = late.iter().map(|(_, at)| *at).max().unwrap_or_default();
-        Fit::OnGrid { latest, uncertainty }
+        let half = (late.len() / 2) as u64;
+        let (by, is_later) = gap(late, late.len() / 2).filter(|(by, _)| *by > FAINT)?;
+        // The gap grows with the number of cycles between the two halves.
+        let times = (uncertainty.as_nanos() / by.as_nanos().max(1)) as u64 + 2;
+        Some(Fit::Faint { by, is_later, cycles_needed: 2 * half * times })
     }
 
     /// Nanoseconds from the first cycle of this server to another cycle.
     fn offset(&self, cycle: u64) -> u64 {
         (self.period.as_nanos() as u64).saturating_mul(cycle.saturating_sub(self.base + 1))
     }
+}
+
+/// The difference between the lateness of the cycles before and after a place that the harness's own delays cannot
+/// explain: from the latest possible arrival on one side to the earliest possible one on the other. Each cycle is its
+/// earliest and its latest possible lateness. `None` if the two sides overlap, or one is too small.
+fn gap(late: &[(Duration, Duration)], place: usize) -> Option<(Duration, bool)> {
+    let (before, after) = late.split_at(place.min(late.len()));
+    if before.len() < 2 || after.len() < 2 {
+        return None;
+    }
+    let between = |lower: &[(Duration, Duration)], upper: &[(Duration, Duration)]| {
+        let highest = lower.iter().map(|(_, at)| *at).max()?;
+        let lowest = upper.iter().map(|(earliest, _)| *earliest).min()?;
+        lowest.checked_sub(highest).filter(|by| *by > Duration::ZERO)
+    };
+    let later = between(before, after).map(|by| (by, true));
+    later.or_else(|| between(after, before).map(|by| (by, false)))
 }
 
 #[cfg(test)]
@@ -248,11 +338,40 @@ mod tests {
 
     #[test]
     fn later_pushes_correct_a_late_first_push() {
-        // Due at 10, 12 and 14 s; late by 900, 0 and 300 ms, all less than half of two seconds.
-        let (grid, cycles) = grid(&[10_900, 12_000, 14_300]);
-        assert_eq!(cycles, [1, 2, 3]);
-        assert_eq!(grid.due(1), at(10_000));
-        assert_eq!((grid.newest(at(9_999)), grid.newest(at(14_000))), (0, 3));
+        // Due at 10, 12, 14 and 16 s; late by 900, 0, 300 and 10 ms, all less than half of two seconds.
+        let (grid, cycles) = grid(&[10_900, 12_000, 14_300, 16_010]);
+        assert_eq!(cycles, [1, 2, 3, 4]);
+        assert_eq!(grid.due(1), at(10_010), "two cycles agree");
+        assert_eq!((grid.newest(at(9_999)), grid.newest(at(14_010))), (0, 3));
+    }
+
+    #[test]
+    fn one_late_push_does_not_tear_the_grid() {
+        // Due at 10, 12, 14 and 16 s; the third is 1.7 s late, which looks like 0.3 s early.
+        let (mut grid, cycles) = grid(&[10_000, 12_000, 15_700]);
+        assert_eq!((cycles[2], grid.due(1)), (4, at(10_000)));
+        grid.record_push(4, arrival(16_000));
+        assert_eq!(grid.due(5), at(18_000));
+    }
+
+    #[test]
+    fn silence_on_all_connections_is_a_stall() {
+        let (mut grid, _) = grid(&[10_000, 12_000]);
+        grid.observe_stall(at(13_900), at(15_700));
+        grid.observe_stall(at(15_650), at(15_800));
+        assert_eq!(grid.observed_stalls().collect::<Vec<_>>(), [(at(13_900), at(15_800))]);
+        assert!(grid.is_excused(3) && !grid.is_excused(2) && !grid.is_excused(4));
+        assert!(grid.stall_before(at(15_700)).is_some() && grid.stall_before(at(17_100)).is_none());
+    }
+
+    #[test]
+    fn a_drift_that_is_too_small_for_the_run_says_how_many_cycles_would_show_it() {
+        let (drifting, _) = grid(&[10_000, 12_001, 14_002, 16_003, 18_004, 20_005]);
+        let Fit::Faint { by, is_later, cycles_needed } = drifting.fit(Duration::from_millis(3)) else {
+            panic!("{:?}", drifting.fit(Duration::from_millis(3)))
+        };
+        assert_eq!((by, is_later), (Duration::from_millis(1), true));
+        assert!((24..60).contains(&cycles_needed), "{cycles_needed}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Clients that never change their subscription: they must get every push, once (G1, G3, G4, G6, G7).
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::session::Session;
 use crate::live::client::{LiveClient, RequestForm};
@@ -11,10 +12,14 @@ use crate::wire::text::Text;
 /// The number of cycles without a push after which the push of a silent client counts as missing.
 const MISSED: u32 = 3;
 
+/// The shortest time between two questions of the client that measures replies.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+
 pub(super) fn start(session: &Rc<Session>) {
     for (role, form) in [
         ("listener", RequestForm::Plain),
-        ("listener whose request says WebSocket, and keep-alive beside Upgrade", RequestForm::Browser),
+        ("listener that asks like Firefox", RequestForm::KeepAlive),
+        ("listener that asks through a proxy", RequestForm::OtherCase),
     ] {
         session.start(listen(Rc::clone(session), role, form));
     }
@@ -76,13 +81,17 @@ async fn measure_replies(session: Rc<Session>) {
     let Some(mut client) = connect_subscribed(&session, "client that sends fences and pings").await else {
         return;
     };
+    let pause = (session.period() / 40).max(SHORTEST_PAUSE);
     while !session.is_over() && client.is_open() {
-        client.process_until(client.now() + session.period() / 20).await;
+        client.process_until(client.now() + pause).await;
+        session.state.judge.borrow_mut().on_question(client.now());
         client.fence().await;
         let payload = client.next_number().to_be_bytes();
         client.ping(&payload);
         client.await_replies().await;
+        session.state.judge.borrow_mut().on_answer();
     }
+    session.state.judge.borrow_mut().on_answer();
     session.stay_to_the_end(client).await;
 }
 

@@ -5,13 +5,16 @@ use std::rc::Rc;
 use std::time::Duration;
 use std::vec::IntoIter;
 
+use carillon_server::Timestamp;
 use tokio::time::timeout;
 
 use super::breaches::{self, Breach};
 use super::session::Session;
-use crate::live::client::LiveClient;
+use crate::live::client::{LiveClient, with_code};
+use crate::live::judge::{Judge, Observation};
 use crate::live::run_state::SocketOptions;
 use crate::network::link::End;
+use crate::oracle::clause::Clause;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::script::verb::Utterance;
@@ -87,43 +90,88 @@ async fn offend(session: Rc<Session>, mut client: LiveClient, breach: Breach) {
 
 /// Waits for the server's reaction to an offence, and judges it.
 async fn judge(session: &Session, mut client: LiveClient, breach: &Breach) {
-    let (state, offence) = (&session.state, &breach.name);
-    let due = breach.kind.close_code().unwrap_or(1002);
-    let bound = client.now() + state.patience;
-    client.process_until_done(bound, |client| client.end.is_some() || client.close_code.is_some()).await;
-    let ended_by = client.now() + session.options.close_timeout + state.patience;
+    let state = &session.state;
+    client
+        .process_until_answered(state.patience, |client| client.end.is_some() || client.close_code.is_some())
+        .await;
     if client.close_code.is_some() {
-        client.process_until_done(ended_by, |client| client.end.is_some()).await;
+        let patience = session.options.close_timeout + state.patience;
+        client.process_until_answered(patience, |client| client.end.is_some()).await;
     }
-    let (now, number) = (client.now(), client.number());
     let mut score = state.judge.borrow_mut();
-    let (fault, sentence) = match (client.close_code, client.end) {
-        (Some(Some(code)), Some(_)) if code == due => return score.exercise(Guarantee::G12),
-        (Some(Some(code)), None) if code == due => {
-            (Fault::Leaked, format!("{offence} was answered with {due}, but the stream never ended"))
+    let (now, number, kind) = (client.now(), client.number(), breach.kind);
+    let due = kind.close_code().unwrap_or(1002);
+    match reaction(kind, client.close_code, client.end) {
+        Reaction::Right => score.exercise(Guarantee::G12),
+        Reaction::Lax(clause, outcome) => {
+            // The server did not take what was wrong, and ended the connection: that is what protects others.
+            score.exercise(Guarantee::G12);
+            let seen = Observation::of(&breach.name, outcome);
+            score.lapse(clause, Fault::WrongClose, now, number, seen);
         }
-        (Some(code), _) => {
-            let code = code.map_or("no code".to_owned(), |code| code.to_string());
-            (Fault::WrongClose, format!("{offence} was answered with a Close of {code}; due was {due}"))
+        Reaction::Wrong(fault, outcome) => {
+            let seen = Observation { subject: breach.name.clone(), ..client.with_story(&outcome) };
+            score.violate(Guarantee::G12, fault, now, number, seen);
+        }
+        Reaction::None => {
+            let outcome = format!("no consequence within {:.1?}; due was a Close of {due}", state.patience);
+            let seen = Observation { subject: breach.name.clone(), ..client.with_story(&outcome) };
+            score.violate(Guarantee::G12, Fault::Lost, now, number, seen);
+        }
+    }
+}
+
+/// How a server reacted to an offence.
+#[derive(Debug, PartialEq, Eq)]
+enum Reaction {
+    Right,
+    Lax(Clause, String),
+    Wrong(Fault, String),
+    None,
+}
+
+/// The judgement on a reaction: the code of the server's Close, if there was one, and the end of the stream.
+fn reaction(kind: Offence, close: Option<Option<u16>>, end: Option<End>) -> Reaction {
+    let due = kind.close_code().unwrap_or(1002);
+    match (close, end) {
+        (Some(Some(code)), Some(_)) if code == due => Reaction::Right,
+        (Some(_), None) => {
+            let how = with_code(close.flatten());
+            Reaction::Wrong(Fault::Leaked, format!("answered with a Close {how}, but the stream never ended"))
+        }
+        // The client leaves in any case: whatever the Close says, the connection ends.
+        (Some(Some(code)), _) if kind.is_close() && is_harmless(code) => {
+            let clause = clause_of_close(kind);
+            Reaction::Lax(clause, format!("answered with a Close of {code}; due was {due}"))
+        }
+        (None, Some(_)) if kind.is_close() => {
+            Reaction::Lax(clause_of_close(kind), format!("had no Close in answer; due was {due}"))
+        }
+        (Some(None), _) => {
+            Reaction::Lax(Clause::CodeAfterOffence, format!("answered with a Close without a code; due was {due}"))
+        }
+        (Some(Some(code)), _) => {
+            Reaction::Wrong(Fault::WrongClose, format!("answered with a Close of {code}; due was {due}"))
         }
         (None, Some(End::Finished)) => {
-            (Fault::WrongClose, format!("{offence} ended the stream without a Close; due was {due}"))
+            Reaction::Lax(Clause::CloseAfterOffence, format!("ended the stream without a Close; due was {due}"))
         }
         (None, Some(End::Reset)) => {
-            let sentence =
-                format!("{offence} was answered with a reset, which may have destroyed the Close of {due}");
-            return score.add_doubt(Guarantee::G12, sentence);
+            let outcome = format!("was answered with a reset, which may have destroyed the Close of {due}");
+            Reaction::Lax(Clause::CloseAfterOffence, outcome)
         }
-        (None, None) => {
-            let patience = state.patience;
-            (
-                Fault::Lost,
-                format!("{offence} had no consequence within {patience:.1?}; due was a Close of {due}"),
-            )
-        }
-    };
-    let detail = client.with_story(&sentence);
-    score.violate(Guarantee::G12, fault, now, number, detail);
+        (None, None) => Reaction::None,
+    }
+}
+
+/// The clause from which a server departs that answers a wrong Close otherwise.
+fn clause_of_close(kind: Offence) -> Clause {
+    if kind == Offence::BadUtf8InClose { Clause::ReasonIsUtf8 } else { Clause::CodeMayBeSent }
+}
+
+/// Whether a client that leaves can get this code: it is not one that clients report as something else.
+fn is_harmless(code: u16) -> bool {
+    !matches!(code, 1005 | 1006 | 1015)
 }
 
 /// Sends a message that is too long. If the options state no limit, the server may accept it.
@@ -172,10 +220,18 @@ async fn send_largest(session: Rc<Session>) {
     session.close_and_wait(client).await;
 }
 
-/// A bad request: its name, whether RFC 6455 forbids to upgrade it, and the expected statuses.
+/// What it means if a server upgrades a bad request.
+#[derive(Clone, Copy)]
+enum Degree {
+    Violated,
+    Lax(Clause),
+    Free,
+}
+
+/// A bad request: its name, what its upgrade would mean, and the expected statuses.
 struct BadRequest {
     name: &'static str,
-    is_forbidden: bool,
+    degree: Degree,
     statuses: &'static [u16],
     request: String,
 }
@@ -193,19 +249,23 @@ fn bad_requests(session: &Session) -> Vec<BadRequest> {
     let all = [upgrade, key, version].concat();
     let get = format!("GET {path}");
     let request =
-        |name, is_forbidden, statuses, request| BadRequest { name, is_forbidden, statuses, request };
+        |name, degree, statuses, request| BadRequest { name, degree, statuses, request };
     vec![
-        request("a plain GET", true, &[426], compose(&get, "")),
-        request("a request without a key", true, &[400], compose(&get, &[upgrade, version].concat())),
+        request("a plain GET", Degree::Violated, &[426], compose(&get, "")),
+        request(
+            "a request without a key",
+            Degree::Lax(Clause::RequestHasKey),
+            &[400],
+            compose(&get, &[upgrade, version].concat())),
         request(
             "a request of version 8",
-            true,
+            Degree::Lax(Clause::VersionIs13),
             &[426],
             compose(&get, &[upgrade, key, "Sec-WebSocket-Version: 8\r\n"].concat()),
         ),
-        request("a POST", true, &[400], compose(&format!("POST {path}"), &all)),
-        request("another path", false, &[404], compose("GET /no-such-path-here", &all)),
-        request("rubbish", true, &[400], "\u{16}\u{3}\u{1} rubbish\r\n\r\n".to_owned()),
+        request("a POST", Degree::Lax(Clause::MethodIsGet), &[400], compose(&format!("POST {path}"), &all)),
+        request("another path", Degree::Free, &[404], compose("GET /no-such-path-here", &all)),
+        request("rubbish", Degree::Violated, &[400], "\u{16}\u{3}\u{1} rubbish\r\n\r\n".to_owned()),
     ]
 }
 
@@ -214,25 +274,32 @@ async fn send_bad_requests(session: &Session) {
         let status = response_status(session, &bad.request).await;
         let now = session.state.now();
         let mut judge = session.state.judge.borrow_mut();
-        let name = bad.name;
         match status {
-            Some(101) if bad.is_forbidden || judge.is_strict => {
-                let detail = format!("{name} was upgraded");
-                judge.violate(Guarantee::G12, Fault::Unexpected, now, None, detail);
-            }
-            Some(101) => judge.add_finding(
-                Guarantee::G12,
-                format!("{name} was upgraded, which a third-party server may do"),
-            ),
+            Some(101) => report_upgrade(&mut judge, &bad, now),
             Some(status) if judge.is_strict && !bad.statuses.contains(&status) => {
-                let detail = format!("{name} was answered with {status}; due was {:?}", bad.statuses);
-                judge.violate(Guarantee::G12, Fault::WrongClose, now, None, detail);
+                let outcome = format!("answered with {status}; due was {:?}", bad.statuses);
+                judge.violate(Guarantee::G12, Fault::WrongClose, now, None, Observation::of(bad.name, outcome));
             }
             Some(_) => judge.exercise(Guarantee::G12),
             None if judge.is_strict => {
-                judge.violate(Guarantee::G12, Fault::Lost, now, None, format!("{name} got no answer"));
+                let seen = Observation::of(bad.name, "had no answer".to_owned());
+                judge.violate(Guarantee::G12, Fault::Lost, now, None, seen);
             }
             None => {}
+        }
+    }
+}
+
+/// Judges the upgrade of a bad request.
+fn report_upgrade(judge: &mut Judge, bad: &BadRequest, now: Timestamp) {
+    let seen = Observation::of(bad.name, "was upgraded".to_owned());
+    match bad.degree {
+        Degree::Violated => judge.violate(Guarantee::G12, Fault::Unexpected, now, None, seen),
+        Degree::Lax(clause) => judge.lapse(clause, Fault::Unexpected, now, None, seen),
+        Degree::Free if judge.is_strict => judge.violate(Guarantee::G12, Fault::Unexpected, now, None, seen),
+        Degree::Free => {
+            let sentence = format!("{} was upgraded, which a third-party server may do", bad.name);
+            judge.add_finding(Guarantee::G12, sentence);
         }
     }
 }

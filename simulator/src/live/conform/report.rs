@@ -50,6 +50,7 @@ impl Conformance {
         judge.conclude_grid(state.uncertainty(), now);
         judge.conclude_late(state.pulse.lateness(0.999), now);
         judge.conclude_texts();
+        judge.conclude_causes(state.client_count(), state.uncertainty(), now);
         let (round_trip, delay) = (state.round_trip(0.99), state.pulse.lateness(0.99));
         let measured = format!(
             "99 in 100 answers came within {round_trip:.1?}, and the harness was then at most {delay:.1?} late itself"

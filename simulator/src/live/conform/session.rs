@@ -9,14 +9,19 @@ use carillon_server::Timestamp;
 use tokio::task::JoinSet;
 
 use super::options::ConformOptions;
-use crate::live::client::{LiveClient, RequestForm};
+use crate::live::client::{LiveClient, NoConnection, RequestForm, with_code};
+use crate::live::judge::Observation;
 use crate::live::run_state::RunState;
 use crate::network::link::End;
+use crate::oracle::clause::Clause;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
 /// How often a waiting client checks whether the trial is over.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The most attempts of a client to connect to a server that stands still.
+const ATTEMPTS: u32 = 5;
 
 /// One trial.
 pub(super) struct Session {
@@ -81,7 +86,7 @@ impl Session {
     }
 
     /// Connects and sends a fence, which proves that the server serves the connection. A failure is reported as a
-    /// violation of G3.
+    /// violation.
     pub(super) async fn connect_and_fence(&self, role: &'static str) -> Option<LiveClient> {
         let mut client = self.connect(role).await?;
         client.fence().await;
@@ -95,18 +100,46 @@ impl Session {
 
     /// The same with another form of the request.
     pub(super) async fn connect_in_form(&self, role: &'static str, form: RequestForm) -> Option<LiveClient> {
-        let started = self.state.now();
-        let error = match LiveClient::connect_in_form(&self.state, role, form).await {
-            Ok(client) => return Some(client),
-            Err(error) => error,
-        };
-        let mut judge = self.state.judge.borrow_mut();
-        // A server that was stopped or told to shut down does not answer.
-        if judge.grid.stalled_until(started).is_none() && judge.drained_at.is_none() {
-            let detail = format!("{role}: {error}");
-            judge.violate(Guarantee::G3, Fault::Dropped, self.state.now(), None, detail);
+        for attempt in 1.. {
+            let started = self.state.now();
+            let error = match LiveClient::connect_in_form(&self.state, role, form).await {
+                Ok(client) => return Some(client),
+                Err(error) => error,
+            };
+            if !self.was_silent_since(started) {
+                self.report_refusal(role, &error);
+                return None;
+            }
+            // The server stands still, or stood still meanwhile.
+            if attempt == ATTEMPTS || self.is_over() {
+                return None;
+            }
+            self.state.pulse.sleep(CHECK_INTERVAL).await;
         }
         None
+    }
+
+    /// Whether the server was stopped after this instant, answers nobody since then, or shuts down.
+    fn was_silent_since(&self, started: Timestamp) -> bool {
+        let judge = self.state.judge.borrow();
+        judge.grid.stalled_until(started).is_some()
+            || judge.is_silent_since(started)
+            || judge.drained_at.is_some()
+    }
+
+    /// Reports a connection that did not open: a request that was refused breaks what the protocol says of handshakes.
+    fn report_refusal(&self, role: &'static str, error: &NoConnection) {
+        let (guarantee, fault) = match error {
+            NoConnection::Refused(..) => (Guarantee::G12, Fault::Unexpected),
+            _ => (Guarantee::G3, Fault::Dropped),
+        };
+        let mut judge = self.state.judge.borrow_mut();
+        if let NoConnection::Refused(refusal, None) = error
+            && refusal.status == Some(503)
+        {
+            return judge.add_doubt(Guarantee::G3, format!("{role}: {error}; the server says that it is full"));
+        }
+        judge.violate(guarantee, fault, self.state.now(), None, Observation::of(role, error.to_string()));
     }
 
     /// Ends the trial: every connected client leaves.
@@ -137,8 +170,8 @@ impl Session {
 
     /// Waits until the server ends a connection that the client has ended on its side (G11).
     pub(super) async fn await_server_end(&self, mut client: LiveClient) {
-        let bound = client.now() + self.options.close_timeout + self.state.patience;
-        client.process_until_done(bound, |client| client.end.is_some()).await;
+        let patience = self.options.close_timeout + self.state.patience;
+        client.process_until_answered(patience, |client| client.end.is_some()).await;
         let now = client.now();
         let number = client.number();
         let mut judge = self.state.judge.borrow_mut();
@@ -149,11 +182,18 @@ impl Session {
         }
         judge.exercise(Guarantee::G11);
         let Some(sent) = client.closed_with.filter(|_| judge.drained_at.is_none()) else { return };
-        let said = |code: Option<u16>| code.map_or("without a code".to_owned(), |code| format!("of {code}"));
+        let answered = |code| format!("a Close {} was answered with one {}", with_code(sent), with_code(code));
         let sentence = match client.close_code {
             Some(code) if is_answer(sent, code, judge.is_strict) => return judge.exercise(Guarantee::G12),
-            Some(code) => format!("a Close {} was answered with one {}", said(sent), said(code)),
-            None if client.end == Some(End::Finished) => format!("a Close {} had no answer", said(sent)),
+            Some(None) => {
+                judge.exercise(Guarantee::G12);
+                let seen = Observation::of(client.connection.role, answered(None));
+                return judge.lapse(Clause::AnswerHasCode, Fault::WrongClose, now, number, seen);
+            }
+            Some(code) => answered(code),
+            None if client.end == Some(End::Finished) => {
+                format!("a Close {} had no answer", with_code(sent))
+            }
             // A reset may have destroyed the answer.
             None => return,
         };
@@ -170,6 +210,11 @@ fn is_answer(sent: Option<u16>, code: Option<u16>, is_strict: bool) -> bool {
         _ if is_strict => false,
         None => sent.is_none(),
         Some(1002 | 1007 | 1009) => false,
-        Some(code) => matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999),
+        Some(code) => may_be_sent(code),
     }
+}
+
+/// Whether a Close may have this code (RFC 6455 section 7.4).
+pub(super) fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

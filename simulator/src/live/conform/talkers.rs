@@ -117,25 +117,35 @@ async fn send_what_wants_no_reply(client: &mut LiveClient) {
     client.fence().await;
 }
 
-/// Sends a text before the server has answered the request. RFC 6455 section 4.1 tells clients to wait, so a
-/// third-party server may refuse it. But a server that upgrades must not lose the text.
+/// Sends a text before the server has answered the request. RFC 6455 section 4.1 forbids that to clients, so a server
+/// that loses the text or refuses the request is remarked on, and no more.
 async fn send_text_early(session: Rc<Session>) {
     const ROLE: &str = "client that does not wait for the 101";
     session.wait(1, 0.6).await;
-    let error = match LiveClient::connect_in_form(&session.state, ROLE, RequestForm::WithText).await {
-        Ok(mut client) => {
-            client.await_replies().await;
-            return session.close_and_wait(client).await;
-        }
-        Err(error) => format!("{ROLE}: {error}"),
+    let (remark, fault) = match LiveClient::connect_in_form(&session.state, ROLE, RequestForm::WithText).await {
+        Ok(client) => match hear_early_echo(&session, client).await {
+            true => return,
+            false => ("the text of a client that does not wait for the 101 was lost".to_owned(), Fault::Lost),
+        },
+        Err(error) => (format!("{ROLE}: {error}"), Fault::Dropped),
     };
     let now = session.state.now();
     let mut judge = session.state.judge.borrow_mut();
     if judge.is_strict {
-        judge.violate(Guarantee::G8, Fault::Lost, now, None, error);
+        judge.violate(Guarantee::G8, fault, now, None, remark);
     } else {
-        judge.add_finding(Guarantee::G8, error);
+        judge.add_finding(Guarantee::G8, format!("{remark}, which RFC 6455 §4.1 allows"));
     }
+}
+
+/// Whether the echo of an early text comes.
+async fn hear_early_echo(session: &Session, mut client: LiveClient) -> bool {
+    client.connection.is_excluded = true;
+    client.may_be_ended = true;
+    let bound = client.now() + session.state.patience;
+    let is_heard = client.process_until_done(bound, |client| client.echoes_heard > 0).await;
+    client.quit();
+    is_heard
 }
 
 async fn burst(client: &mut LiveClient) {

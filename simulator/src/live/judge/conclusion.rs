@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use super::{Audit, Judge, Lost, seconds};
+use super::{Audit, Judge, Lost, Observation, seconds};
 use crate::live::clock::grid::Fit;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
@@ -25,6 +25,10 @@ impl Judge {
             audit.lost = audit.lost_for_long;
             audit.kept.retain(|kept| kept.is_long);
         }
+        if self.grid.is_excused(cycle) {
+            // The stall became known after the losses were counted.
+            return;
+        }
         if audit.lost == 0 {
             if audit.is_burdened && audit.served > 0 {
                 self.exercise(Guarantee::G10);
@@ -42,11 +46,14 @@ impl Judge {
         self.lost += audit.lost;
         let is_default_broken = audit.lost_untouched > 1 && audit.served_untouched == 0 && audit.served > 0;
         for kept in &audit.kept {
-            let guarantee =
-                if is_default_broken && kept.is_untouched { Guarantee::G1 } else { Guarantee::G3 };
+            let guarantee = match () {
+                () if kept.is_binary => Guarantee::G9,
+                () if is_default_broken && kept.is_untouched => Guarantee::G1,
+                () => Guarantee::G3,
+            };
             self.violate(guarantee, Fault::Lost, at, Some(kept.client), kept.describe(at));
         }
-        let unkept = audit.lost - audit.kept.len() as u64;
+        let unkept = audit.lost.saturating_sub(audit.kept.len() as u64);
         self.keeper.count_more(Guarantee::G3, unkept);
         if !audit.is_burdened {
             self.has_lost_unburdened = true;
@@ -81,6 +88,15 @@ impl Judge {
             let sentence = "clients got several pushes a cycle, so the grid cannot be determined".to_owned();
             return self.add_doubt(Guarantee::G7, sentence);
         }
+        let stalls: Vec<_> = self.grid.observed_stalls().collect();
+        for (from, until) in stalls {
+            let sentence = format!(
+                "from {} on the server answered nothing on any connection for {:.1?}",
+                seconds(from),
+                until.since(from)
+            );
+            self.add_finding(Guarantee::G7, sentence);
+        }
         match self.grid.fit(uncertainty) {
             Fit::Short => {}
             Fit::NoGrid { at } => {
@@ -95,8 +111,16 @@ impl Judge {
                     format!("{cycles} cycles, the first push of each at most {latest:.1?} behind the grid; a drift below {uncertainty:.1?} in all could not have been seen"),
                 );
             }
+            Fit::Faint { by, is_later, cycles_needed } => {
+                let sentence = format!(
+                    "the cycles of the second half came {by:.1?} {} on the grid than those of the first: too little to \
+                     be certain here; --cycles {cycles_needed} would show a drift",
+                    direction(is_later)
+                );
+                self.leave_undecided(Guarantee::G7, sentence);
+            }
             Fit::Moved { by, is_later } => {
-                let direction = if is_later { "later" } else { "earlier" };
+                let direction = direction(is_later);
                 let detail = format!(
                     "every cycle of the second half came at least {by:.1?} {direction} on the grid than any of the first"
                 );
@@ -106,9 +130,18 @@ impl Judge {
     }
 }
 
+fn direction(is_later: bool) -> &'static str {
+    if is_later { "later" } else { "earlier" }
+}
+
 impl Lost {
-    fn describe(&self, due: Timestamp) -> String {
-        let (role, due, since) = (self.role, seconds(due), seconds(self.since));
-        format!("{role}: no push of the cycle due at {due}; subscribed, and that settled, since {since}")
+    fn describe(&self, due: Timestamp) -> Observation {
+        let (due, since) = (seconds(due), seconds(self.since));
+        let outcome = if self.is_binary {
+            format!("no push of the cycle due at {due}, after `unsubscribe` as a binary message, which is no command")
+        } else {
+            format!("no push of the cycle due at {due}; subscribed, and that settled, since {since}")
+        };
+        Observation::of(self.role, outcome)
     }
 }

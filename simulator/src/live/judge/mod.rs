@@ -6,17 +6,25 @@
 
 pub(crate) mod verdicts;
 
+mod causes;
 mod conclusion;
+mod evidence;
 mod pushes;
+mod rhythm;
 mod texts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use carillon_server::Timestamp;
 
 use super::clock::grid::PushGrid;
+use super::clock::pulse::Arrival;
 use super::clock::stamps::Stamps;
+use rhythm::Rhythms;
+use texts::Backwards;
+pub(crate) use causes::Ended;
+pub(crate) use evidence::Observation;
 use crate::oracle::checker::echoes;
 use crate::oracle::clause::{Clause, Lapse};
 use crate::oracle::connection::Connection;
@@ -27,13 +35,23 @@ use crate::oracle::score_keeper::{Retention, ScoreKeeper};
 use crate::oracle::sighting::Sighting;
 
 /// The most violations of each guarantee that are kept with their details.
-const KEPT: usize = 8;
+const KEPT: usize = 300;
+
+/// The most doubts of each guarantee, and the most lost pushes of a cycle with their clients.
+const DOUBTS: usize = 8;
+const LOST: usize = 24;
 
 const RETENTION: Retention = Retention { of_each: KEPT, in_all: 0 };
 
 /// How long after another client's offence a lost connection is attributed to that offence, and how long after its
 /// own pong to the pong.
 pub(super) const ATTRIBUTION_TIME: Duration = Duration::from_millis(300);
+
+/// From this length on, in bytes, a text is the likely cause if the server ends the connection in place of its echo.
+const LONG_TEXT: u32 = 16 << 10;
+
+/// How long a server may be silent at least before it counts as standing still: some time slices of the scheduler.
+const SILENCE: Duration = Duration::from_millis(80);
 
 /// A connection and the role of its client.
 #[derive(Debug)]
@@ -47,6 +65,10 @@ pub(crate) struct LiveConnection {
     pub(crate) last_stated: i64,
     /// The number of pushes on this connection.
     pub(crate) pushes: u32,
+    /// The stall after which pushes are counted, and the number of pushes since.
+    pub(crate) after_stall: (Option<usize>, u32),
+    /// Whether the client has sent a command as a binary message and no other command since.
+    pub(crate) has_binary_command: bool,
     /// Whether it is excluded from judgement: its client does not read or broke a rule, so that it is unknown what
     /// the server owes it.
     pub(crate) is_excluded: bool,
@@ -75,16 +97,22 @@ struct Lost {
     since: Timestamp,
     is_untouched: bool,
     is_long: bool,
+    /// Whether the client's newest command was a binary message.
+    is_binary: bool,
 }
 
 /// The judge, and everything that it has observed.
 #[derive(Debug)]
 pub(crate) struct Judge {
     pub(super) keeper: ScoreKeeper,
+    /// What was observed for each kept violation, by its place among them.
+    observations: Vec<Observation>,
     pub(crate) grid: PushGrid,
     pub(crate) stamps: Stamps,
     /// For each guarantee, sentences that say why it is undecided.
     doubts: BTreeMap<Guarantee, Vec<String>>,
+    /// Guarantees of which a doubt outweighs what was exercised.
+    undecided: BTreeSet<Guarantee>,
     /// For each guarantee, sentences about what was observed.
     findings: BTreeMap<Guarantee, Vec<String>>,
     /// Sentences for the top of the report.
@@ -95,10 +123,21 @@ pub(crate) struct Judge {
     /// Since when at least one client does not read.
     pub(crate) burdened_since: Option<Timestamp>,
     last_offence: Option<Timestamp>,
+    /// When the server last sent anything, to any client.
+    last_life: Timestamp,
+    /// Since when at least one client waits for a reply. Meanwhile silence shows that the server stands still.
+    asked_at: Option<Timestamp>,
+    /// Since when the server has hung, if it has.
+    hangs_since: Option<Timestamp>,
+    /// How the server ended connections without a cause.
+    ended: Vec<Ended>,
+    /// The pushes of each connection over time.
+    pub(crate) rhythms: Rhythms,
     pub(crate) drained_at: Option<Timestamp>,
     /// Whether the server sent different texts for one cycle.
     pub(crate) has_other_texts: bool,
     texts: (u64, String),
+    backwards: Vec<Backwards>,
     /// The instant that this text states, in seconds since 1970, once it was judged right.
     good_text: i64,
     pub(crate) is_strict: bool,
@@ -124,18 +163,26 @@ impl Judge {
     pub(crate) fn new(period: Duration, stamps: Stamps, is_strict: bool) -> Self {
         Self {
             keeper: ScoreKeeper::new(RETENTION),
+            observations: Vec::new(),
             grid: PushGrid::new(period),
             stamps,
             doubts: BTreeMap::new(),
+            undecided: BTreeSet::new(),
             findings: BTreeMap::new(),
             headlines: Vec::new(),
             audits: BTreeMap::new(),
             has_lost_unburdened: false,
             burdened_since: None,
             last_offence: None,
+            last_life: Timestamp::ZERO,
+            asked_at: None,
+            hangs_since: None,
+            ended: Vec::new(),
+            rhythms: Rhythms::default(),
             drained_at: None,
             has_other_texts: false,
             texts: (0, String::new()),
+            backwards: Vec::new(),
             good_text: i64::MIN,
             is_strict,
             lost: 0,
@@ -154,9 +201,21 @@ impl Judge {
         &self.keeper.score.violations
     }
 
-    /// The kept violations from index `first` on, so that details can be added.
-    pub(crate) fn violations_from(&mut self, first: usize) -> impl Iterator<Item = &mut Violation> {
-        self.keeper.score.violations.iter_mut().skip(first)
+    /// Adds the story of a client to its violations from index `first` on.
+    pub(crate) fn add_story(&mut self, first: usize, client: u32, story: &str) {
+        let kept = self.keeper.score.violations.iter_mut().zip(&mut self.observations).skip(first);
+        for (violation, seen) in kept.filter(|(violation, _)| violation.client == Some(client)) {
+            if seen.story.is_empty() {
+                seen.story = story.to_owned();
+                violation.detail = seen.sentence();
+            }
+        }
+    }
+
+    /// The evidence of the violations of a guarantee: one sentence for each outcome, the gravest first.
+    pub(crate) fn evidence(&self, guarantee: Guarantee) -> Vec<String> {
+        let kept = self.violations().iter().zip(&self.observations);
+        evidence::sentences(kept.filter(|(violation, _)| violation.guarantee == guarantee))
     }
 
     /// The number of all violations.
@@ -184,9 +243,13 @@ impl Judge {
         fault: Fault,
         at: Timestamp,
         client: Option<u32>,
-        detail: String,
+        seen: impl Into<Observation>,
     ) {
-        self.keeper.violate(guarantee, fault, at, client, || detail);
+        let (known, seen) = (self.violations().len(), seen.into());
+        self.keeper.violate(guarantee, fault, at, client, || seen.sentence());
+        if self.violations().len() > known {
+            self.observations.push(seen);
+        }
     }
 
     /// Notes a departure from a clause that hurts no one: lax, or a violation where laxity counts.
@@ -196,12 +259,14 @@ impl Judge {
         fault: Fault,
         at: Timestamp,
         client: Option<u32>,
-        detail: String,
+        mut seen: Observation,
     ) {
         if self.is_strict {
-            self.violate(clause.guarantee(), fault, at, client, format!("{detail} ({})", clause.section()));
+            seen.outcome.push_str(&format!(" ({})", clause.section()));
+            self.violate(clause.guarantee(), fault, at, client, seen);
         } else {
-            self.keeper.lapse(clause, detail);
+            seen.story.clear();
+            self.keeper.lapse(clause, seen.sentence());
         }
     }
 
@@ -213,9 +278,20 @@ impl Judge {
     /// Notes that something cannot be decided from outside; the sentence says what.
     pub(crate) fn add_doubt(&mut self, guarantee: Guarantee, sentence: String) {
         let doubts = self.doubts.entry(guarantee).or_default();
-        if doubts.len() < KEPT && !doubts.contains(&sentence) {
+        if doubts.len() < DOUBTS && !doubts.contains(&sentence) {
             doubts.push(sentence);
         }
+    }
+
+    /// The same, and the guarantee is undecided even if it was exercised elsewhere.
+    pub(crate) fn leave_undecided(&mut self, guarantee: Guarantee, sentence: String) {
+        self.undecided.insert(guarantee);
+        self.add_doubt(guarantee, sentence);
+    }
+
+    /// Whether a doubt outweighs what was exercised.
+    pub(crate) fn is_undecided(&self, guarantee: Guarantee) -> bool {
+        self.undecided.contains(&guarantee)
     }
 
     /// Adds a sentence about what a verdict is based on.
@@ -246,12 +322,47 @@ impl Judge {
         self.last_offence = Some(now);
     }
 
-    /// Notes that the server sent something to a client at this time.
-    pub(crate) fn on_sign_of_life(&mut self, at: Timestamp) {
+    /// Notes that a client waits for a reply from now on.
+    pub(crate) fn on_question(&mut self, now: Timestamp) {
+        self.asked_at.get_or_insert(now);
+    }
+
+    /// Notes that no client that counts waits for a reply.
+    pub(crate) fn on_answer(&mut self) {
+        self.asked_at = None;
+    }
+
+    /// Notes that the server sent something to a client. If it was silent on all connections before, although it was
+    /// asked, it stood still.
+    pub(crate) fn on_sign_of_life(&mut self, arrival: Arrival) {
+        let at = arrival.at;
+        if let Some(asked) = self.asked_at {
+            let silent = arrival.earliest.since(asked.max(self.last_life));
+            if silent > self.longest_silence() {
+                self.grid.observe_stall(self.last_life, at);
+            }
+            self.asked_at = Some(at);
+        }
+        self.last_life = at;
         let cycle = self.grid.newest(at);
         if cycle > 0 && at.since(self.grid.due(cycle)) < self.grid.period() / 3 {
             self.audits.entry(cycle).or_default().is_alive = true;
         }
+    }
+
+    /// Whether the server has sent nothing to any client since this instant.
+    pub(crate) fn is_silent_since(&self, since: Timestamp) -> bool {
+        self.last_life < since
+    }
+
+    /// Notes that the server has been silent on all connections since this instant, for longer than any stall lasts.
+    pub(crate) fn on_hang(&mut self, since: Timestamp) {
+        self.hangs_since.get_or_insert(since);
+    }
+
+    /// How long a server that is asked may be silent on all connections before it counts as standing still.
+    fn longest_silence(&self) -> Duration {
+        (self.grid.period() / 12).max(SILENCE)
     }
 
     /// Judges an echo.
@@ -261,24 +372,41 @@ impl Judge {
         }
         let first = self.violations().len();
         echoes::on_echo(&mut self.keeper, &mut connection.core, text, seen);
-        for violation in self.violations_from(first) {
-            violation.detail = format!("{}: {}", connection.role, violation.detail);
+        self.name_subject(first, connection.role);
+    }
+
+    /// Completes what the simulator's checker reported from index `first` on: it knows no roles.
+    fn name_subject(&mut self, first: usize, role: &str) {
+        for violation in self.keeper.score.violations.iter_mut().skip(first) {
+            let seen = Observation::of(role, std::mem::take(&mut violation.detail));
+            violation.detail = seen.sentence();
+            self.observations.push(seen);
         }
     }
 
     /// Judges the end of a connection for which the protocol gives no cause. `ending` says how it ended.
     pub(crate) fn on_dropped(&mut self, connection: &LiveConnection, at: Timestamp, ending: &str) {
-        let detail = format!("{}: the server ended the connection {ending}", connection.role);
+        let outcome = format!("the server ended the connection {ending}");
+        let client = connection.core.client;
         if let Some(drops) = &mut self.drops {
-            return drops.push(Dropped { at, client: connection.core.client, detail });
+            let detail = Observation::of(connection.role, outcome).sentence();
+            return drops.push(Dropped { at, client, detail });
         }
         let is_aftermath = self.last_offence.is_some_and(|offence| at.since(offence) < ATTRIBUTION_TIME);
-        let (guarantee, cause) = match self.drained_at {
-            Some(_) => (Guarantee::G14, ""),
-            None if is_aftermath => (Guarantee::G12, ", right after another client had broken a rule"),
-            None => (Guarantee::G3, ""),
+        let waiting = connection.core.echoes.front().filter(|text| text.length() >= LONG_TEXT);
+        let (guarantee, cause) = match (self.drained_at, waiting) {
+            (Some(_), _) => (Guarantee::G14, String::new()),
+            // Its own message is the nearer cause.
+            (None, Some(text)) => {
+                (Guarantee::G12, format!(", before it answered a text of {} bytes", text.length()))
+            }
+            (None, None) if is_aftermath => {
+                (Guarantee::G12, ", right after another client had broken a rule".to_owned())
+            }
+            (None, None) => (Guarantee::G3, String::new()),
         };
-        self.violate(guarantee, Fault::Dropped, at, Some(connection.core.client), detail + cause);
+        let seen = Observation::of(connection.role, outcome + &cause);
+        self.violate(guarantee, Fault::Dropped, at, Some(client), seen);
     }
 }
 

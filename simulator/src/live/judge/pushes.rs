@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use super::{Judge, KEPT, LiveConnection, Lost};
+use super::{Judge, LOST, LiveConnection, Lost, Observation};
 use crate::live::clock::pulse::Arrival;
 use crate::oracle::connection::Phase;
 use crate::oracle::guarantee::Guarantee;
@@ -23,16 +23,14 @@ impl Judge {
             // A push after the signal to shut down is not part of the grid.
             self.grid.record_push(cycle, arrival);
         }
+        self.rhythms.record(connection.core.client, connection.core.opened_at, arrival);
         self.audit_before(connection, cycle, arrival.at);
-        let (client, role) = (Some(connection.core.client), connection.role);
         if offset >= connection.core.windows.quiet_from {
-            let since = arrival.at.since(connection.core.windows.since);
-            let detail = format!(
-                "{role}: a push {since:.1?} behind the fence of an unsubscribe, and no subscribe since"
-            );
-            self.violate(Guarantee::G2, Fault::Unexpected, arrival.at, client, detail);
+            self.on_unwanted(connection, arrival);
         }
-        if self.is_second(connection, cycle, arrival) {
+        if self.is_made_up_for(connection, arrival) {
+            self.on_made_up_for(connection, arrival);
+        } else if self.is_second(connection, cycle, arrival) {
             self.on_second(connection, cycle, arrival);
         } else {
             self.on_first(connection, cycle);
@@ -48,6 +46,11 @@ impl Judge {
     /// is more than half a period late, unless the harness was late itself.
     fn cycle_of(&mut self, connection: &LiveConnection, arrival: Arrival) -> u64 {
         let nearest = self.grid.nearest(arrival.at);
+        if let Some((_, next)) = self.grid.stall_before(arrival.at) {
+            // A late push of the last cycle that the stall covers, or the push of the next cycle.
+            let is_next = arrival.at + self.grid.period() / 3 >= self.grid.due(next);
+            return if is_next { next } else { next.saturating_sub(1) };
+        }
         if arrival.width() > self.grid.period() / 4 {
             // The harness was delayed, and everything of that time is read at once: then the order decides.
             let next = u64::from(connection.core.windows.last_cycle) + 1;
@@ -68,14 +71,39 @@ impl Judge {
         before
     }
 
+    /// Whether a push right after a stall makes up for cycles that the server missed. One push may be late, and the
+    /// next one may follow on time (G7).
+    fn is_made_up_for(&self, connection: &mut LiveConnection, arrival: Arrival) -> bool {
+        let stall = self.grid.stall_before(arrival.at).map(|(stall, _)| stall);
+        if connection.after_stall.0 != stall {
+            connection.after_stall = (stall, 0);
+        }
+        connection.after_stall.1 += 1;
+        stall.is_some() && connection.after_stall.1 > 2
+    }
+
+    fn on_made_up_for(&mut self, connection: &LiveConnection, arrival: Arrival) {
+        if self.tally(Guarantee::G4).violations > 0 {
+            // A server that sends every push twice does so after a stall, too.
+            return;
+        }
+        let outcome = format!(
+            "{} pushes right after a stall: missed cycles are skipped, not made up for",
+            connection.after_stall.1
+        );
+        self.report_second(connection, arrival, Guarantee::G7, outcome);
+    }
+
     fn is_second(&self, connection: &LiveConnection, cycle: u64, arrival: Arrival) -> bool {
-        let gap = arrival.at.since(connection.core.last_push_at);
-        let is_close = connection.core.last_push_at > Timestamp::ZERO && gap < self.grid.period() / 2;
-        connection.pushes > 0 && (is_close || u64::from(connection.core.windows.last_cycle) >= cycle)
+        let before = connection.core.last_push_at;
+        let is_close =
+            before > Timestamp::ZERO && arrival.at.since(before) < self.grid.period() / 2;
+        let is_again = is_close || u64::from(connection.core.windows.last_cycle) >= cycle;
+        // Around a stall the pushes are counted, because a late one and the next may come close together.
+        connection.pushes > 0 && is_again && self.grid.stall_before(arrival.at).is_none()
     }
 
     fn on_second(&mut self, connection: &LiveConnection, cycle: u64, arrival: Arrival) {
-        self.duplicates += 1;
         let gap = arrival.at.since(connection.core.last_push_at);
         let was_stalled = self.grid.is_excused(cycle) && self.tally(Guarantee::G4).violations == 0;
         let (guarantee, cause) = if was_stalled {
@@ -83,8 +111,33 @@ impl Judge {
         } else {
             (Guarantee::G4, "")
         };
-        let detail = format!("{}: two pushes within {gap:.1?}{cause}", connection.role);
-        self.violate(guarantee, Fault::Duplicated, arrival.at, Some(connection.core.client), detail);
+        self.report_second(connection, arrival, guarantee, format!("two pushes within {gap:.1?}{cause}"));
+    }
+
+    fn report_second(
+        &mut self,
+        connection: &LiveConnection,
+        arrival: Arrival,
+        guarantee: Guarantee,
+        outcome: String,
+    ) {
+        self.duplicates += 1;
+        let seen = Observation::of(connection.role, outcome);
+        self.violate(guarantee, Fault::Duplicated, arrival.at, Some(connection.core.client), seen);
+    }
+
+    /// Reports a push behind the fence of an unsubscribe.
+    fn on_unwanted(&mut self, connection: &LiveConnection, arrival: Arrival) {
+        let since = arrival.at.since(connection.core.windows.since);
+        let (guarantee, outcome) = if connection.has_binary_command {
+            (Guarantee::G9, "a push after `subscribe` as a binary message, which is no command".to_owned())
+        } else {
+            let outcome =
+                format!("a push {since:.1?} behind the fence of an unsubscribe, and no subscribe since");
+            (Guarantee::G2, outcome)
+        };
+        let seen = Observation::of(connection.role, outcome);
+        self.violate(guarantee, Fault::Unexpected, arrival.at, Some(connection.core.client), seen);
     }
 
     fn on_first(&mut self, connection: &LiveConnection, cycle: u64) {
@@ -110,11 +163,9 @@ impl Judge {
     fn check_drained(&mut self, connection: &LiveConnection, cycle: u64, arrival: Arrival) {
         let Some(drained_at) = self.drained_at else { return };
         if self.grid.due(cycle) > drained_at + self.grid.period() / 8 {
-            let detail = format!(
-                "{}: a push of a cycle that was not due when the server was told to shut down",
-                connection.role
-            );
-            self.violate(Guarantee::G14, Fault::Unexpected, arrival.at, Some(connection.core.client), detail);
+            let outcome = "a push of a cycle that was not due when the server was told to shut down".to_owned();
+            let seen = Observation::of(connection.role, outcome);
+            self.violate(Guarantee::G14, Fault::Unexpected, arrival.at, Some(connection.core.client), seen);
         }
     }
 
@@ -180,10 +231,11 @@ impl Judge {
         audit.lost_for_long += u64::from(is_long);
         audit.lost += 1;
         audit.lost_untouched += u64::from(is_untouched);
-        if audit.kept.len() < KEPT {
+        if audit.kept.len() < LOST {
             let (client, role, since) =
                 (connection.core.client, connection.role, connection.core.windows.since);
-            audit.kept.push(Lost { client, role, since, is_untouched, is_long });
+            let is_binary = connection.has_binary_command;
+            audit.kept.push(Lost { client, role, since, is_untouched, is_long, is_binary });
         }
     }
 }

@@ -3,10 +3,20 @@
 
 use carillon_server::{Timestamp, WallTime};
 
-use super::{Judge, LiveConnection};
+use super::{Judge, LiveConnection, Observation};
 use crate::dialect::Stated;
+use crate::live::clock::stamps::Conclusion;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
+
+/// A push whose text states an earlier instant than the one before. Whether the clock was set is known at the end.
+#[derive(Debug)]
+pub(super) struct Backwards {
+    cycle: u64,
+    at: Timestamp,
+    client: u32,
+    seen: Observation,
+}
 
 impl Judge {
     /// Whether the same text was already judged right for another client in the same cycle.
@@ -33,23 +43,24 @@ impl Judge {
         at: Timestamp,
     ) {
         let client = Some(connection.core.client);
-        let wrong = |why: &str| format!("{}: {text:?}{why}", connection.role);
+        let role = connection.role;
+        let wrong = |why: &str| Observation::of(role, format!("{text:?}{why}"));
         let time = match stated {
             Stated::Wrong => {
-                let detail = wrong(" does not follow the pattern, or is not a date");
-                return self.violate(Guarantee::G6, Fault::WrongText, at, client, detail);
+                let seen = wrong(" does not follow the pattern, or is not a date");
+                return self.violate(Guarantee::G6, Fault::WrongText, at, client, seen);
             }
             Stated::Nothing => return self.exercise(Guarantee::G6),
             Stated::Time(time) => time,
         };
         self.compare_texts(cycle, text);
         if time.and_utc().timestamp() < connection.last_stated {
-            let detail = wrong(" came after a later one");
-            self.violate(Guarantee::G5, Fault::OutOfOrder, at, client, detail);
+            let seen = wrong(" came after a later one");
+            self.backwards.push(Backwards { cycle, at, client: connection.core.client, seen });
         }
         connection.last_stated = time.and_utc().timestamp();
         let slack = self.grid.period() / 3;
-        match self.stamps.check(time, wall.0, wall.1, slack) {
+        match self.stamps.check((cycle, text), time, wall.0, wall.1, slack) {
             Ok(()) => {
                 if self.texts.1 == text {
                     self.good_text = connection.last_stated;
@@ -57,8 +68,8 @@ impl Judge {
                 self.exercise(Guarantee::G6);
             }
             Err(why) => {
-                let detail = wrong(&format!(", {why}"));
-                self.violate(Guarantee::G6, Fault::WrongText, at, client, detail);
+                let seen = wrong(&format!(", {why}"));
+                self.violate(Guarantee::G6, Fault::WrongText, at, client, seen);
             }
         }
     }
@@ -74,8 +85,19 @@ impl Judge {
 
     /// Judges the texts by the whole run (G6).
     pub(crate) fn conclude_texts(&mut self) {
-        if let Some(finding) = self.stamps.finding() {
+        let Conclusion { wrong, changes, findings } = self.stamps.conclude(self.grid.period());
+        for (cycle, sentence) in wrong {
+            let at = self.grid.due(cycle);
+            self.violate(Guarantee::G6, Fault::WrongText, at, None, sentence);
+        }
+        for finding in findings {
             self.add_finding(Guarantee::G6, finding);
+        }
+        for Backwards { cycle, at, client, seen } in std::mem::take(&mut self.backwards) {
+            // PROTOCOL.md excuses it when the clock or its offset changes.
+            if !changes.contains(&cycle) {
+                self.violate(Guarantee::G5, Fault::OutOfOrder, at, Some(client), seen);
+            }
         }
         if !self.has_other_texts {
             return;

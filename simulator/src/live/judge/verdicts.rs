@@ -2,13 +2,13 @@
 
 use carillon_server::Timestamp;
 
-use super::{Judge, seconds};
+use super::Judge;
 use crate::live::run_state::RunState;
 use crate::metrics::Judgement;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Tally, Violation};
 use crate::oracle::verdict::Verdict;
-use crate::report::{Basics, EVIDENCE, GuaranteeEntry, Latency, LaxEntry, Shard, Summary, ViolationEntry};
+use crate::report::{Basics, GuaranteeEntry, Latency, LaxEntry, Shard, Summary, ViolationEntry};
 
 /// What a report states about a live run.
 #[derive(Clone, Debug)]
@@ -77,17 +77,17 @@ fn entry(judge: &Judge, is_tried: bool, guarantee: Guarantee) -> GuaranteeEntry 
     let verdict = match Verdict::of(tally) {
         _ if !is_tried => Verdict::NotExercised,
         Verdict::NotExercised if !doubts.is_empty() => Verdict::Undecided,
+        Verdict::Held if judge.is_undecided(guarantee) => Verdict::Undecided,
         verdict => verdict,
     };
     let mut evidence: Vec<String> = Vec::new();
     if !is_tried {
         evidence.push("not selected".to_owned());
     } else {
-        let broken = judge.violations().iter().filter(|violation| violation.guarantee == guarantee);
-        evidence.extend(broken.take(EVIDENCE).map(sentence));
+        evidence.extend(judge.evidence(guarantee));
         if verdict != Verdict::Violated {
-            evidence.extend(doubts.iter().take(EVIDENCE).cloned());
-            evidence.extend(judge.findings(guarantee).iter().take(EVIDENCE).cloned());
+            evidence.extend(doubts.iter().cloned());
+            evidence.extend(judge.findings(guarantee).iter().cloned());
         }
         if verdict == Verdict::NotExercised {
             evidence.extend(why_not(guarantee).map(str::to_owned));
@@ -106,10 +106,6 @@ fn why_not(guarantee: Guarantee) -> Option<&'static str> {
         ),
         _ => None,
     }
-}
-
-fn sentence(violation: &Violation) -> String {
-    format!("{}, {}: {}", seconds(violation.at), violation.fault.name(), violation.detail)
 }
 
 fn violation(violation: &Violation) -> ViolationEntry {

@@ -4,7 +4,7 @@ use carillon_server::Timestamp;
 
 use super::{Checker, echoes};
 use crate::network::link::Link;
-use crate::oracle::connection::Connection;
+use crate::oracle::connection::{Connection, Phase};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::oracle::sighting::Sighting;
@@ -68,8 +68,15 @@ impl Checker {
     /// Reports bytes that no server may send.
     pub(crate) fn on_garbled(&mut self, connection: &Connection, garbled: &Garbled, now: Timestamp) {
         if !self.is_unsettled_handshake(connection) {
-            let guarantee = if connection.offence.is_some() { Guarantee::G12 } else { Guarantee::G5 };
-            self.violate(guarantee, Fault::Garbled, now, connection, || garbled.0.to_owned());
+            let guarantee = guarantee_of_garbled(connection);
+            self.violate(guarantee, Fault::Garbled, now, connection, || garbled.0.clone().into_owned());
         }
     }
+}
+
+/// The guarantee that bytes break which no server may send: the order of frames, or before and after an offence the
+/// handshake and its end.
+pub(crate) fn guarantee_of_garbled(connection: &Connection) -> Guarantee {
+    let is_orderly = connection.offence.is_none() && connection.phase != Phase::Handshake;
+    if is_orderly { Guarantee::G5 } else { Guarantee::G12 }
 }

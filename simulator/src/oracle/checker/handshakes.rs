@@ -52,7 +52,7 @@ impl Checker {
     /// A response that upgrades the connection.
     pub(crate) fn on_refusal(&mut self, connection: &Connection, response: &[u8]) -> Result<(), Garbled> {
         if response.starts_with(b"HTTP/1.1 101") {
-            return Err(Garbled("an upgrade that the client did not request"));
+            return Err(Garbled::new("an upgrade that the client did not request"));
         }
         self.exercise(Guarantee::G12, connection.met);
         Ok(())

@@ -7,7 +7,7 @@ mod audit;
 mod closes;
 pub(crate) mod echoes;
 mod endings;
-mod frames;
+pub(crate) mod frames;
 mod handshakes;
 mod held;
 mod log;

@@ -1,0 +1,206 @@
+//! One cause in the place of its consequences: what explains most of the violations of a run by one mistake of the
+//! server, or of the tester.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use carillon_server::Timestamp;
+
+use super::evidence::counted_by_guarantee;
+use super::rhythm::Schedule;
+use super::{Judge, Observation, seconds};
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::{Fault, Violation};
+
+/// A connection that closes within this time after it opened is closed at once.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// The share of connections that a common cause must explain.
+const MOST: f64 = 0.6;
+
+/// The shortest inactivity timeout that is told from a server that hangs up at once.
+const INACTIVITY: Duration = Duration::from_millis(900);
+
+/// The end of a connection that the server ended without a cause.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    /// How long it was open.
+    pub(crate) lived: Duration,
+    /// The time since the last byte in either direction.
+    pub(crate) silent: Duration,
+    /// The code of the server's Close; the outer `None` if there was none.
+    pub(crate) code: Option<Option<u16>>,
+}
+
+impl Judge {
+    /// Notes how the server ended a connection.
+    pub(crate) fn on_ended(&mut self, ended: Ended) {
+        self.ended.push(ended);
+    }
+
+    /// Puts common causes in the place of their consequences. `clients` is the number of all connections.
+    pub(crate) fn conclude_causes(&mut self, clients: u32, uncertainty: Duration, now: Timestamp) {
+        self.find_refusal_of_all(clients);
+        self.find_hang();
+        self.find_inactivity_timeout(now);
+        if self.grid.cycles().is_empty() {
+            return self.find_silence(now);
+        }
+        if self.find_other_period(now) {
+            return;
+        }
+        self.find_several_schedules(uncertainty, now);
+    }
+
+    /// The server hung: what it answered to no client after that says nothing else.
+    fn find_hang(&mut self) {
+        let Some(since) = self.hangs_since else { return };
+        let is_after = |at: Timestamp| since.since(at) < AT_ONCE;
+        let burdened = self.burdened_since.is_some_and(|at| at < since);
+        let (guarantee, cause) = match () {
+            () if self.last_offence.is_some_and(is_after) => (Guarantee::G12, ", after a client had broken a rule"),
+            () if burdened => (Guarantee::G10, ", while clients did not read"),
+            () => (Guarantee::G3, ""),
+        };
+        let sentence = format!("the server answered nothing on any connection from {} on{cause}", seconds(since));
+        self.add_headline(format!("T{}.", &sentence[1..]));
+        let is_later = |one: &Violation| {
+            one.at >= since && matches!(one.fault, Fault::Lost | Fault::Dropped | Fault::Late | Fault::Leaked)
+        };
+        self.replace(guarantee, Fault::Lost, since, sentence, is_later);
+    }
+
+    /// Most connections are closed with one code as soon as they are open: the server wants something first.
+    fn find_refusal_of_all(&mut self, clients: u32) {
+        let mut codes: BTreeMap<Option<u16>, u32> = BTreeMap::new();
+        for ended in self.ended.iter().filter(|ended| ended.lived < AT_ONCE) {
+            *codes.entry(ended.code.flatten()).or_default() += 1;
+        }
+        let Some((code, count)) = codes.into_iter().max_by_key(|(_, count)| *count) else { return };
+        if f64::from(count) < f64::from(clients) * MOST || count < 3 {
+            return;
+        }
+        let how = code.map_or("without a code".to_owned(), |code| format!("with {code}"));
+        self.add_headline(format!(
+            "{count} of {clients} connections were closed {how} at once. If the server wants something first, such as a \
+             token or a subprotocol, state it with --dialect."
+        ));
+    }
+
+    /// Connections that end at the same time after their last byte: a timeout for inactivity.
+    fn find_inactivity_timeout(&mut self, now: Timestamp) {
+        let mut silent: Vec<Duration> =
+            self.ended.iter().map(|ended| ended.silent).filter(|silent| *silent > INACTIVITY).collect();
+        silent.sort_unstable();
+        let (Some(&shortest), Some(&longest)) = (silent.first(), silent.last()) else { return };
+        if silent.len() < 2 || longest - shortest > (shortest / 10).max(Duration::from_millis(100)) {
+            return;
+        }
+        let count = silent.len();
+        let sentence = format!(
+            "{count} connections ended {:.1} s after their last byte: an inactivity timeout of a proxy or a library?",
+            shortest.as_secs_f64()
+        );
+        self.add_headline(sentence.clone());
+        let is_drop = |one: &Violation| one.fault == Fault::Dropped && one.guarantee != Guarantee::G14;
+        self.replace(Guarantee::G13, Fault::Dropped, now, sentence, is_drop);
+    }
+
+    /// No push at all.
+    fn find_silence(&mut self, now: Timestamp) {
+        let seconds = now.since(Timestamp::ZERO).as_secs_f64();
+        let period = self.grid.period();
+        let sentence = format!(
+            "not one push came in {seconds:.0} s, although --period says {period:?}: the server never pushes, or its \
+             period or its words are others"
+        );
+        self.add_headline(format!("N{}.", &sentence[1..]));
+        let is_lost = |one: &Violation| one.fault == Fault::Lost && is_about_pushes(one);
+        if self.violations().iter().any(is_lost) {
+            self.replace(Guarantee::G3, Fault::Lost, now, sentence, is_lost);
+        }
+    }
+
+    /// The pushes come at another period than the stated one.
+    fn find_other_period(&mut self, now: Timestamp) -> bool {
+        let period = self.grid.period();
+        let is_calm = |from, until| !self.grid.has_stalled_between(from, until);
+        let Some(interval) = self.rhythms.interval(is_calm) else { return false };
+        if interval.abs_diff(period) <= period / 10 {
+            return false;
+        }
+        let sentence = format!(
+            "pushes come every {:.2} s, and --period says {:.2} s",
+            interval.as_secs_f64(),
+            period.as_secs_f64()
+        );
+        self.add_headline(format!("P{}.", &sentence[1..]));
+        self.replace(Guarantee::G7, Fault::Late, now, sentence, is_about_pushes);
+        true
+    }
+
+    /// Connections get their pushes by different schedules.
+    fn find_several_schedules(&mut self, uncertainty: Duration, now: Timestamp) {
+        let period = self.grid.period();
+        let sentence = match self.rhythms.schedule(period, uncertainty) {
+            Schedule::One => return,
+            Schedule::OfEachConnection => {
+                "each connection has a timer of its own, which starts when it connects".to_owned()
+            }
+            Schedule::Several(schedules) => {
+                let parts: Vec<String> = schedules
+                    .iter()
+                    .map(|(after, size)| format!("{size} connections {:.2} s into it", after.as_secs_f64()))
+                    .collect();
+                format!(
+                    "the pushes of one period come by {} schedules: {}; several processes behind one port?",
+                    schedules.len(),
+                    parts.join(", ")
+                )
+            }
+        };
+        self.replace(Guarantee::G7, Fault::Late, now, sentence, is_about_pushes);
+    }
+
+    /// Reports a cause, and takes back its consequences, which the report then only counts.
+    pub(super) fn replace(
+        &mut self,
+        guarantee: Guarantee,
+        fault: Fault,
+        at: Timestamp,
+        cause: String,
+        is_consequence: impl Fn(&Violation) -> bool,
+    ) {
+        let kept = std::mem::take(&mut self.keeper.score.violations);
+        let observations = std::mem::take(&mut self.observations);
+        let (mut counts, mut first) = (BTreeMap::new(), None);
+        for (violation, seen) in kept.into_iter().zip(observations) {
+            if is_consequence(&violation) {
+                *counts.entry(violation.guarantee).or_insert(0_u64) += 1;
+                first.get_or_insert(violation.at);
+            } else {
+                self.keeper.score.violations.push(violation);
+                self.observations.push(seen);
+            }
+        }
+        for (broken, count) in &mut counts {
+            *count = self.keeper.take_back(*broken, *count);
+        }
+        counts.remove(&guarantee);
+        let others = counted_by_guarantee(&counts);
+        let cause = if others.is_empty() { cause } else { format!("{cause}; in consequence: {others}") };
+        self.violate(guarantee, fault, first.unwrap_or(at), None, Observation::from(cause));
+    }
+}
+
+/// Whether a violation is one of those that a wrong schedule brings about.
+fn is_about_pushes(violation: &Violation) -> bool {
+    use Guarantee::{G1, G2, G3, G4, G5, G6, G7, G10};
+    let is_fault = matches!(
+        violation.fault,
+        Fault::Lost | Fault::Late | Fault::Duplicated | Fault::WrongText | Fault::OutOfOrder
+    );
+    let is_promise = matches!(violation.guarantee, G1 | G2 | G3 | G4 | G6 | G7 | G10)
+        || (violation.guarantee == G5 && violation.fault == Fault::OutOfOrder);
+    is_fault && is_promise
+}
