@@ -3,6 +3,7 @@
 //! degrees".
 
 use crate::oracle::guarantee::Guarantee;
+use crate::wire::offence::Offence;
 
 /// A clause of a standard from which a server can depart without harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +41,21 @@ impl Clause {
         Self::MethodIsGet,
         Self::RequestHasKey,
     ];
+
+    /// The clause from which a server departs without harm that answers an offence otherwise than with the Close that
+    /// is due: with a Close of this code (the inner `None`: without one), or with none at all. `None` if the answer
+    /// hurts.
+    pub(crate) fn of_answer(offence: Offence, close: Option<Option<u16>>) -> Option<Self> {
+        match (offence, close) {
+            // Clients report these as something else.
+            (_, Some(Some(1005 | 1006 | 1015))) => None,
+            (Offence::BadUtf8InClose, _) => Some(Self::ReasonIsUtf8),
+            (Offence::ForbiddenCloseCode | Offence::HalfCloseCode, _) => Some(Self::CodeMayBeSent),
+            (_, Some(None)) => Some(Self::CodeAfterOffence),
+            (_, None) => Some(Self::CloseAfterOffence),
+            _ => None,
+        }
+    }
 
     /// The guarantee that a departure breaks where laxity counts.
     pub const fn guarantee(self) -> Guarantee {
@@ -96,6 +112,17 @@ mod tests {
     use carillon_server::PROTOCOL;
 
     use super::*;
+
+    #[test]
+    fn an_answer_without_a_code_is_lax_and_one_that_names_something_else_is_not() {
+        let answer = |offence, close| Clause::of_answer(offence, close).map(|clause| clause.section());
+        assert_eq!(answer(Offence::Unmasked, None), Some("RFC 6455 §7.1.7"));
+        assert_eq!(answer(Offence::Unmasked, Some(None)), Some("RFC 6455 §7.4.1"));
+        assert_eq!(answer(Offence::Unmasked, Some(Some(1000))), None);
+        assert_eq!(answer(Offence::BadUtf8InClose, Some(Some(1002))), Some("RFC 6455 §8.1"));
+        assert_eq!(answer(Offence::ForbiddenCloseCode, Some(Some(5000))), Some("RFC 6455 §7.4.2"));
+        assert_eq!(answer(Offence::ForbiddenCloseCode, Some(Some(1005))), None);
+    }
 
     #[test]
     fn protocol_md_lists_every_clause_with_its_section() {

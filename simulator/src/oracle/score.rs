@@ -146,6 +146,8 @@ pub struct Score {
     pub violations: Vec<Violation>,
     /// Departures from the letter of a standard that hurt no one, one entry for each clause.
     pub lapses: Vec<Lapse>,
+    /// What was observed of the server that is neither right nor wrong, each in one sentence.
+    pub remarks: Vec<String>,
     /// Push latency from the due instant to the arrival, in microseconds, up to one hour.
     pub latency: Histogram<u64>,
 }
@@ -159,6 +161,7 @@ impl Score {
             coverage: Coverage::default(),
             violations: Vec::new(),
             lapses: Vec::new(),
+            remarks: Vec::new(),
             latency: Histogram::new_with_bounds(1, HOUR_IN_MICROS, 3).expect("valid bounds and precision"),
         }
     }

@@ -17,7 +17,6 @@ pub(crate) struct Retention {
 }
 
 /// The most details of one lapse that are kept.
-#[cfg(feature = "live")]
 const DETAILS: usize = 40;
 
 /// The score of a run that has not ended.
@@ -72,7 +71,6 @@ impl ScoreKeeper {
     }
 
     /// Notes that the server departed from a clause without harm.
-    #[cfg(feature = "live")]
     pub(crate) fn lapse(&mut self, clause: Clause, detail: String) {
         let lapses = &mut self.score.lapses;
         let place = lapses.iter().position(|lapse| lapse.clause == clause).unwrap_or_else(|| {
@@ -83,6 +81,13 @@ impl ScoreKeeper {
         lapse.count += 1;
         if lapse.details.len() < DETAILS && !lapse.details.contains(&detail) {
             lapse.details.push(detail);
+        }
+    }
+
+    /// Notes something about the server that is neither right nor wrong, once.
+    pub(crate) fn remark(&mut self, sentence: &str) {
+        if self.score.remarks.iter().all(|known| known != sentence) {
+            self.score.remarks.push(sentence.to_owned());
         }
     }
 

@@ -119,6 +119,11 @@ pub(crate) fn split_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Garbled> {
     Ok(bytes.get(header..end).map(|payload| Frame { first: *first, payload, length: end }))
 }
 
+/// Whether a Close with this code can answer another: it may be sent (RFC 6455 section 7.4), and names no offence.
+pub(crate) fn answers_plainly(code: u16) -> bool {
+    matches!(code, 1000 | 1001 | 1003 | 1008 | 1010..=1014 | 3000..=4999)
+}
+
 /// The smallest payload length that needs a header of this many bytes.
 fn shortest_for(header: usize) -> usize {
     match header {

@@ -137,12 +137,6 @@ impl Offence {
         matches!(self, Self::Rubbish | Self::StalledHandshake | Self::WrongPath)
     }
 
-    /// Whether the offence is in a Close, with which the client leaves in any case.
-    #[cfg(feature = "live")]
-    pub(crate) const fn is_close(self) -> bool {
-        matches!(self, Self::BadUtf8InClose | Self::ForbiddenCloseCode | Self::HalfCloseCode)
-    }
-
     /// The status code of the Close that is due (RFC 6455 section 7.4.1); `None` if no Close is due.
     pub const fn close_code(self) -> Option<u16> {
         match self {

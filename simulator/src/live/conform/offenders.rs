@@ -133,45 +133,23 @@ enum Reaction {
 /// The judgement on a reaction: the code of the server's Close, if there was one, and the end of the stream.
 fn reaction(kind: Offence, close: Option<Option<u16>>, end: Option<End>) -> Reaction {
     let due = kind.close_code().unwrap_or(1002);
-    match (close, end) {
-        (Some(Some(code)), Some(_)) if code == due => Reaction::Right,
-        (Some(_), None) => {
-            let how = with_code(close.flatten());
-            Reaction::Wrong(Fault::Leaked, format!("answered with a Close {how}, but the stream never ended"))
+    let answer = match (close, end) {
+        (Some(Some(code)), Some(_)) if code == due => return Reaction::Right,
+        (Some(code), None) => {
+            let how = with_code(code);
+            let outcome = format!("answered with a Close {how}, but the stream never ended");
+            return Reaction::Wrong(Fault::Leaked, outcome);
         }
-        // The client leaves in any case: whatever the Close says, the connection ends.
-        (Some(Some(code)), _) if kind.is_close() && is_harmless(code) => {
-            let clause = clause_of_close(kind);
-            Reaction::Lax(clause, format!("answered with a Close of {code}; due was {due}"))
-        }
-        (None, Some(_)) if kind.is_close() => {
-            Reaction::Lax(clause_of_close(kind), format!("had no Close in answer; due was {due}"))
-        }
-        (Some(None), _) => {
-            Reaction::Lax(Clause::CodeAfterOffence, format!("answered with a Close without a code; due was {due}"))
-        }
-        (Some(Some(code)), _) => {
-            Reaction::Wrong(Fault::WrongClose, format!("answered with a Close of {code}; due was {due}"))
-        }
-        (None, Some(End::Finished)) => {
-            Reaction::Lax(Clause::CloseAfterOffence, format!("ended the stream without a Close; due was {due}"))
-        }
-        (None, Some(End::Reset)) => {
-            let outcome = format!("was answered with a reset, which may have destroyed the Close of {due}");
-            Reaction::Lax(Clause::CloseAfterOffence, outcome)
-        }
-        (None, None) => Reaction::None,
+        (None, None) => return Reaction::None,
+        (Some(code), _) => format!("answered with a Close {}", with_code(code)),
+        (None, Some(End::Finished)) => "ended the stream without a Close".to_owned(),
+        (None, Some(End::Reset)) => "answered with a reset, which may have destroyed a Close".to_owned(),
+    };
+    let outcome = format!("{answer}; due was a Close of {due}");
+    match Clause::of_answer(kind, close) {
+        Some(clause) => Reaction::Lax(clause, outcome),
+        None => Reaction::Wrong(Fault::WrongClose, outcome),
     }
-}
-
-/// The clause from which a server departs that answers a wrong Close otherwise.
-fn clause_of_close(kind: Offence) -> Clause {
-    if kind == Offence::BadUtf8InClose { Clause::ReasonIsUtf8 } else { Clause::CodeMayBeSent }
-}
-
-/// Whether a client that leaves can get this code: it is not one that clients report as something else.
-fn is_harmless(code: u16) -> bool {
-    !matches!(code, 1005 | 1006 | 1015)
 }
 
 /// Sends a message that is too long. If the options state no limit, the server may accept it.

@@ -16,6 +16,7 @@ use crate::network::link::End;
 use crate::oracle::clause::Clause;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
+use crate::wire::codec::answers_plainly;
 
 /// How often a waiting client checks whether the trial is over.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -209,12 +210,6 @@ fn is_answer(sent: Option<u16>, code: Option<u16>, is_strict: bool) -> bool {
         _ if code == Some(sent.unwrap_or(1000)) => true,
         _ if is_strict => false,
         None => sent.is_none(),
-        Some(1002 | 1007 | 1009) => false,
-        Some(code) => may_be_sent(code),
+        Some(code) => answers_plainly(code),
     }
-}
-
-/// Whether a Close may have this code (RFC 6455 section 7.4).
-pub(super) fn may_be_sent(code: u16) -> bool {
-    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

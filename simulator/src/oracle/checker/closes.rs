@@ -4,9 +4,11 @@ use carillon_server::Timestamp;
 
 use super::Checker;
 use crate::network::link::Link;
+use crate::oracle::clause::Clause;
 use crate::oracle::connection::{Connection, Phase};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
+use crate::wire::codec::answers_plainly;
 use crate::wire::offence::Offence;
 
 impl Checker {
@@ -33,7 +35,13 @@ impl Checker {
         code: Option<u16>,
         now: Timestamp,
     ) {
-        let is_due = matches!(code, Some(1000)) || self.is_draining() || link.has_ever_stalled();
+        let is_free = self.server.is_foreign && code.is_some_and(answers_plainly);
+        let is_due = code == Some(1000) || is_free || self.is_draining() || link.has_ever_stalled();
+        if self.server.is_foreign && code.is_none() && !is_due {
+            return self.lapse(Clause::AnswerHasCode, Fault::WrongClose, now, connection, || {
+                "a Close of 1000 was answered with one without a code".to_owned()
+            });
+        }
         if !is_due && connection.ended_at != Timestamp::MAX && !connection.is_mute {
             self.violate(Guarantee::G12, Fault::WrongClose, now, connection, || {
                 format!("a Close of 1000 was answered with {}", name_of(code))
@@ -44,21 +52,20 @@ impl Checker {
     /// Checks that a Close of the server has a cause and the right code.
     fn check_close(&mut self, connection: &Connection, link: &Link, code: Option<u16>, now: Timestamp) {
         let is_slow = link.has_ever_stalled();
-        if self.is_draining() && code == Some(1001) {
+        if self.is_draining() && self.may_say_at_shutdown(code) {
             self.check_queue_drained(connection, now);
         } else if let Some((offence, due)) = connection.offence.and_then(with_close_code) {
-            if code == Some(due) {
-                self.exercise(Guarantee::G12, connection.met);
-            } else {
-                self.violate(Guarantee::G12, Fault::WrongClose, now, connection, || {
-                    format!("{} was answered with {}; expected {due}", offence.name(), name_of(code))
-                });
-            }
+            self.check_punishment(connection, (offence, due), code, now);
         } else if is_slow && self.may_tell_the_slow(code) {
             self.exercise(Guarantee::G10, connection.met);
         } else if is_slow && !self.is_draining() {
             self.violate(Guarantee::G10, Fault::WrongClose, now, connection, || {
                 format!("a slow client got {}; expected 1013", name_of(code))
+            });
+        } else if self.is_draining() && self.server.is_foreign && code.is_none() {
+            self.check_queue_drained(connection, now);
+            self.lapse(Clause::CodeAtShutdown, Fault::WrongClose, now, connection, || {
+                "the server shut down with a Close without a code".to_owned()
             });
         } else if self.is_draining() {
             self.violate(Guarantee::G14, Fault::WrongClose, now, connection, || {
@@ -69,6 +76,33 @@ impl Checker {
                 format!("the server ended the connection with {}", name_of(code))
             });
         }
+    }
+
+    /// Checks the code with which the server answers an offence.
+    fn check_punishment(
+        &mut self,
+        connection: &Connection,
+        (offence, due): (Offence, u16),
+        code: Option<u16>,
+        now: Timestamp,
+    ) {
+        let detail = || format!("{} was answered with {}; expected {due}", offence.name(), name_of(code));
+        if code == Some(due) {
+            return self.exercise(Guarantee::G12, connection.met);
+        }
+        match Clause::of_answer(offence, Some(code)) {
+            Some(clause) => {
+                self.note_end(connection);
+                self.lapse(clause, Fault::WrongClose, now, connection, detail);
+            }
+            None => self.violate(Guarantee::G12, Fault::WrongClose, now, connection, detail),
+        }
+    }
+
+    /// Whether the Close of a shutdown may have this code: 1001, and from a third-party server also 1012 (service
+    /// restart).
+    fn may_say_at_shutdown(&self, code: Option<u16>) -> bool {
+        code == Some(1001) || (self.server.is_foreign && code == Some(1012))
     }
 
     /// Whether the server may close a client that does not read with this code. A third-party server may use other

@@ -6,6 +6,7 @@ use carillon_server::Timestamp;
 
 use super::Checker;
 use crate::network::link::{End, Link};
+use crate::oracle::clause::Clause;
 use crate::oracle::connection::{Connection, Phase};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Race};
@@ -22,7 +23,8 @@ impl Checker {
             && is_unannounced
             && (end == End::Finished || !is_excused)
         {
-            return self.violate(Guarantee::G12, Fault::WrongClose, now, connection, || {
+            self.note_end(connection);
+            return self.lapse(Clause::CloseAfterOffence, Fault::WrongClose, now, connection, || {
                 format!("{} was answered with the end of the stream, without a Close", offence.name())
             });
         }
@@ -43,6 +45,13 @@ impl Checker {
             let action = if end == End::Finished { "ended the stream" } else { "reset the connection" };
             format!("the server {action} without a Close")
         });
+    }
+
+    /// A third-party server that ends the connection of an offender has protected the others.
+    pub(super) fn note_end(&mut self, connection: &Connection) {
+        if self.server.is_foreign {
+            self.exercise(Guarantee::G12, connection.met);
+        }
     }
 
     /// Whether the server, which ends the stream now, still owes the answer to the client's Close.

@@ -9,6 +9,7 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::oracle::sighting::Sighting;
 use crate::wire::codec::{Garbled, Received};
+use crate::wire::offence::Offence;
 
 impl Checker {
     /// Judges a frame with this first byte. No frame may follow a Close (RFC 6455 section 5.5.1).
@@ -67,7 +68,14 @@ impl Checker {
 
     /// Reports bytes that no server may send.
     pub(crate) fn on_garbled(&mut self, connection: &Connection, garbled: &Garbled, now: Timestamp) {
-        if !self.is_unsettled_handshake(connection) {
+        if self.is_unsettled_handshake(connection) {
+            return;
+        }
+        let is_other_path = connection.phase == Phase::Handshake && connection.offence == Some(Offence::WrongPath);
+        if self.server.is_foreign && is_other_path {
+            // PROTOCOL.md leaves it to other servers which paths they serve.
+            self.keeper.remark("a path that the server was not told of was upgraded");
+        } else {
             let guarantee = guarantee_of_garbled(connection);
             self.violate(guarantee, Fault::Garbled, now, connection, || garbled.0.clone().into_owned());
         }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use carillon_server::{Config, Timestamp, Zone};
 
 use crate::network::LogEntry;
+use crate::oracle::clause::Clause;
 use crate::oracle::connection::Connection;
 use crate::oracle::coverage::{Hazard, Met};
 use crate::oracle::guarantee::Guarantee;
@@ -167,6 +168,23 @@ impl Checker {
         detail: impl FnOnce() -> String,
     ) {
         self.keeper.violate(guarantee, fault, at, Some(connection.client), detail);
+    }
+
+    /// Notes that the server departed from a clause. From a third-party server that is lax, and hurts no one. The
+    /// reference server's own choices are stricter.
+    fn lapse(
+        &mut self,
+        clause: Clause,
+        fault: Fault,
+        at: Timestamp,
+        connection: &Connection,
+        detail: impl FnOnce() -> String,
+    ) {
+        if self.server.is_foreign {
+            self.keeper.lapse(clause, detail());
+        } else {
+            self.violate(clause.guarantee(), fault, at, connection, detail);
+        }
     }
 
     /// Notes that the server broke a guarantee that concerns no single client.
