@@ -32,6 +32,6 @@ mod switchers;
 mod talkers;
 
 pub use error::ConformError;
-pub use options::ConformOptions;
+pub use options::{ConformOptions, LARGEST_CROWD};
 pub use report::{ConformReport, Conformance, Uncertainty, junit};
 pub use run::conform;
