@@ -9,9 +9,8 @@ use std::thread;
 
 use carillon_simulator::Guarantee;
 use carillon_simulator::Verdict;
-use carillon_simulator::live::Trust;
+use carillon_simulator::live::Address;
 use carillon_simulator::live::conform::{ConformError, ConformOptions, Conformance, conform};
-use carillon_simulator::live::{Address, Dialect};
 
 use crate::catalogue::Defect;
 use crate::support::child::{CLOSE_TIMEOUT, MAX_MESSAGE, PERIOD, PING_INTERVAL, TestServer, command};
@@ -19,6 +18,9 @@ use crate::support::free_port;
 
 /// The number of trials that run at the same time. They are idle for most of it.
 const AT_ONCE: usize = 6;
+
+/// The size of the crowd of each trial: the trials run side by side.
+const CROWD: u32 = 40;
 
 /// Defects that cannot be seen from outside, or not in ten cycles, each with the reason.
 const OUT_OF_SIGHT: [(Defect, &str); 15] = [
@@ -45,19 +47,16 @@ const OUT_OF_SIGHT: [(Defect, &str); 15] = [
 fn options(server: TestServer) -> ConformOptions {
     let (port, command) = command(server);
     ConformOptions {
-        address: Address::parse(&format!("ws://127.0.0.1:{port}/ws")).expect("a sound URL"),
-        trust: Trust::default(),
-        period: PERIOD,
-        guarantees: Guarantee::ALL.to_vec(),
         cycles: 6,
-        is_strict: false,
-        dialect: Dialect::default(),
         spawn: Some(command),
-        pid: None,
+        crowd: CROWD,
         max_message: Some(MAX_MESSAGE),
         ping_interval: Some(PING_INTERVAL),
         close_timeout: CLOSE_TIMEOUT,
-        speed: 1,
+        ..ConformOptions::new(
+            Address::parse(&format!("ws://127.0.0.1:{port}/ws")).expect("a sound URL"),
+            PERIOD,
+        )
     }
 }
 

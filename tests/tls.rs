@@ -39,19 +39,11 @@ fn trust(proxy: &Proxy) -> Trust {
 
 async fn try_out(url: String, trust: Trust) -> Result<Conformance, ConformError> {
     let options = ConformOptions {
-        address: Address::parse(&url).expect("a sound URL"),
         trust,
-        period: PERIOD,
         guarantees: vec![Guarantee::G1, Guarantee::G5, Guarantee::G8],
         cycles: 4,
-        is_strict: false,
-        dialect: Dialect::default(),
-        spawn: None,
-        pid: None,
-        max_message: None,
-        ping_interval: None,
         close_timeout: PERIOD * 5,
-        speed: 1,
+        ..ConformOptions::new(Address::parse(&url).expect("a sound URL"), PERIOD)
     };
     spawn_blocking(|| conform(options, |_| ())).await.expect("a trial does not panic")
 }

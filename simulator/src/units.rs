@@ -73,6 +73,14 @@ fn fold(digits: &str) -> u64 {
     blocks.map(value).fold(0, |sum, block| sum ^ block)
 }
 
+/// A size in the form of [`parse_size`], in the largest unit that leaves no rest.
+#[cfg(feature = "live")]
+pub(crate) fn format_size(bytes: usize) -> String {
+    const SIZES: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let unit = SIZES.iter().find(|(_, size)| bytes > 0 && bytes.is_multiple_of(*size));
+    unit.map_or(bytes.to_string(), |(name, size)| format!("{}{name}", bytes / size))
+}
+
 fn count_digits(text: &str) -> usize {
     text.bytes().take_while(u8::is_ascii_digit).count()
 }
@@ -125,6 +133,14 @@ mod tests {
     fn counts_are_written_with_k_and_m() {
         let counts = [0, 999, 1000, 1001, 10_000, 2_000_000, 2_001_000].map(format_count);
         assert_eq!(counts, ["0", "999", "1k", "1001", "10k", "2m", "2001k"]);
+    }
+
+    #[cfg(feature = "live")]
+    #[test]
+    fn sizes_are_written_in_the_largest_unit_that_leaves_no_rest() {
+        let sizes = [0, 1023, 1024, 1025, 64 << 10, 17 << 20, 3 << 30];
+        assert_eq!(sizes.map(format_size), ["0", "1023", "1KiB", "1025", "64KiB", "17MiB", "3GiB"]);
+        assert!(sizes.into_iter().all(|size| parse_size(&format_size(size)) == Ok(size)));
     }
 
     proptest! {

@@ -5,11 +5,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use carillon_simulator::Guarantee;
 use carillon_simulator::Verdict;
-use carillon_simulator::live::Trust;
+use carillon_simulator::live::Address;
 use carillon_simulator::live::conform::{ConformOptions, Conformance, conform};
-use carillon_simulator::live::{Address, Dialect};
 
 use crate::support::free_port;
 
@@ -30,19 +28,15 @@ fn is_there(program: &str) -> bool {
 fn try_out(before: &str, arguments: &str, speed: u32, period: Duration) -> Conformance {
     let port = free_port();
     let options = ConformOptions {
-        address: Address::parse(&format!("ws://127.0.0.1:{port}/ws")).expect("a sound URL"),
-        trust: Trust::default(),
-        period,
-        guarantees: Guarantee::ALL.to_vec(),
         cycles: 6,
-        is_strict: false,
-        dialect: Dialect::default(),
         spawn: Some(format!("{before} python3 '{SERVER}' {port} {arguments}")),
-        pid: None,
         max_message: Some(64 << 10),
-        ping_interval: None,
         close_timeout: Duration::from_secs(3),
         speed,
+        ..ConformOptions::new(
+            Address::parse(&format!("ws://127.0.0.1:{port}/ws")).expect("a sound URL"),
+            period,
+        )
     };
     conform(options, |_| ()).expect("a server that starts")
 }

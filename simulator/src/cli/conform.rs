@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use carillon_server::Zone;
+use carillon_server::shell::clock::system_zone;
 use carillon_simulator::Guarantee;
 use carillon_simulator::exit::{self, Exit};
 use carillon_simulator::live::Trust;
-use carillon_simulator::live::conform::{ConformError, ConformOptions, ConformReport, conform, junit};
+use carillon_simulator::live::conform::{
+    ConformError, ConformOptions, ConformReport, LARGEST_CROWD, conform, junit,
+};
 use carillon_simulator::live::{Address, Dialect};
-use carillon_simulator::units::{parse_size, parse_span};
+use carillon_simulator::units::{parse_fixed_zone, parse_size, parse_span};
 use clap::Args;
 
 use super::dialect::dialect;
@@ -56,6 +60,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "COMMAND")]
     spawn: Option<String>,
 
+    /// Tell the server of --spawn to shut down with this shell command in the place of SIGTERM, such as the one of a
+    /// proxy that SIGTERM would end before its server (G14)
+    #[arg(long, value_name = "COMMAND", requires = "spawn")]
+    stop_command: Option<String>,
+
     /// The server's process on this machine: it is stopped for a while (G7), and its open files are counted (G11)
     #[arg(long, value_name = "PID", conflicts_with = "spawn", value_parser = clap::value_parser!(u32).range(2..))]
     pid: Option<u32>,
@@ -64,12 +73,28 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     dialect: Option<PathBuf>,
 
+    /// The server's time zone: local, utc, or an offset such as +08:00 [default: any, if it stays the same]
+    #[arg(long, value_name = "ZONE", value_parser = check_zone, allow_hyphen_values = true)]
+    zone: Option<String>,
+
     #[command(flatten)]
     trust: TrustOptions,
+
+    /// Number of further clients that mostly listen; 0 for none
+    #[arg(long, value_name = "NUMBER", default_value = "300", value_parser = clap::value_parser!(u32).range(..=i64::from(LARGEST_CROWD)))]
+    crowd: u32,
+
+    /// How long two clients stay silent; they must not be cut off [default: the length of the trial]
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    idle: Option<Duration>,
 
     /// The longest message that the server accepts; it must refuse longer ones with 1009
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_message: Option<usize>,
+
+    /// The most that the server holds for a client that does not read (G10)
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    outbox_limit: Option<usize>,
 
     /// The server's ping interval; it must cut off a client that is silent for twice that time (G13)
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
@@ -116,21 +141,37 @@ impl Options {
     fn trial(&self, dialect: Dialect, trust: Trust) -> ConformOptions {
         let all = || Guarantee::ALL.to_vec();
         ConformOptions {
-            address: self.url.clone(),
             trust,
-            period: self.period,
             guarantees: if self.guarantees.is_empty() { all() } else { self.guarantees.clone() },
             cycles: self.cycles,
             is_strict: self.strict,
             dialect,
+            dialect_file: self.dialect.clone(),
+            zone: self.zone.as_deref().and_then(zone),
             spawn: self.spawn.clone(),
+            stop_command: self.stop_command.clone(),
             pid: self.pid,
+            crowd: self.crowd,
+            idle: self.idle,
             max_message: self.max_message,
+            outbox_limit: self.outbox_limit,
             ping_interval: self.ping_interval,
             close_timeout: self.close_timeout,
             speed: self.clock_speed,
+            ..ConformOptions::new(self.url.clone(), self.period)
         }
     }
+}
+
+/// The zone of this machine, UTC, or a fixed offset; `None` for any other text.
+fn zone(text: &str) -> Option<Zone> {
+    if text == "local" { Some(system_zone()) } else { parse_fixed_zone(text) }
+}
+
+/// The text itself, if it states a zone: zones cannot be compared, and options can.
+fn check_zone(text: &str) -> Result<String, String> {
+    let known = zone(text).map(|_| text.to_owned());
+    known.ok_or_else(|| "write local, utc, or an offset such as +08:00".to_owned())
 }
 
 fn parse_period(text: &str) -> Result<Duration, String> {
@@ -165,6 +206,34 @@ mod tests {
     }
 
     #[test]
+    fn every_option_reaches_the_trial() {
+        let options = parse(&[
+            "ws://h/ws",
+            "--period",
+            "2s",
+            "--zone",
+            "-03:30",
+            "--crowd",
+            "0",
+            "--idle",
+            "6m",
+            "--outbox-limit",
+            "1MiB",
+            "--spawn",
+            "x",
+            "--stop-command",
+            "y",
+            "--dialect",
+            "words.toml",
+        ]);
+        let trial = options.unwrap().trial(Dialect::default(), Trust::default());
+        assert_eq!(trial.zone.map(|zone| zone.offset(0)), Some(-12_600));
+        assert_eq!((trial.crowd, trial.idle), (0, Some(Duration::from_secs(360))));
+        assert_eq!((trial.outbox_limit, trial.stop_command.as_deref()), (Some(1 << 20), Some("y")));
+        assert_eq!(trial.dialect_file, Some("words.toml".into()));
+    }
+
+    #[test]
     fn options_that_contradict_each_other_are_usage_errors() {
         for arguments in [
             &["ws://h/ws"] as &[&str],
@@ -174,6 +243,9 @@ mod tests {
             &["ws://h/ws", "G16", "--period", "2s"],
             &["ws://h/ws", "--period", "2s", "--spawn", "x", "--pid", "77"],
             &["ws://h/ws", "--period", "2s", "--cycles", "3"],
+            &["ws://h/ws", "--period", "2s", "--crowd", "18001"],
+            &["ws://h/ws", "--period", "2s", "--zone", "Europe/Berlin"],
+            &["ws://h/ws", "--period", "2s", "--stop-command", "x"],
         ] {
             assert_eq!(parse(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
         }

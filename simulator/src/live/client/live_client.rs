@@ -231,7 +231,7 @@ impl LiveClient {
         self.may_be_ended = true;
         self.outgoing.extend_from_slice(bytes);
         self.add_to_story(|| format!("offends with {name}: {}", shown(bytes)));
-        self.state.judge.borrow_mut().on_offence(self.state.now());
+        self.state.judge.borrow_mut().on_offence(self.state.now(), name);
         self.write();
     }
 

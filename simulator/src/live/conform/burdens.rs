@@ -10,6 +10,7 @@ use crate::network::link::End;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::script::verb::Utterance;
+use crate::units::format_size;
 use crate::wire::offence::Offence;
 use crate::wire::text::Text;
 
@@ -17,13 +18,23 @@ use crate::wire::text::Text;
 /// queue.
 const SMALL_WINDOW: u32 = 4096;
 
-/// The length of a flooder's texts, in bytes, and the time between two attempts to send.
+/// The length of a flooder's texts in bytes, and the bytes after which it waits, in which time the server serves others.
 const FLOOD_TEXT: u32 = 32 << 10;
+const FLOOD_PORTION: usize = 64 << 10;
 const FLOOD_PAUSE: Duration = Duration::from_millis(4);
 
-/// How many bytes a server may accept from a client that reads no echoes: far more than all buffers of the system
-/// on both ways. Beyond it the server queues the echoes without a bound, or has lost them.
-const FLOOD_LIMIT: usize = 32 << 20;
+/// From this total on the texts are as long as the server accepts, and the portions larger: most servers have stopped
+/// the flood by then.
+const FLOOD_FASTER: usize = 32 << 20;
+const FLOOD_LARGE_TEXT: u32 = 256 << 10;
+const FLOOD_LARGE_PORTION: usize = 256 << 10;
+
+/// How many bytes a server may accept from a client that reads no echoes, if its owner states no bound: far more than
+/// any sensible one. Beyond it the server queues the echoes without a bound, or has lost them.
+const FLOOD_LIMIT: usize = 160 << 20;
+
+/// The most that all buffers of the system on both ways hold, beside what the server itself holds.
+const SYSTEM_BUFFERS: usize = 16 << 20;
 
 pub(super) fn start(session: &Rc<Session>) {
     if session.tries(Guarantee::G10) || session.tries(Guarantee::G13) {
@@ -65,47 +76,72 @@ async fn never_read(session: Rc<Session>) {
     client.reset();
 }
 
-/// Sends texts as fast as the server accepts them. Reads no echoes until the total is known.
+/// Sends texts as fast as the server accepts them, in portions. Reads no echoes until the total is known.
 async fn flood(session: Rc<Session>) {
     let Some(mut client) = connect_non_reader(&session, "flooder").await else { return };
-    let length = FLOOD_TEXT.min(session.options.longest() as u32);
-    let (mut taken, until) = (0, session.instant(session.options.cycles, 0.1));
-    while session.state.now() < until && taken < FLOOD_LIMIT && !client.is_refused() {
-        if !client.has_unsent() {
-            taken += length as usize;
-            let number = client.next_number();
-            client.say(&[Utterance::Text(Text::Probe { number, length })]);
-            client.connection.core.forget_echoes();
-        }
-        client.process_until(client.now() + FLOOD_PAUSE).await;
-    }
+    let stated = session.options.outbox_limit;
+    let limit = stated.map_or(FLOOD_LIMIT, |bound| bound.saturating_add(SYSTEM_BUFFERS));
+    let taken = flood_until(&session, &mut client, limit).await;
     // A server that has ended the connection may go on reading for a while and discard what it reads.
-    let mut was_kept = taken >= FLOOD_LIMIT;
-    if was_kept {
+    let is_beyond = taken > limit;
+    let mut was_kept = !client.is_refused();
+    if is_beyond {
         client.set_reading(true);
         client.process_until(client.now() + session.state.patience).await;
         was_kept = client.is_open();
     }
-    report_flood(&session, &client, taken, was_kept);
+    report_flood(&session, &client, taken, is_beyond && was_kept);
     while !session.is_over() {
         session.state.pulse.sleep(session.period() / 20).await;
     }
     client.reset();
 }
 
-fn report_flood(session: &Session, client: &LiveClient, taken: usize, was_kept: bool) {
-    let mebibytes = taken >> 20;
+/// Sends until the server accepts no more, or more than `limit`. Returns how many bytes the system or the server took.
+async fn flood_until(session: &Session, client: &mut LiveClient, limit: usize) -> usize {
+    let longest = session.options.longest() as u32;
+    let until = session.instant(session.options.cycles, 0.1);
+    let (mut taken, mut portion) = (0, 0);
+    while session.state.now() < until && taken <= limit && !client.is_refused() {
+        if client.has_unsent() {
+            client.process_until_done(client.now() + FLOOD_PAUSE, |client| !client.has_unsent()).await;
+            continue;
+        }
+        let is_fast = taken >= FLOOD_FASTER;
+        let length = if is_fast { FLOOD_LARGE_TEXT } else { FLOOD_TEXT }.min(longest);
+        let number = client.next_number();
+        client.say(&[Utterance::Text(Text::Probe { number, length })]);
+        client.connection.core.forget_echoes();
+        (taken, portion) = (taken + length as usize, portion + length as usize);
+        if portion >= if is_fast { FLOOD_LARGE_PORTION } else { FLOOD_PORTION } {
+            portion = 0;
+            client.process_until(client.now() + FLOOD_PAUSE).await;
+        }
+    }
+    taken.saturating_sub(client.unsent())
+}
+
+fn report_flood(session: &Session, client: &LiveClient, taken: usize, is_boundless: bool) {
+    let mebibytes = taken as f64 / f64::from(1 << 20);
     let (now, number) = (session.state.now(), client.number());
     let mut judge = session.state.judge.borrow_mut();
-    if was_kept {
-        let detail = format!(
-            "flooder: {mebibytes} MiB were taken from a client that read none of its echoes, on a connection that was \
-             kept: the server holds them without a bound, or has lost them"
-        );
-        judge.violate(Guarantee::G10, Fault::Leaked, now, number, detail);
-    } else {
-        judge.add_finding(Guarantee::G10, format!("a flooder that never reads got rid of {mebibytes} MiB"));
+    if !is_boundless {
+        let sentence = format!("a flooder that never reads got rid of {mebibytes:.1} MiB");
+        return judge.add_finding(Guarantee::G10, sentence);
     }
+    let bound = match session.options.outbox_limit {
+        Some(bound) => format!(
+            "the stated bound of {} and {} for the system's buffers are less",
+            format_size(bound),
+            format_size(SYSTEM_BUFFERS)
+        ),
+        None => "the server holds them without a bound, or has lost them".to_owned(),
+    };
+    let detail = format!(
+        "flooder: {mebibytes:.0} MiB were taken from a client that read none of its echoes, on a connection that was \
+         kept: {bound}"
+    );
+    judge.violate(Guarantee::G10, Fault::Leaked, now, number, detail);
 }
 
 /// Sends half of a frame, then nothing.

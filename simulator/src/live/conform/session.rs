@@ -129,7 +129,7 @@ impl Session {
     }
 
     /// Reports a connection that did not open: a request that was refused breaks what the protocol says of handshakes.
-    fn report_refusal(&self, role: &'static str, error: &NoConnection) {
+    pub(super) fn report_refusal(&self, role: &'static str, error: &NoConnection) {
         let (guarantee, fault) = match error {
             NoConnection::Refused(..) => (Guarantee::G12, Fault::Unexpected),
             _ => (Guarantee::G3, Fault::Dropped),

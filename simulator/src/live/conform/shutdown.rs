@@ -1,201 +1,156 @@
-//! The end of a trial: the server is stopped for a while, leaked sockets are counted, and the server is told to
-//! shut down (G7, G11, G14, G15).
+//! The shutdown of the server: every client gets a Close, and the process ends (G14); then its log is read (G15).
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use carillon_server::{WallTime, Zone};
+use carillon_server::{Timestamp, WallTime, Zone};
 use chrono::NaiveDateTime;
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::task::spawn_blocking;
 
-use super::error::ConformError;
+use super::listeners::connect_subscribed;
 use super::session::Session;
-use crate::live::server::child::{Spawned, accepts_connections, describe};
-use crate::live::server::leaks;
+use crate::live::client::LiveClient;
+use crate::live::server::child::{Spawned, StopCommand, describe};
+use crate::network::link::End;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::oracle::server_log::ServerLog;
+use crate::script::verb::Utterance;
+use crate::wire::text::Text;
 
-/// The stall: from the first phase of the last cycle to the second phase, counted from that cycle. The late push of
-/// the second missed cycle would then be more than a third of a period late, and so must not be sent.
-const STALL: (f64, f64) = (0.56, 2.42);
-
-/// How many files a server may open while it runs, beside its connections.
-const OWN_FILES: usize = 12;
+/// The phase of the signal: no push is due or in flight, so a push that arrives then is wrong.
+pub(super) const CALM: f64 = 0.56;
 
 /// How long the process may take to end, in addition to the close timeout.
 const EXIT: Duration = Duration::from_secs(1);
 
-/// The number of open files of the server before the first client connected.
-pub(super) struct Files {
-    pid: Option<u32>,
-    before: Option<usize>,
+/// The receive buffer of the client that reads slowly, in bytes, and how long after the signal it reads on.
+const SMALL_WINDOW: u32 = 4096;
+const SLOWNESS: Duration = Duration::from_millis(300);
+
+/// The lengths of texts, in bytes: for the client that has just sent some, and for the one that reads slowly.
+const SHORT: u32 = 300;
+const LONG: u32 = 30_000;
+
+/// The clients that are connected at the shutdown.
+struct Group {
+    /// They read: each must get its Close.
+    prompt: Vec<LiveClient>,
+    /// It has just sent texts when the signal comes. It is one of those that read.
+    talker: Option<LiveClient>,
+    /// It reads only some time after the signal.
+    slow: Option<LiveClient>,
 }
 
-impl Files {
-    pub(super) fn before(session: &Session, server: Option<&Spawned>) -> Self {
-        let pid = server.map(Spawned::pid).or(session.options.pid);
-        Self { pid, before: pid.and_then(leaks::open_files) }
-    }
-}
-
-/// Runs the end of a trial: the stall, the count of leaked sockets, the shutdown, the log.
-///
-/// # Errors
-///
-/// Another server answers in the place of the one that was started.
-pub(super) async fn run(
-    session: &Rc<Session>,
-    mut server: Option<Spawned>,
-    files: Files,
-    on_step: &impl Fn(&str),
-) -> Result<(), ConformError> {
-    session.wait(session.options.cycles, STALL.0).await;
-    server = running_server(session, server).await?;
-    if session.tries(Guarantee::G7) && (server.is_some() || session.options.pid.is_some()) {
-        on_step("the server is stopped for two cycles");
-        stall(session, server.as_ref()).await;
-    }
-    count_leftovers(session, &files).await;
-    if session.tries(Guarantee::G14) && server.is_some() {
-        // At this phase no push is due or in flight, so a push that arrives then is wrong.
-        session.wait_for_phase(STALL.0).await;
-        server = running_server(session, server).await?;
-        if let Some(server) = &mut server {
-            on_step("the server is told to shut down");
-            shut_down(session, server).await;
-        }
-    }
-    session.end();
-    session.finish().await;
-    if let Some(server) = &server
-        && session.tries(Guarantee::G15)
-        && session.options.is_strict
-    {
-        read_log(session, &server.log());
-    }
-    Ok(())
-}
-
-/// The server, unless it has ended by itself: then its clients have lost it, or another server has been serving
-/// them.
-async fn running_server(session: &Session, server: Option<Spawned>) -> Result<Option<Spawned>, ConformError> {
-    let Some(mut server) = server else { return Ok(None) };
-    let Some(sentence) = server.exit_sentence() else { return Ok(Some(server)) };
-    let socket = session.state.socket;
-    if accepts_connections(socket).await {
-        let sentence = format!("another server answers on {socket} in its place: {sentence}");
-        return Err(ConformError::Occupied(sentence));
-    }
-    let now = session.state.now();
-    session.state.judge.borrow_mut().violate(Guarantee::G3, Fault::Dropped, now, None, sentence);
-    Ok(None)
-}
-
-/// Stops the server over two due instants (SIGSTOP), and watches two more cycles.
-async fn stall(session: &Session, server: Option<&Spawned>) {
-    let last = session.options.cycles;
-    let started = session.state.now();
-    let suspend = |is_suspended: bool| match server {
-        Some(server) => server.suspend(is_suspended),
-        None => signal(session.options.pid, is_suspended),
-    };
-    // Noted beforehand: the excuse must exist when a client reads a late push.
-    let planned = session.instant(last, STALL.1);
-    session.state.judge.borrow_mut().grid.stall(started, planned);
-    suspend(true);
-    session.state.pulse.sleep_until(planned).await;
-    suspend(false);
-    session.state.judge.borrow_mut().grid.stall(planned, session.state.now());
-    let before = session.state.judge.borrow().tally(Guarantee::G7).violations;
-    session.wait(last + 4, 0.6).await;
-    let mut judge = session.state.judge.borrow_mut();
-    if judge.tally(Guarantee::G7).violations == before {
-        judge.exercise(Guarantee::G7);
-        let stalled = planned.since(started);
-        judge.add_finding(
-            Guarantee::G7,
-            format!("after {stalled:.1?} at a stop the server did not make up for what it missed"),
-        );
-    }
-}
-
-fn signal(pid: Option<u32>, is_suspended: bool) {
-    let signal = if is_suspended { Signal::STOP } else { Signal::CONT };
-    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
-        // If the process is gone, its connections show it.
-        let _is_sent = kill_process(pid, signal);
-    }
-}
-
-/// Checks whether the server still holds sockets that its clients have left.
-async fn count_leftovers(session: &Session, files: &Files) {
-    if !session.tries(Guarantee::G11) {
-        return;
-    }
-    let bound = session.state.now() + session.options.close_timeout + session.state.patience;
-    let server = session.state.socket;
-    let mut forgotten = on_another_thread(move || leaks::forgotten_sockets(server)).await;
-    while forgotten.is_some_and(|count| count > 0) && session.state.now() < bound {
-        session.state.pulse.sleep(session.period() / 2).await;
-        forgotten = on_another_thread(move || leaks::forgotten_sockets(server)).await;
-    }
-    let connected = on_another_thread(move || leaks::connected_sockets(server)).await;
-    let now = session.state.now();
-    let mut judge = session.state.judge.borrow_mut();
-    match forgotten {
-        None => {}
-        Some(0) => {
-            judge.exercise(Guarantee::G11);
-            judge.add_finding(
-                Guarantee::G11,
-                "every socket that a client has left is closed by the server".to_owned(),
-            );
-        }
-        Some(count) => {
-            let detail = format!("{count} sockets that their clients have left are not closed by the server");
-            judge.violate(Guarantee::G11, Fault::Leaked, now, None, detail);
-        }
-    }
-    if let (Some(before), Some(after), Some(connected)) =
-        (files.before, files.pid.and_then(leaks::open_files), connected)
-    {
-        let extra = after.saturating_sub(before + connected);
-        if extra > OWN_FILES {
-            let detail = format!(
-                "{after} open files with {connected} connections; before the first there were {before}"
-            );
-            judge.violate(Guarantee::G11, Fault::Leaked, now, None, detail);
-        } else {
-            judge.add_finding(
-                Guarantee::G11,
-                format!("{after} open files with {connected} connections, {before} at the start"),
-            );
-        }
-    }
-}
-
-/// Runs `look` on another thread: on a machine with many sockets the system's tables are slow to read.
-async fn on_another_thread<T: Send + 'static>(
-    look: impl FnOnce() -> Option<T> + Send + 'static,
-) -> Option<T> {
-    spawn_blocking(look).await.ok().flatten()
-}
-
-/// Sends SIGTERM, and waits for the end of the process.
-async fn shut_down(session: &Session, server: &mut Spawned) {
+/// Connects the clients, tells the server to shut down, and waits for its end.
+pub(super) async fn run(session: &Rc<Session>, server: &mut Spawned) {
+    let group = gather(session).await;
+    session.wait_for_phase(CALM).await;
     let asked = session.state.now();
-    session.state.judge.borrow_mut().drained_at = Some(asked);
-    server.terminate();
+    let bound = asked + session.options.close_timeout + EXIT + session.state.patience;
+    dismiss(session, group, bound);
+    let stopping = tell(session, server, asked);
+    await_exit(session, server, asked).await;
+    drop(stopping);
+}
+
+async fn gather(session: &Session) -> Group {
+    let mut prompt = Vec::new();
+    prompt.extend(connect_subscribed(session, "subscribed client at the shutdown").await);
+    if let Some(mut client) = connect_subscribed(session, "unsubscribed client at the shutdown").await {
+        client.command(&[Text::Unsubscribe]).await;
+        prompt.push(client);
+    }
+    let talker = connect_subscribed(session, "client that sends texts at the shutdown").await;
+    let role = "client that reads slowly at the shutdown";
+    let mut slow = LiveClient::connect_with_window(&session.state, role, SMALL_WINDOW).await.ok();
+    if let Some(client) = &mut slow {
+        client.fence().await;
+        client.exclude();
+        client.set_reading(false);
+        say_probes(client, 3, LONG.min(session.options.longest() as u32));
+        client.connection.core.forget_echoes();
+    }
+    Group { prompt, talker, slow }
+}
+
+fn say_probes(client: &mut LiveClient, count: u32, length: u32) {
+    let mut probe = || Utterance::Text(Text::Probe { number: client.next_number(), length });
+    let texts: Vec<Utterance> = (0..count).map(|_| probe()).collect();
+    client.say(&texts);
+}
+
+/// Lets every client of the group wait for its end.
+fn dismiss(session: &Rc<Session>, group: Group, bound: Timestamp) {
+    let Group { mut prompt, talker, slow } = group;
+    if let Some(mut client) = talker {
+        say_probes(&mut client, 3, SHORT);
+        prompt.push(client);
+    }
+    for mut client in prompt {
+        session.start(async move { client.process_until(bound).await });
+    }
+    if let Some(client) = slow {
+        session.start(read_slowly(Rc::clone(session), client, bound));
+    }
+}
+
+/// Reads on only some time after the signal. What the server can do about such a client depends on the system, so a
+/// missing Close is no violation.
+async fn read_slowly(session: Rc<Session>, mut client: LiveClient, bound: Timestamp) {
+    client.process_until(client.now() + SLOWNESS).await;
+    client.set_reading(true);
+    client.process_until(bound).await;
+    let mut judge = session.state.judge.borrow_mut();
+    let sentence = match (client.close_code, client.end) {
+        (Some(Some(1001)), _) => return judge.exercise(Guarantee::G14),
+        (Some(Some(code)), _) => format!("a Close of {code}"),
+        (Some(None), _) => "a Close without a code".to_owned(),
+        (None, Some(End::Finished)) => "the end of the stream without a Close".to_owned(),
+        (None, Some(End::Reset)) => "a reset".to_owned(),
+        (None, None) => "no end".to_owned(),
+    };
+    judge.add_finding(Guarantee::G14, format!("{}: it got {sentence}", client.connection.role));
+}
+
+/// Tells the server to shut down: by the stop command, or by SIGTERM. The command goes on until the value is dropped.
+fn tell(session: &Session, server: &Spawned, asked: Timestamp) -> Option<StopCommand> {
+    let mut judge = session.state.judge.borrow_mut();
+    judge.drained_at = Some(asked);
+    let Some(command) = &session.options.stop_command else {
+        let names = server.terminate();
+        if names.len() > 1 {
+            let sentence = format!(
+                "SIGTERM went to {} processes: {}; a proxy that ends before its server hides the server's Close: use \
+                 --stop-command",
+                names.len(),
+                names.join(", ")
+            );
+            judge.add_finding(Guarantee::G14, sentence);
+        }
+        return None;
+    };
+    let started = StopCommand::start(command);
+    if let Err(error) = &started {
+        judge.add_doubt(Guarantee::G14, format!("the stop command {command:?} cannot be started: {error}"));
+    }
+    started.ok()
+}
+
+/// Waits for the end of the process, and judges how it ended.
+async fn await_exit(session: &Session, server: &mut Spawned, asked: Timestamp) {
     let bound = session.options.close_timeout + EXIT + session.state.patience;
+    let (how, has_command) = match &session.options.stop_command {
+        Some(_) => ("the stop command", true),
+        None => ("SIGTERM", false),
+    };
     let status = server.wait_for_exit(bound).await;
+    let left = if has_command && status.is_some() { server.wait_until_gone(EXIT).await } else { Vec::new() };
     let now = session.state.now();
     let took = now.since(asked);
     let mut judge = session.state.judge.borrow_mut();
     match status {
         None => {
-            let detail = format!("{took:.1?} after SIGTERM the process is still there");
+            let detail = format!("{took:.1?} after {how} the process is still there");
             judge.violate(Guarantee::G14, Fault::Leaked, now, None, detail);
         }
         Some(status) if !status.success() && judge.is_strict => {
@@ -209,10 +164,14 @@ async fn shut_down(session: &Session, server: &mut Spawned) {
             );
         }
     }
+    if !left.is_empty() {
+        let detail = format!("{took:.1?} after {how} processes are still there: {}", left.join(", "));
+        judge.violate(Guarantee::G14, Fault::Leaked, now, None, detail);
+    }
 }
 
 /// Judges the log in the format of the reference server.
-fn read_log(session: &Session, lines: &[String]) {
+pub(super) fn read_log(session: &Session, lines: &[String]) {
     let mut log = ServerLog::default();
     let now = session.state.now();
     let mut judge = session.state.judge.borrow_mut();

@@ -8,7 +8,7 @@ use carillon_server::Timestamp;
 
 use super::evidence::counted_by_guarantee;
 use super::rhythm::Schedule;
-use super::{Judge, Observation, seconds};
+use super::{ATTRIBUTION_TIME, Judge, Observation, seconds};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Violation};
 
@@ -40,6 +40,9 @@ impl Judge {
 
     /// Puts common causes in the place of their consequences. `clients` is the number of all connections.
     pub(crate) fn conclude_causes(&mut self, clients: u32, uncertainty: Duration, now: Timestamp) {
+        if self.find_crash() {
+            return;
+        }
         self.find_refusal_of_all(clients);
         self.find_hang();
         self.find_inactivity_timeout(now);
@@ -52,13 +55,35 @@ impl Judge {
         self.find_several_schedules(uncertainty, now);
     }
 
+    /// The process of the server ended: what it did not do after that says nothing else.
+    fn find_crash(&mut self) -> bool {
+        let Some(sentence) = self.crash.clone() else { return false };
+        let at = self.last_life;
+        let is_near = |offence: &Timestamp| at.since(*offence) < ATTRIBUTION_TIME * 2;
+        let offence = self.last_offence.as_ref().filter(|(offence, _)| is_near(offence));
+        let (guarantee, cause) = match offence {
+            Some((_, name)) => {
+                (Guarantee::G12, format!(", right after clients had broken rules, the last one with {name}"))
+            }
+            None => (Guarantee::G3, String::new()),
+        };
+        self.headlines.insert(0, format!("T{}.", &sentence[1..]));
+        let is_later = |one: &Violation| {
+            one.at + ATTRIBUTION_TIME >= at
+                && matches!(one.fault, Fault::Lost | Fault::Dropped | Fault::Leaked | Fault::Late | Fault::Unexpected)
+        };
+        let end = sentence.split("; it wrote").next().unwrap_or_default().to_owned();
+        self.replace(guarantee, Fault::Dropped, at, end + &cause, is_later);
+        true
+    }
+
     /// The server hung: what it answered to no client after that says nothing else.
     fn find_hang(&mut self) {
         let Some(since) = self.hangs_since else { return };
         let is_after = |at: Timestamp| since.since(at) < AT_ONCE;
         let burdened = self.burdened_since.is_some_and(|at| at < since);
         let (guarantee, cause) = match () {
-            () if self.last_offence.is_some_and(is_after) => (Guarantee::G12, ", after a client had broken a rule"),
+            () if self.last_offence.as_ref().is_some_and(|(at, _)| is_after(*at)) => (Guarantee::G12, ", after a client had broken a rule"),
             () if burdened => (Guarantee::G10, ", while clients did not read"),
             () => (Guarantee::G3, ""),
         };

@@ -122,7 +122,9 @@ pub(crate) struct Judge {
     has_lost_unburdened: bool,
     /// Since when at least one client does not read.
     pub(crate) burdened_since: Option<Timestamp>,
-    last_offence: Option<Timestamp>,
+    last_offence: Option<(Timestamp, String)>,
+    /// How the server ended by itself, if it has.
+    crash: Option<String>,
     /// When the server last sent anything, to any client.
     last_life: Timestamp,
     /// Since when at least one client waits for a reply. Meanwhile silence shows that the server stands still.
@@ -174,6 +176,7 @@ impl Judge {
             has_lost_unburdened: false,
             burdened_since: None,
             last_offence: None,
+            crash: None,
             last_life: Timestamp::ZERO,
             asked_at: None,
             hangs_since: None,
@@ -318,8 +321,20 @@ impl Judge {
         self.findings.get(&guarantee).map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn on_offence(&mut self, now: Timestamp) {
-        self.last_offence = Some(now);
+    /// Notes that a client breaks a rule, by the name of the offence.
+    pub(crate) fn on_offence(&mut self, now: Timestamp, name: &str) {
+        self.last_offence = Some((now, name.to_owned()));
+    }
+
+    /// Notes that the process of the server has ended by itself. The sentence says how, with the last lines that it
+    /// wrote.
+    pub(crate) fn on_crash(&mut self, sentence: String) {
+        self.crash.get_or_insert(sentence);
+    }
+
+    /// Whether the server has ended by itself.
+    pub(crate) fn has_crashed(&self) -> bool {
+        self.crash.is_some()
     }
 
     /// Notes that a client waits for a reply from now on.
@@ -392,7 +407,7 @@ impl Judge {
             let detail = Observation::of(connection.role, outcome).sentence();
             return drops.push(Dropped { at, client, detail });
         }
-        let is_aftermath = self.last_offence.is_some_and(|offence| at.since(offence) < ATTRIBUTION_TIME);
+        let offence = self.last_offence.as_ref().filter(|(offence, _)| at.since(*offence) < ATTRIBUTION_TIME);
         let waiting = connection.core.echoes.front().filter(|text| text.length() >= LONG_TEXT);
         let (guarantee, cause) = match (self.drained_at, waiting) {
             (Some(_), _) => (Guarantee::G14, String::new()),
@@ -400,10 +415,10 @@ impl Judge {
             (None, Some(text)) => {
                 (Guarantee::G12, format!(", before it answered a text of {} bytes", text.length()))
             }
-            (None, None) if is_aftermath => {
-                (Guarantee::G12, ", right after another client had broken a rule".to_owned())
-            }
-            (None, None) => (Guarantee::G3, String::new()),
+            (None, None) => match offence {
+                Some(_) => (Guarantee::G12, ", right after another client had broken a rule".to_owned()),
+                None => (Guarantee::G3, String::new()),
+            },
         };
         let seen = Observation::of(connection.role, outcome + &cause);
         self.violate(guarantee, Fault::Dropped, at, Some(client), seen);

@@ -20,6 +20,9 @@ const KEPT: usize = 100_000;
 /// The most characters of a line that an error shows.
 const SHOWN: usize = 200;
 
+/// Programs that start a server and wait for it.
+const SHELLS: [&str; 6] = ["ash", "bash", "busybox", "dash", "sh", "zsh"];
+
 /// How long the server may take until it accepts connections.
 const START: Duration = Duration::from_secs(60);
 
@@ -103,12 +106,6 @@ impl Spawned {
         Some(format!("the server that was started has ended by itself with {}{output}", describe(status)))
     }
 
-    /// The process id of the server: the process itself, or the one that its shell has started.
-    pub(crate) fn pid(&self) -> u32 {
-        let members = self.members();
-        members.iter().copied().find(|pid| *pid != self.child.id()).unwrap_or(self.child.id())
-    }
-
     /// Stops the process group (SIGSTOP), or continues it (SIGCONT).
     pub(crate) fn suspend(&self, is_suspended: bool) {
         let signal = if is_suspended { Signal::STOP } else { Signal::CONT };
@@ -116,16 +113,31 @@ impl Spawned {
         let _is_sent = kill_process_group(self.group, signal);
     }
 
-    /// Sends SIGTERM to the server alone, not to its shell, so that the shell can report how it ended.
-    pub(crate) fn terminate(&self) {
-        let members = self.members();
-        let servers: Vec<u32> = members.iter().copied().filter(|pid| *pid != self.child.id()).collect();
-        let asked = if servers.is_empty() { vec![self.child.id()] } else { servers };
-        for pid in asked {
-            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+    /// Sends SIGTERM to every process of the group except the shells, so that a shell can report how its server ended.
+    /// Returns the names of the processes.
+    pub(crate) fn terminate(&self) -> Vec<String> {
+        let members: Vec<(u32, String)> = self.members().into_iter().map(|pid| (pid, name_of(pid))).collect();
+        let is_shell = |name: &str| SHELLS.contains(&name);
+        let servers: Vec<_> = members.iter().filter(|(_, name)| !is_shell(name)).collect();
+        let asked = if servers.is_empty() { members.iter().collect() } else { servers };
+        for (pid, _) in &asked {
+            if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
                 let _is_sent = kill_process(pid, Signal::TERM);
             }
         }
+        asked.into_iter().map(|(_, name)| name.clone()).collect()
+    }
+
+    /// Waits until no process of the group is left. Returns the names of those that are, when `bound` is over.
+    pub(crate) async fn wait_until_gone(&self, bound: Duration) -> Vec<String> {
+        let waiting = async {
+            while !self.members().is_empty() {
+                sleep(CHECK_INTERVAL).await;
+            }
+        };
+        // Either way the members are looked up once more.
+        let _is_over = timeout(bound, waiting).await;
+        self.members().into_iter().map(name_of).collect()
     }
 
     /// Waits for the end of the process; `None` if it does not end within `bound`.
@@ -146,8 +158,8 @@ impl Spawned {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// The process ids of the group.
-    fn members(&self) -> Vec<u32> {
+    /// The process ids of the group, without processes that have ended.
+    pub(crate) fn members(&self) -> Vec<u32> {
         let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
         let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         pids.filter(|pid| group_of(*pid) == Some(self.group.as_raw_nonzero().get())).collect()
@@ -179,12 +191,39 @@ pub(crate) fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// The process group of a process: the third field after the name in `/proc/PID/stat`. The name is in parentheses
-/// and may contain anything.
+/// A command that is to stop a server, such as that of a service manager. It is killed when this value is dropped.
+#[derive(Debug)]
+pub(crate) struct StopCommand(Child);
+
+impl StopCommand {
+    /// Starts the command with `sh -c`.
+    pub(crate) fn start(command: &str) -> io::Result<Self> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self(shell.process_group(0).spawn()?))
+    }
+}
+
+impl Drop for StopCommand {
+    fn drop(&mut self) {
+        let _is_sent = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+        let _is_reaped = self.0.wait();
+    }
+}
+
+/// The process group of a process, unless it has ended: the third field after the name in `/proc/PID/stat`. The name is
+/// in parentheses and may contain anything. The first field is the state.
 fn group_of(pid: u32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(2)?.parse().ok()
+    let mut fields = fields.split_whitespace();
+    let has_ended = matches!(fields.next()?, "Z" | "X");
+    fields.nth(1)?.parse().ok().filter(|_| !has_ended)
+}
+
+/// The name of a process; empty if it is gone.
+fn name_of(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
 }
 
 /// Collects the lines of a stream to its end, so that the server never blocks on a full pipe.
@@ -204,4 +243,32 @@ fn keep_lines(stream: Option<impl Read + Send + 'static>, log: &Lines) {
             log.push_back(text);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_process_but_the_shell_is_told_to_end() {
+        let mut server = Spawned::start("sleep 600 & sleep 601; exit 3").unwrap();
+        while server.members().len() < 3 {
+            sleep(CHECK_INTERVAL).await;
+        }
+        // The shell's children have their names only after their own exec.
+        while server.members().into_iter().map(name_of).filter(|name| name == "sleep").count() < 2 {
+            sleep(CHECK_INTERVAL).await;
+        }
+        assert_eq!(server.terminate(), ["sleep", "sleep"]);
+        let status = server.wait_for_exit(START).await.unwrap();
+        assert_eq!(describe(status), "status 3");
+        assert!(server.wait_until_gone(START).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_process_that_outlives_the_first_one_is_named() {
+        let mut server = Spawned::start("sleep 600 & exit 0").unwrap();
+        server.wait_for_exit(START).await.unwrap();
+        assert_eq!(server.wait_until_gone(CHECK_INTERVAL).await.len(), 1);
+    }
 }

@@ -48,9 +48,11 @@ fn count(table: &str, address: &str, state: &str) -> usize {
     table.lines().skip(1).filter(is_ours).count()
 }
 
-/// The number of open files of a process; `None` if the system does not tell.
-pub(crate) fn open_files(pid: u32) -> Option<usize> {
-    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+/// The number of open files of these processes together; `None` if the system does not tell.
+pub(crate) fn open_files(pids: &[u32]) -> Option<usize> {
+    let count = |pid: &u32| Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count());
+    let known: Vec<usize> = pids.iter().filter_map(count).collect();
+    (!known.is_empty()).then(|| known.iter().sum())
 }
 
 #[cfg(test)]
@@ -62,6 +64,13 @@ mod tests {
         let table = "  sl  local_address rem_address   st\n   0: 0100007F:1F90 0100007F:A1B2 08 0:0\n   \
             1: 0100007F:1F90 0100007F:A1B3 01 0:0\n   2: 0100007F:A1B2 0100007F:1F90 08 0:0\n";
         assert_eq!(count(table, "0100007F:1F90", CLOSE_WAIT), 1);
+    }
+
+    #[test]
+    fn open_files_of_processes_are_added_up() {
+        let own = std::process::id();
+        assert!(open_files(&[own, own]).unwrap() > open_files(&[own]).unwrap());
+        assert_eq!(open_files(&[u32::MAX]), None);
     }
 
     #[test]

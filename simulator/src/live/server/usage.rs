@@ -26,6 +26,13 @@ pub(crate) fn usage(pid: u32) -> Option<Usage> {
     Some(Usage { memory_bytes: pages * page_size() as u64, cpu_seconds })
 }
 
+/// The resident memory of these processes together, in bytes; `None` if none of them exists. Memory that they share
+/// counts several times, so only differences say something.
+pub(crate) fn memory_of(pids: &[u32]) -> Option<u64> {
+    let known: Vec<u64> = pids.iter().filter_map(|pid| Some(usage(*pid)?.memory_bytes)).collect();
+    (!known.is_empty()).then(|| known.iter().sum())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,5 +42,7 @@ mod tests {
         let own = usage(std::process::id()).unwrap();
         assert!(own.memory_bytes > 1 << 20 && own.cpu_seconds >= 0.0, "{own:?}");
         assert_eq!(usage(u32::MAX), None);
+        assert!(memory_of(&[std::process::id(), u32::MAX]).unwrap() > 1 << 20);
+        assert_eq!(memory_of(&[u32::MAX]), None);
     }
 }

@@ -1,0 +1,135 @@
+//! Ever longer texts, until the server refuses them: if the tester states no limit, the echo of a text over 64 KiB is
+//! right as well (G8).
+
+use std::rc::Rc;
+
+use super::bare_client::{BareClient, Event};
+use super::session::Session;
+use crate::live::run_state::SocketOptions;
+use crate::oracle::guarantee::Guarantee;
+use crate::oracle::score::Fault;
+use crate::units::format_size;
+use crate::wire::codec::Received;
+use crate::wire::text::Text;
+
+/// The lengths of the texts, in bytes.
+const LENGTHS: [u32; 6] = [64 << 10, (64 << 10) + 1, 128 << 10, 1 << 20, 4 << 20, 16 << 20];
+
+/// From this length on a text is sent only when no push is due for a while.
+const LONG: u32 = 1 << 20;
+
+/// The phase at which long texts are sent.
+const CALM: f64 = 0.45;
+
+pub(super) fn start(session: &Rc<Session>) {
+    if session.tries(Guarantee::G8) {
+        session.start(probe_upwards(Rc::clone(session)));
+    }
+}
+
+/// The answer to a text of some length.
+enum Answer {
+    Right,
+    /// The place of the first byte that differs, and how long the echo is.
+    Wrong(usize, usize),
+    Refused(String),
+    /// Nothing came for as long as a reply may take.
+    Missing,
+    /// The probe is not possible: the server does not take the connection.
+    Unknown,
+}
+
+async fn probe_upwards(session: Rc<Session>) {
+    let state = &session.state;
+    session.wait(1, CALM).await;
+    let within = |length: &u32| session.options.max_message.is_none_or(|most| *length as usize <= most);
+    let mut largest = None;
+    let mut took = 0.0;
+    for length in LENGTHS.into_iter().filter(within) {
+        // A server that needs long for a long text delays its other clients, and no rule forbids to have no limit.
+        let ratio = f64::from(length) / f64::from(largest.unwrap_or(length));
+        if length >= LONG && took * ratio > session.period().as_secs_f64() / 3.0 {
+            break;
+        }
+        if length >= LONG {
+            session.wait_for_phase(CALM).await;
+        }
+        if session.is_over() {
+            break;
+        }
+        let begun = state.now();
+        let answer = echo_of(&session, length).await;
+        took = state.now().since(begun).as_secs_f64();
+        let size = format_size(length as usize);
+        let now = state.now();
+        let mut judge = state.judge.borrow_mut();
+        match answer {
+            Answer::Right => {
+                judge.exercise(Guarantee::G8);
+                largest = Some(length);
+                continue;
+            }
+            Answer::Wrong(place, received) => {
+                let detail = format!(
+                    "the echo of a text of {size} differs from byte {place} on; it has {received} bytes behind its prefix"
+                );
+                judge.violate(Guarantee::G8, Fault::WrongEcho, now, None, detail);
+            }
+            Answer::Refused(how) => {
+                judge.add_finding(Guarantee::G8, format!("a text of {size} was refused {how}"));
+            }
+            Answer::Missing => {
+                let detail = format!("a text of {size} got no echo, on a connection that the server kept");
+                judge.violate(Guarantee::G8, Fault::Lost, now, None, detail);
+            }
+            Answer::Unknown => {}
+        }
+        break;
+    }
+    if let Some(largest) = largest {
+        let sentence = format!("texts of up to {} were echoed byte for byte", format_size(largest as usize));
+        state.judge.borrow_mut().add_finding(Guarantee::G8, sentence);
+    }
+}
+
+/// Sends a text of this length on a connection of its own.
+async fn echo_of(session: &Session, length: u32) -> Answer {
+    let state = &session.state;
+    let Ok(mut client) = BareClient::connect_and_fence(state, SocketOptions::default()).await else {
+        return Answer::Unknown;
+    };
+    let text = Text::Probe { number: client.next_number(), length };
+    client.say(text);
+    let answer = loop {
+        let Some(event) = client.next_in_time().await else { break Answer::Missing };
+        let (opcode, payload) = match event {
+            Event::Message { opcode, payload, .. } => (opcode, payload),
+            Event::End(_) => return ended(session, "by an end of the connection without a Close"),
+            Event::Garbled(cause) => return Answer::Refused(format!("({cause})")),
+        };
+        match state.dialect.interpret(opcode, &payload) {
+            Ok(Received::Echo(echo)) if text.is(echo) => break Answer::Right,
+            Ok(Received::Echo(echo)) => break difference(text, echo),
+            Ok(Received::Close(Some(code))) => return ended(session, &format!("with a Close of {code}")),
+            Ok(Received::Close(None)) => return ended(session, "with a Close without a code"),
+            Ok(_) => {}
+            Err(garbled) => break Answer::Refused(format!("({})", garbled.0)),
+        }
+    };
+    client.close(1000);
+    while !matches!(client.next_in_time().await, None | Some(Event::End(_) | Event::Garbled(_))) {}
+    answer
+}
+
+/// The server ended the connection. If it is shutting down, that is no answer.
+fn ended(session: &Session, how: &str) -> Answer {
+    let is_draining = session.state.judge.borrow().drained_at.is_some();
+    if is_draining { Answer::Unknown } else { Answer::Refused(how.to_owned()) }
+}
+
+fn difference(text: Text, echo: &[u8]) -> Answer {
+    let mut rendered = String::new();
+    text.append_to(&mut rendered);
+    let common = rendered.bytes().zip(echo).take_while(|(sent, received)| sent == *received).count();
+    Answer::Wrong(common, echo.len())
+}
