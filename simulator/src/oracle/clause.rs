@@ -52,6 +52,10 @@ impl Clause {
             (Offence::BadUtf8InClose, _) => Some(Self::ReasonIsUtf8),
             (Offence::ForbiddenCloseCode | Offence::HalfCloseCode, _) => Some(Self::CodeMayBeSent),
             (_, Some(None)) => Some(Self::CodeAfterOffence),
+            // 1008 is the code for all that no other code fits, and RFC 6455 section 5.1 names none for this offence.
+            (_, Some(Some(1008))) | (Offence::Unmasked, Some(Some(1003 | 1007..=1011))) => {
+                Some(Self::CodeAfterOffence)
+            }
             (_, None) => Some(Self::CloseAfterOffence),
             _ => None,
         }
@@ -119,6 +123,9 @@ mod tests {
         assert_eq!(answer(Offence::Unmasked, None), Some("RFC 6455 §7.1.7"));
         assert_eq!(answer(Offence::Unmasked, Some(None)), Some("RFC 6455 §7.4.1"));
         assert_eq!(answer(Offence::Unmasked, Some(Some(1000))), None);
+        assert_eq!(answer(Offence::Unmasked, Some(Some(1003))), Some("RFC 6455 §7.4.1"));
+        assert_eq!(answer(Offence::BadUtf8, Some(Some(1008))), Some("RFC 6455 §7.4.1"));
+        assert_eq!(answer(Offence::BadUtf8, Some(Some(1002))), None);
         assert_eq!(answer(Offence::BadUtf8InClose, Some(Some(1002))), Some("RFC 6455 §8.1"));
         assert_eq!(answer(Offence::ForbiddenCloseCode, Some(Some(5000))), Some("RFC 6455 §7.4.2"));
         assert_eq!(answer(Offence::ForbiddenCloseCode, Some(Some(1005))), None);

@@ -153,6 +153,7 @@ impl LiveClient {
         let connection =
             LiveConnection { core, role, audited, last_stated: i64::MIN, pushes: 0,
             after_stall: (None, 0),
+            excess: 0,
             has_binary_command: false,
             is_excluded: false,
         };

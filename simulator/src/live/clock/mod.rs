@@ -4,3 +4,4 @@ pub(crate) mod delay_probe;
 pub(crate) mod grid;
 pub(crate) mod pulse;
 pub(crate) mod stamps;
+pub(crate) mod waiting;

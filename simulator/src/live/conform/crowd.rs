@@ -49,12 +49,16 @@ struct Walk {
     work_at_first: Duration,
     looked_at: Timestamp,
     work: Duration,
+    /// How long the server waited for a processor between the first push and the last.
+    waited: Duration,
 }
 
 impl Walk {
-    /// The time from the first push to the last, without what the harness itself needed to read them.
+    /// The time from the first push to the last, without what the harness itself needed to read them, and without
+    /// what the machine kept from the server.
     fn spread(&self) -> Duration {
-        self.last.since(self.first).saturating_sub(self.work.saturating_sub(self.work_at_first))
+        let own = self.work.saturating_sub(self.work_at_first);
+        self.last.since(self.first).saturating_sub(own + self.waited)
     }
 }
 
@@ -89,7 +93,9 @@ impl Crowd {
         let calm = cycles.iter().filter(|(cycle, walk)| {
             !judge.grid.is_excused(**cycle) && walk.deliveries > connected / 2 && walk.deliveries > 1
         });
-        let mut walks: Vec<Walk> = calm.map(|(_, walk)| *walk).collect();
+        let waited = |walk: &Walk| judge.waiting.between(walk.first, walk.last);
+        let mut walks: Vec<Walk> =
+            calm.map(|(_, walk)| Walk { waited: waited(walk), ..*walk }).collect();
         walks.sort_by_key(|walk| std::cmp::Reverse(walk.spread()));
         let Some(worst) = walks.first() else { return };
         let third = session.period() / 3;
@@ -138,7 +144,15 @@ impl Crowd {
     fn on_push(&self, cycle: u64, at: Timestamp) {
         let mut cycles = self.cycles.borrow_mut();
         let fresh =
-            |work| Walk { first: at, last: at, deliveries: 0, work_at_first: work, looked_at: at, work };
+            |work| Walk {
+            first: at,
+            last: at,
+            deliveries: 0,
+            work_at_first: work,
+            looked_at: at,
+            work,
+            waited: Duration::ZERO,
+        };
         let walk = cycles.entry(cycle).or_insert_with(|| fresh(own_work()));
         walk.last = at;
         walk.deliveries += 1;

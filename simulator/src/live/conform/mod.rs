@@ -21,6 +21,7 @@
 //! | `sizes.rs` | ever longer texts |
 //! | `deflate.rs` | a client that offers compression |
 //! | `stall.rs` | the server is stopped for a while |
+//! | `starvation.rs` | how long the server waits for a processor |
 //! | `reconnects.rs` | the server's memory over hundreds of reconnects |
 //! | `leftovers.rs` | sockets and files that the server holds when all clients have left |
 //! | `absence.rs` | a time without clients |
@@ -48,6 +49,7 @@ mod session;
 mod shutdown;
 mod sizes;
 mod stall;
+mod starvation;
 mod switchers;
 mod talkers;
 

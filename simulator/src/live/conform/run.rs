@@ -16,7 +16,7 @@ use super::report::Conformance;
 use super::session::Session;
 use super::stall::{self, STALL};
 use super::{
-    absence, burdens, deflate, idlers, laggards, leavers, listeners, offenders, reconnects, shutdown, sizes,
+    absence, burdens, deflate, idlers, laggards, leavers, listeners, offenders, reconnects, shutdown, sizes, starvation,
     switchers, talkers,
 };
 use crate::live::client::{LiveClient, NoConnection};
@@ -82,6 +82,7 @@ async fn perform(options: ConformOptions, on_step: impl Fn(&str)) -> Result<Conf
     }
     // The limit is raised only here: the server that was started has the limit of the caller.
     let _is_raised = raise_open_files();
+    let watching = starvation::watch(&session, leftovers::processes(&session, server.as_ref()));
     let crowd = Crowd::start(&session);
     listeners::start(&session);
     idlers::start(&session);
@@ -104,6 +105,7 @@ async fn perform(options: ConformOptions, on_step: impl Fn(&str)) -> Result<Conf
         end(&session, server, &files, &crowd, &on_step).await?;
     }
     session.finish().await;
+    watching.abort();
     pulse.abort();
     Ok(Conformance::conclude(&session))
 }

@@ -43,6 +43,14 @@ impl Judge {
             );
             return self.add_doubt(Guarantee::G3, sentence);
         }
+        if self.is_starved(at + self.grid.period()) {
+            let sentence = format!(
+                "{} clients did not get the push due at {} in its period, in which the server waited for a processor",
+                audit.lost,
+                seconds(at)
+            );
+            return self.add_doubt(Guarantee::G3, sentence);
+        }
         self.lost += audit.lost;
         let is_default_broken = audit.lost_untouched > 1 && audit.served_untouched == 0 && audit.served > 0;
         for kept in &audit.kept {
@@ -70,13 +78,17 @@ impl Judge {
     /// Judges the pushes that were more than half a period late (G10). If the harness itself was delayed, the cause
     /// is undecided.
     pub(crate) fn conclude_late(&mut self, own_delay: Duration, now: Timestamp) {
-        let (longest, count) = self.late;
+        let (longest, count, is_starved) = self.late;
         if count == 0 {
             return;
         }
         let sentence = format!("{count} pushes came more than half a period late, up to {longest:.1?}");
         if own_delay > self.grid.period() / 50 {
             let sentence = format!("{sentence}, and the harness itself was woken up to {own_delay:.1?} late");
+            return self.add_doubt(Guarantee::G10, sentence);
+        }
+        if is_starved {
+            let sentence = format!("{sentence}, and the server waited for a processor meanwhile");
             return self.add_doubt(Guarantee::G10, sentence);
         }
         self.violate(Guarantee::G10, Fault::Late, now, None, sentence);

@@ -21,6 +21,7 @@ use carillon_server::Timestamp;
 use super::clock::grid::PushGrid;
 use super::clock::pulse::Arrival;
 use super::clock::stamps::Stamps;
+use super::clock::waiting::Waiting;
 use rhythm::Rhythms;
 use texts::Backwards;
 pub(crate) use causes::Ended;
@@ -67,6 +68,8 @@ pub(crate) struct LiveConnection {
     pub(crate) pushes: u32,
     /// The stall after which pushes are counted, and the number of pushes since.
     pub(crate) after_stall: (Option<usize>, u32),
+    /// How often it got two pushes that seem to be of one cycle, half a period or more apart.
+    pub(crate) excess: u8,
     /// Whether the client has sent a command as a binary message and no other command since.
     pub(crate) has_binary_command: bool,
     /// Whether it is excluded from judgement: its client does not read or broke a rule, so that it is unknown what
@@ -133,6 +136,8 @@ pub(crate) struct Judge {
     hangs_since: Option<Timestamp>,
     /// How the server ended connections without a cause.
     ended: Vec<Ended>,
+    /// How long the server waited for a processor.
+    pub(crate) waiting: Waiting,
     /// The pushes of each connection over time.
     pub(crate) rhythms: Rhythms,
     pub(crate) drained_at: Option<Timestamp>,
@@ -146,8 +151,9 @@ pub(crate) struct Judge {
     /// The number of pushes that never arrived, and of pushes that arrived twice.
     pub(crate) lost: u64,
     pub(crate) duplicates: u64,
-    /// The largest lateness of pushes that were more than half a period late, and their number.
-    late: (Duration, u64),
+    /// The largest lateness of pushes that were more than half a period late, their number, and whether the server
+    /// waited for a processor meanwhile.
+    late: (Duration, u64, bool),
     /// Connections that ended without a cause. `None` if each of them is a violation; otherwise the caller decides
     /// what they mean.
     pub(crate) drops: Option<Vec<Dropped>>,
@@ -181,6 +187,7 @@ impl Judge {
             asked_at: None,
             hangs_since: None,
             ended: Vec::new(),
+            waiting: Waiting::default(),
             rhythms: Rhythms::default(),
             drained_at: None,
             has_other_texts: false,
@@ -190,7 +197,7 @@ impl Judge {
             is_strict,
             lost: 0,
             duplicates: 0,
-            late: (Duration::ZERO, 0),
+            late: (Duration::ZERO, 0, false),
             drops: None,
         }
     }
@@ -373,6 +380,13 @@ impl Judge {
     /// Notes that the server has been silent on all connections since this instant, for longer than any stall lasts.
     pub(crate) fn on_hang(&mut self, since: Timestamp) {
         self.hangs_since.get_or_insert(since);
+    }
+
+    /// Whether the server waited for a processor for a good part of the period before this instant.
+    pub(crate) fn is_starved(&self, at: Timestamp) -> bool {
+        let period = self.grid.period();
+        let before = Timestamp::from_nanos(at.as_nanos().saturating_sub(period.as_nanos() as u64));
+        self.waiting.between(before, at) > period / 5
     }
 
     /// How long a server that is asked may be silent on all connections before it counts as standing still.

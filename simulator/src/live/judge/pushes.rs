@@ -67,6 +67,7 @@ impl Judge {
         if late > self.grid.period() / 2 {
             self.late.0 = self.late.0.max(late);
             self.late.1 += 1;
+            self.late.2 |= self.is_starved(arrival.at);
         }
         before
     }
@@ -94,13 +95,19 @@ impl Judge {
         self.report_second(connection, arrival, Guarantee::G7, outcome);
     }
 
-    fn is_second(&self, connection: &LiveConnection, cycle: u64, arrival: Arrival) -> bool {
-        let before = connection.core.last_push_at;
-        let is_close =
-            before > Timestamp::ZERO && arrival.at.since(before) < self.grid.period() / 2;
-        let is_again = is_close || u64::from(connection.core.windows.last_cycle) >= cycle;
+    fn is_second(&self, connection: &mut LiveConnection, cycle: u64, arrival: Arrival) -> bool {
         // Around a stall the pushes are counted, because a late one and the next may come close together.
-        connection.pushes > 0 && is_again && self.grid.stall_before(arrival.at).is_none()
+        if connection.pushes == 0 || self.grid.stall_before(arrival.at).is_some() {
+            return false;
+        }
+        let before = connection.core.last_push_at;
+        if before > Timestamp::ZERO && arrival.at.since(before) < self.grid.period() / 2 {
+            return true;
+        }
+        // Pushes that are far apart are too many only if that goes on: one of them may have been late.
+        let is_again = u64::from(connection.core.windows.last_cycle) >= cycle;
+        connection.excess += u8::from(is_again);
+        is_again && connection.excess > 1
     }
 
     fn on_second(&mut self, connection: &LiveConnection, cycle: u64, arrival: Arrival) {
