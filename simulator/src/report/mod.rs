@@ -8,7 +8,8 @@
 //! | `run.rs`, `repeat.rs` | what was run, and the command line that repeats it |
 //! | `summary.rs`, `entries.rs` | the object that `--json` writes, and its entries |
 //! | `run_summary.rs` | that object for a run on virtual time |
-//! | `file.rs` | reads that object from a file |
+//! | `seed.rs` | seeds in that object |
+//! | `file.rs`, `schema_one.rs` | reads that object from a file, in this schema or in the one before |
 //! | `merge.rs`, `facts.rs` | the reports of the parts of one load are merged |
 //! | `text.rs`, `summary_text.rs`, `violations.rs`, `story.rs` | reports for people |
 //! | `sweep.rs`, `coverage.rs`, `script.rs`, `scenarios.rs` | reports of a sweep, a script and the list of scenarios |
@@ -32,7 +33,9 @@ mod repeat;
 mod run;
 mod run_summary;
 mod scenarios;
+mod schema_one;
 mod script;
+mod seed;
 mod story;
 mod summary;
 mod summary_text;

@@ -187,7 +187,8 @@ pub struct SweepSummary {
     pub period_seconds: f64,
     /// The virtual time of each seed, in seconds.
     pub duration_seconds: f64,
-    /// The first seed.
+    /// The first seed; in JSON a string.
+    #[serde(with = "super::seed")]
     pub from: u64,
     /// The number of seeds that were run, in ascending order from the first.
     pub seeds: u64,
@@ -238,7 +239,8 @@ pub struct SweepEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailureEntry {
-    /// The seed.
+    /// The seed; in JSON a string.
+    #[serde(with = "super::seed")]
     pub seed: u64,
     /// The guarantees that broke; empty if the seed could not be run.
     pub guarantees: Vec<String>,

@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     fn conformance() -> Conformance {
-        let summary = r#"{"schema_version": 1, "command": "conform", "arm": "live", "scenario": "conform", "seed": 1,
+        let summary = r#"{"schema_version": 2, "command": "conform", "arm": "live", "scenario": "conform", "seed": "1",
             "clients": 1, "period_seconds": 2.0, "wall_seconds": 20.5, "cycles": 9, "deliveries": 120,
             "deliveries_per_second": 6.0, "verdict": "held", "guarantees": [], "violations": [], "races": {"close": 0,
             "connect": 0, "subscribe": 0, "unsubscribe": 0}, "coverage": [], "latency_ms": null, "metrics": null,
