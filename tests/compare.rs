@@ -1,8 +1,8 @@
 //! Comparisons report every figure that has become worse, and no other.
 
 use carillon_simulator::Verdict;
-use carillon_simulator::report::Summary;
 use carillon_simulator::report::compare::{ChangeVerdict, CompareSummary, Limit, NoiseSource};
+use carillon_simulator::report::{Document, Summary};
 
 use crate::support::soak;
 
@@ -77,6 +77,23 @@ fn a_new_run_that_broke_a_guarantee_says_so() {
 }
 
 #[test]
+fn lax_departures_change_no_comparison() {
+    let lax = vec![("lax".to_owned(), soak::lax("words"))];
+    let [one, other] = [runs(1..2, 100), lax].map(|new| compare(&runs(0..1, 100), &new, LIMIT));
+    assert_eq!((one.figures, one.verdict, one.regressed), (other.figures, other.verdict, other.regressed));
+}
+
+#[test]
+fn a_report_of_schema_1_is_compared_with_one_of_schema_2() {
+    let old = read(include_str!("schema_1/soak-1.json"));
+    let mut new = old.clone();
+    new.seed += 1;
+    let new = read(&serde_json::to_string(&new).unwrap());
+    let summary = compare(&[("old".to_owned(), old)], &[("new".to_owned(), new)], LIMIT);
+    assert_eq!(summary.figures[0].change_verdict, ChangeVerdict::Unchanged);
+}
+
+#[test]
 fn runs_of_different_loads_are_not_compared() {
     let refusal = |base: &Side, new: &Side| CompareSummary::new(base, new, &[]).unwrap_err();
     let mut other = runs(1..2, 100);
@@ -89,6 +106,13 @@ fn runs_of_different_loads_are_not_compared() {
     bare[0].1.metrics = None;
     assert!(refusal(&runs(0..1, 100), &bare).contains("run 1 has no metrics"));
     assert!(refusal(&runs(0..1, 100), &Vec::new()).contains("no run to compare"));
+}
+
+fn read(text: &str) -> Summary {
+    match Document::parse(text) {
+        Ok(Document::Run(summary)) => *summary,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn compare(base: &[(String, Summary)], new: &[(String, Summary)], limit: &str) -> CompareSummary {

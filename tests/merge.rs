@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use carillon_simulator::Verdict;
 use carillon_simulator::metrics::{Metric, Threshold};
-use carillon_simulator::report::{Shard, Summary};
+use carillon_simulator::report::{Document, SCHEMA_VERSION, Shard, Summary};
+use carillon_simulator::{Clause, Verdict};
 
 use crate::support::soak;
 
@@ -76,6 +76,41 @@ fn the_merged_verdict_is_the_worst_of_all_parts() {
         (whole.verdict, whole.guarantees[2].violations, whole.interrupted, whole.insecure),
         (Verdict::Violated, 4, true, true)
     );
+}
+
+#[test]
+fn lax_departures_are_added_up_and_headlines_are_kept() {
+    let [mut one, mut two, three] = parts();
+    let details = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    one.1.lax = vec![soak::lax_entry(Clause::CodeAfterOffence, 3, details(&["b", "a"]))];
+    two.1.lax = vec![
+        soak::lax_entry(Clause::CloseAfterOffence, 1, details(&["c"])),
+        soak::lax_entry(Clause::CodeAfterOffence, 4, details(&["a", "d"])),
+    ];
+    (one.1.headlines, two.1.headlines) =
+        (details(&["The server ended."]), details(&["The server ended.", "x"]));
+    (one.1.guarantees[6].evidence, two.1.guarantees[6].evidence) = (details(&["e"]), details(&["e", "f"]));
+    let whole = Summary::merge(&[one.clone(), two.clone(), three.clone()]).unwrap();
+    assert_eq!(whole.verdict, Verdict::Held);
+    let counts: Vec<_> = whole.lax.iter().map(|entry| (entry.section.as_ref(), entry.count)).collect();
+    assert_eq!(counts, [("RFC 6455 §7.1.7", 1), ("RFC 6455 §7.4.1", 7)]);
+    assert_eq!(whole.lax[1].details, ["a", "b", "d"]);
+    assert_eq!(
+        (whole.headlines.concat().as_str(), whole.guarantees[6].evidence.len()),
+        ("The server ended.x", 2)
+    );
+    assert_eq!(Summary::merge(&[three, two, one]).unwrap().lax, whole.lax);
+}
+
+#[test]
+fn parts_of_schema_1_are_merged() {
+    let texts = [include_str!("schema_1/soak-1.json"), include_str!("schema_1/soak-2.json")];
+    let parts = texts.map(|text| match Document::parse(text) {
+        Ok(Document::Run(part)) => (format!("part {:?}", part.shard), *part),
+        other => panic!("{other:?}"),
+    });
+    let whole = Summary::merge(&parts).unwrap();
+    assert_eq!((whole.schema_version, whole.seed, whole.clients), (SCHEMA_VERSION, (1 << 53) + 1, 4));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use carillon_simulator::Scenario;
 use carillon_simulator::report::page::{html, markdown};
-use carillon_simulator::report::{Document, Run, Summary};
-use carillon_simulator::{Arm, RunOptions, run_arm};
+use carillon_simulator::report::{Document, EvidenceReport, Palette, Run, Summary, SummaryReport};
+use carillon_simulator::{Arm, RunOptions, Verdict, run_arm};
 
 use crate::support::soak;
 
@@ -41,7 +41,11 @@ fn text_from_the_wire_is_escaped_on_every_page() {
     assert!(!page.contains("<script>"), "{page}");
     // The evidence, the detail and the story.
     assert_eq!(page.matches("&#60;script&#62;alert(1)&#60;/script&#62;").count(), 3, "{page}");
-    let text = markdown(&run_document(soak::broken(HARM)));
+    let lax = html(&run_document(soak::lax(HARM)));
+    assert!(!lax.contains("<script>"), "{lax}");
+    // The headline and six details.
+    assert_eq!(lax.matches("&#60;script&#62;alert(1)&#60;/script&#62;").count(), 7, "{lax}");
+    let text = [soak::broken(HARM), soak::lax(HARM)].map(|summary| markdown(&run_document(summary))).concat();
     for harm in ["<script>", "</details> @", "`ticks`", "**stars**", "@all", "[x]"] {
         assert!(!text.contains(harm), "{harm} stands in\n{text}");
     }
@@ -103,6 +107,78 @@ fn an_insecure_run_says_so_on_its_page() {
 }
 
 #[test]
+fn lax_departures_have_a_section_and_headlines_stand_on_top() {
+    let page = html(&run_document(soak::lax("words")));
+    let position = |part: &str| page.find(part).unwrap_or_else(|| panic!("{part:?} is missing in {page}"));
+    let places =
+        ["class=\"verdict\"", "status 1: words", "<h2>Guarantees</h2>", "<h2>Lax</h2>", "<h2>Times</h2>"];
+    assert!(places.map(position).is_sorted(), "{page}");
+    for part in [
+        "RFC 6455 §7.1.7",
+        "before the connection ends: 12 times",
+        "<li>case 6: words</li>",
+        "<li>and 2 more</li>",
+    ] {
+        assert!(page.contains(part), "{part:?} is missing");
+    }
+    assert!(page.contains("12 of 15 guarantees held, 1 undecided, 2 not exercised, 2 lax"), "{page}");
+    assert!(!html(&run_document(soak::whole(1, 100))).contains("<h2>Lax</h2>"));
+    let text = markdown(&run_document(soak::lax("words")));
+    assert!(text.contains("\n> The server ended with status 1: words\n"), "{text}");
+    assert!(
+        text.contains("<summary>Lax: 2 (they do not count)</summary>\n\n* **RFC 6455 §7.1.7**: a client "),
+        "{text}"
+    );
+    assert!(text.contains("\n    * case 6: words\n    * and 2 more\n* **RFC 6455 §4.1**: "), "{text}");
+    assert!(!markdown(&run_document(soak::whole(1, 100))).contains("Lax"));
+}
+
+#[test]
+fn guarantees_that_were_not_asked_for_share_a_line_and_others_have_a_reason() {
+    let mut summary = soak::whole(1, 100);
+    for index in [1, 4] {
+        let entry = &mut summary.guarantees[index];
+        (entry.verdict, entry.evidence) = (Verdict::NotExercised, vec!["not selected".to_owned()]);
+    }
+    let page = html(&run_document(summary.clone()));
+    assert!(page.contains("<p class=\"others\">not asked for: G2, G5</p>"), "{page}");
+    assert_eq!(page.matches("<td class=\"id\">").count(), 13);
+    assert_eq!(page.matches("<small>no situation arose</small>").count(), 2, "{page}");
+    assert!(
+        page.contains("10 of 15 guarantees held, 1 undecided, 2 not exercised, 2 not asked for"),
+        "{page}"
+    );
+    assert!(markdown(&run_document(summary)).contains("\nnot asked for: G2, G5\n"));
+}
+
+#[test]
+fn the_text_of_a_load_has_headlines_lax_departures_and_evidence() {
+    let mut summary = soak::lax(&"words ".repeat(30));
+    summary.guarantees[1].evidence = (1..=9).map(|number| format!("sentence {number}")).collect();
+    let text = SummaryReport { summary: &summary, palette: Palette::Plain }.to_string();
+    let position = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part:?} is missing in {text}"));
+    let places = [
+        "soak of churn",
+        "The server ended with status 1",
+        "  G1 ",
+        "\nlax, by the letter of",
+        "15 guarantees",
+    ];
+    assert!(places.map(position).is_sorted(), "{text}");
+    assert!(text.contains("(they do not count):\n  RFC 6455 §7.1.7  a client that"), "{text}");
+    assert!(text.ends_with("2 not exercised, 2 lax\n"), "{text}");
+    let evidence = EvidenceReport { summary: &summary }.to_string();
+    assert!(evidence.contains("\n  G2   sentence 8\n  G2   and 1 more in the JSON\n"), "{evidence}");
+    assert!(
+        evidence.contains("\n  G12  no situation arose\n") && evidence.contains("\n  repeat with\n"),
+        "{evidence}"
+    );
+    for line in text.lines().chain(evidence.split("  repeat with").next().unwrap().lines()) {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+}
+
+#[test]
 fn markdown_has_the_verdict_first_and_folds_long_parts() {
     let text = markdown(&run_document(soak::broken("a push")));
     assert!(text.starts_with("### soak of churn: ✗ 1 of 15 guarantees violated,"), "{text}");
@@ -122,6 +198,7 @@ fn pages() -> Vec<(String, String)> {
     short.metrics.iter_mut().for_each(|metrics| *metrics = Default::default());
     vec![
         named("a soak", soak::broken(HARM)),
+        named("a lax soak", soak::lax(HARM)),
         named("a run", simulated()),
         named("an empty soak", Summary { scenario: HARM.to_owned(), interrupted: true, ..short }),
     ]

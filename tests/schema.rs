@@ -7,10 +7,10 @@ use std::time::Duration;
 use carillon_simulator::hunt::sweep::{Totals, sweep};
 use carillon_simulator::report::compare::CompareSummary;
 use carillon_simulator::report::{
-    Document, Palette, Run, ScenarioList, ScriptSummary, Summary, SweepReport, SweepSummary,
+    Document, Palette, Run, SCHEMA_VERSION, ScenarioList, ScriptSummary, Summary, SweepReport, SweepSummary,
 };
 use carillon_simulator::{Arm, RunOptions, run_arm};
-use carillon_simulator::{Outcome, Scenario};
+use carillon_simulator::{Clause, Lapse, Outcome, Scenario, Verdict};
 use serde_json::Value;
 
 use crate::support::soak;
@@ -24,8 +24,8 @@ const TIMINGS: [&str; 5] = ["connect", "echo", "own_delay", "push_latency", "spr
 fn every_field_of_a_report_is_documented_and_the_other_way_round() {
     let (scenario, outcome) = late();
     let run = Run { arm: Arm::Core, scenario: &scenario, seed: 1, wall: Duration::from_secs(1) };
-    let broken = soak::broken("words");
-    let reports = [Summary::new(&run, &outcome), soak::part(1, 1, 100), broken];
+    let (broken, lax) = (soak::broken("words"), soak::lax("words"));
+    let reports = [Summary::new(&run, &outcome), soak::part(1, 1, 100), broken, lax];
     let written: BTreeSet<String> = reports.iter().flat_map(|report| paths(&value(report))).collect();
     assert_eq!(written, documented("`run`, `replay`, `soak`, `conform` and `merge`"));
 }
@@ -64,13 +64,57 @@ fn every_field_of_the_list_is_documented_and_the_other_way_round() {
 fn a_written_document_reads_back() {
     let (scenario, outcome) = late();
     let run = Run { arm: Arm::Core, scenario: &scenario, seed: 1, wall: Duration::from_secs(1) };
-    for summary in [Summary::new(&run, &outcome), soak::part(2, 1, 100), soak::broken("words")] {
+    let large = Summary { seed: (1 << 53) + 1, ..soak::lax("words") };
+    for summary in [Summary::new(&run, &outcome), soak::part(2, 1, 100), soak::broken("words"), large] {
         let read = Document::parse(&serde_json::to_string_pretty(&summary).unwrap()).unwrap();
         assert_eq!(read, Document::Run(Box::new(summary)));
     }
     let summary = swept();
     let read = Document::parse(&serde_json::to_string(&summary).unwrap()).unwrap();
     assert_eq!(read, Document::Sweep(Box::new(summary)));
+}
+
+#[test]
+fn every_seed_is_a_string_of_decimal_digits() {
+    let seeds = |json: &Value| {
+        let mut found = Vec::new();
+        find_seeds(json, "", &mut found);
+        found
+    };
+    let [failed, first] = ["failures[].seed", "from"].map(|path| (path.to_owned(), "1".to_owned()));
+    assert_eq!(seeds(&value(&swept())), [failed, first]);
+    let run = Summary { seed: u64::MAX, ..soak::lax("words") };
+    assert_eq!(seeds(&value(&run)), [("seed".to_owned(), u64::MAX.to_string())]);
+}
+
+/// The reports were written by the last version with schema 1. Their seeds are above 2^53.
+#[test]
+fn reports_of_schema_1_are_read() {
+    for (text, seed) in [
+        (include_str!("schema_1/run.json"), 18_446_744_073_709_551_557),
+        (include_str!("schema_1/soak-1.json"), (1 << 53) + 1),
+    ] {
+        let Ok(Document::Run(summary)) = Document::parse(text) else { panic!("{:?}", Document::parse(text)) };
+        assert_eq!(
+            (summary.schema_version, summary.seed, summary.verdict),
+            (SCHEMA_VERSION, seed, Verdict::Held)
+        );
+        assert!(summary.lax.is_empty() && summary.headlines.is_empty() && summary.metrics.is_some());
+        let again = serde_json::to_string(&summary).unwrap();
+        assert_eq!(Document::parse(&again).unwrap(), Document::Run(summary));
+    }
+    let text = include_str!("schema_1/sweep.json");
+    let Ok(Document::Sweep(summary)) = Document::parse(text) else { panic!("{:?}", Document::parse(text)) };
+    assert_eq!((summary.from, summary.seeds), ((1 << 53) + 1, 3));
+}
+
+#[test]
+fn another_schema_is_refused_with_the_versions_that_are_read() {
+    let text = include_str!("schema_1/run.json").replace("\"schema_version\": 1", "\"schema_version\": 3");
+    assert_eq!(Document::parse(&text).unwrap_err(), "its schema_version is 3; this program reads 1 and 2");
+    let text = include_str!("schema_1/run.json").replace("\"schema_version\": 1", "\"schema_version\": 2");
+    let error = Document::parse(&text).unwrap_err();
+    assert!(error.contains("invalid type: integer `18446744073709551557`, expected a string"), "{error}");
 }
 
 /// A run in which every push is late.
@@ -94,6 +138,7 @@ fn swept() -> SweepSummary {
         totals.add(seed, result);
         ControlFlow::Continue(())
     });
+    totals.lapses.push(Lapse { clause: Clause::MethodIsGet, count: 1, details: vec!["POST got 101".into()] });
     let scenario = swarm(1);
     let run = Run { arm: Arm::Core, scenario: &scenario, seed: 1, wall: Duration::from_secs(1) };
     SweepSummary::new(&SweepReport { run, jobs: 1, totals: &totals, palette: Palette::Plain })
@@ -121,6 +166,27 @@ fn paths(value: &Value) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     collect(value, "", &mut all);
     all
+}
+
+/// Every seed, with the path that leads to it.
+fn find_seeds(value: &Value, path: &str, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::Array(entries) => {
+            entries.iter().for_each(|entry| find_seeds(entry, &format!("{path}[]"), found));
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+                if ["seed", "from"].contains(&name.as_str()) {
+                    let seed = field.as_str().unwrap_or_else(|| panic!("{path} is {field}"));
+                    found.push((path, seed.to_owned()));
+                } else {
+                    find_seeds(field, &path, found);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn collect(value: &Value, path: &str, all: &mut BTreeSet<String>) {

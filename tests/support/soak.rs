@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use carillon_simulator::Verdict;
 use carillon_simulator::metrics::{Counts, Metrics, Sample, Threshold};
-use carillon_simulator::report::{GuaranteeEntry, Latency, SCHEMA_VERSION, Shard, Summary, ViolationEntry};
-use carillon_simulator::{Guarantee, Rng};
+use carillon_simulator::report::{
+    GuaranteeEntry, Latency, LaxEntry, SCHEMA_VERSION, Shard, Summary, ViolationEntry,
+};
+use carillon_simulator::{Clause, Guarantee, Rng};
 
 const PERIOD: Duration = Duration::from_secs(5);
 const CYCLES: u64 = 120;
@@ -73,6 +75,30 @@ pub(crate) fn broken(words: &str) -> Summary {
         story: Some(format!("300.000 s  client sends unsubscribe\n301.250 s  client gets {words}")),
     });
     summary
+}
+
+/// The same load with departures that hurt no one and a headline, which contain `words`.
+pub(crate) fn lax(words: &str) -> Summary {
+    let details = (1..=8).map(|number| format!("case {number}: {words}")).collect();
+    Summary {
+        lax: vec![
+            lax_entry(Clause::CloseAfterOffence, 12, details),
+            lax_entry(Clause::MethodIsGet, 1, Vec::new()),
+        ],
+        headlines: vec![format!("The server ended with status 1: {words}")],
+        ..whole(1, 100)
+    }
+}
+
+/// The entry of a departure from this clause.
+pub(crate) fn lax_entry(clause: Clause, count: u64, details: Vec<String>) -> LaxEntry {
+    LaxEntry {
+        section: clause.section().into(),
+        rule: clause.rule().into(),
+        guarantee: clause.guarantee().to_string(),
+        count,
+        details,
+    }
 }
 
 fn judged(text: &str, metrics: &Metrics) -> carillon_simulator::metrics::Judgement {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
+use crate::oracle::clause::Lapse;
 use crate::oracle::coverage::Coverage;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Tally, Violation};
@@ -75,6 +76,9 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
+/// The most details of one lapse that are kept, the first in alphabetical order.
+const DETAILS: usize = 40;
+
 /// The sums over all seeds of a sweep.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
@@ -88,6 +92,8 @@ pub struct Totals {
     pub races: [u64; 4],
     /// How often each guarantee was exercised on a connection that had met each hazard.
     pub coverage: Coverage,
+    /// Departures from the letter of a standard that hurt no one, one entry for each clause, in their order.
+    pub lapses: Vec<Lapse>,
     /// Pushes that reached a client.
     pub deliveries: u64,
     /// Simulated events in all runs.
@@ -151,8 +157,26 @@ impl Totals {
             *sum += count;
         }
         self.coverage.merge(&score.coverage);
+        score.lapses.iter().for_each(|lapse| self.count_lapse(lapse));
         self.deliveries += score.deliveries;
         self.events += outcome.events;
+    }
+
+    /// Adds a lapse. The sum does not depend on the order in which the seeds end.
+    fn count_lapse(&mut self, lapse: &Lapse) {
+        let place = self.lapses.binary_search_by_key(&lapse.clause, |known| known.clause);
+        let place = place.unwrap_or_else(|place| {
+            self.lapses.insert(place, Lapse { clause: lapse.clause, count: 0, details: Vec::new() });
+            place
+        });
+        let sum = &mut self.lapses[place];
+        sum.count += lapse.count;
+        for detail in &lapse.details {
+            if let Err(place) = sum.details.binary_search(detail) {
+                sum.details.insert(place, detail.clone());
+            }
+        }
+        sum.details.truncate(DETAILS);
     }
 }
 
@@ -169,6 +193,7 @@ mod tests {
 
     use super::*;
     use crate::arms::{RunOptions, run_arm};
+    use crate::oracle::clause::Clause;
     use crate::scenario::Arm;
     use crate::scenario::Scenario;
 
@@ -195,6 +220,26 @@ mod tests {
         assert_eq!((one.seeds, one.deliveries > 0), (17, true));
         assert_eq!(format!("{one:?}"), format!("{four:?}"));
         assert!(!one.is_violated());
+    }
+
+    #[test]
+    fn lapses_are_added_up_by_clause_in_any_order() {
+        let lapse = |clause, count, details: &[&str]| Lapse {
+            clause,
+            count,
+            details: details.iter().map(|detail| (*detail).to_owned()).collect(),
+        };
+        let runs = [
+            lapse(Clause::MethodIsGet, 2, &["POST"]),
+            lapse(Clause::CloseAfterOffence, 3, &["b", "a"]),
+            lapse(Clause::CloseAfterOffence, 4, &["c", "a"]),
+        ];
+        let (mut totals, mut reversed) = (Totals::default(), Totals::default());
+        runs.iter().for_each(|lapse| totals.count_lapse(lapse));
+        runs.iter().rev().for_each(|lapse| reversed.count_lapse(lapse));
+        let sums =
+            [lapse(Clause::CloseAfterOffence, 7, &["a", "b", "c"]), lapse(Clause::MethodIsGet, 2, &["POST"])];
+        assert_eq!((totals.lapses.as_slice(), reversed.lapses.as_slice()), (&sums[..], &sums[..]));
     }
 
     #[test]

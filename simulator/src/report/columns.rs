@@ -21,6 +21,6 @@ pub(crate) fn guarantee_columns(palette: Palette, id: &str, name: &str, verdict:
 }
 
 /// Writes a line below the table: a label and its text.
-pub(super) fn labelled_line(f: &mut Formatter<'_>, label: &str, text: &str) -> fmt::Result {
+pub(crate) fn labelled_line(f: &mut Formatter<'_>, label: &str, text: &str) -> fmt::Result {
     writeln!(f, "  {label:<LABEL$}{text}")
 }

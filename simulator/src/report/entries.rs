@@ -10,7 +10,7 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Tally, Violation};
 use crate::oracle::verdict::Verdict;
 
-/// The most sentences of evidence for each guarantee.
+/// The most sentences of evidence for each guarantee of a run on virtual time.
 pub(crate) const EVIDENCE: usize = 3;
 
 /// The verdict on one guarantee.
@@ -30,7 +30,8 @@ pub struct GuaranteeEntry {
     pub exercised: u64,
     /// How often the guarantee was broken.
     pub violations: u64,
-    /// Up to three sentences about violations; in a live run also about what was observed or is undecided.
+    /// Sentences about violations, gravest first; in a live run also about what was observed, is undecided or was not
+    /// exercised. `run` and `replay` state up to three.
     pub evidence: Vec<String>,
 }
 
@@ -70,6 +71,11 @@ pub struct LaxEntry {
 }
 
 impl LaxEntry {
+    /// The entries of all lapses.
+    pub(super) fn all(lapses: &[Lapse]) -> Vec<Self> {
+        lapses.iter().map(Self::new).collect()
+    }
+
     /// The entry of a lapse.
     pub(crate) fn new(lapse: &Lapse) -> Self {
         Self {

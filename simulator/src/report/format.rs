@@ -61,6 +61,13 @@ pub(crate) fn count_verdicts(verdicts: &[Verdict], all: usize, violated: &str) -
     sentence
 }
 
+/// The end of a sentence that counts verdicts: guarantees that the tester did not ask for, and lax departures.
+pub(crate) fn count_besides(not_asked_for: usize, lax: usize) -> String {
+    let parts = [(not_asked_for, "not asked for"), (lax, "lax")];
+    let some = parts.into_iter().filter(|(count, _)| *count > 0);
+    some.map(|(count, word)| format!(", {count} {word}")).collect()
+}
+
 /// The client, or the server as a whole.
 pub(crate) fn subject(client: Option<u32>) -> String {
     client.map_or_else(|| "the server as a whole".to_owned(), |client| format!("client {client}"))

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::coverage::CoverageEntry;
-use super::entries::{EVIDENCE, GuaranteeEntry, ViolationEntry};
+use super::entries::{GuaranteeEntry, ViolationEntry};
 use super::facts::{ARM, PERIOD, PLAN, SCENARIO, SEED, difference};
+use super::lax::united;
 use super::numbers::{per_second, rounded};
 use super::summary::{Latency, Races, Shard, Summary};
 use crate::metrics::{Judgement, Metrics, Threshold};
@@ -46,6 +47,8 @@ impl Summary {
         self.races.add(&other.races);
         self.repeat = format!("{}\n{}", self.repeat, other.repeat);
         self.coverage = added(&self.coverage, &other.coverage);
+        self.lax = united(&self.lax, &other.lax);
+        add_new(&mut self.headlines, &other.headlines);
         for entry in &other.guarantees {
             match self.guarantees.iter_mut().find(|known| known.id == entry.id) {
                 Some(known) => known.add(entry),
@@ -128,13 +131,21 @@ fn worst(one: Verdict, other: Verdict) -> Verdict {
     if rank(other) > rank(one) { other } else { one }
 }
 
+/// Adds the sentences that are not there yet.
+fn add_new(known: &mut Vec<String>, more: &[String]) {
+    for sentence in more {
+        if !known.contains(sentence) {
+            known.push(sentence.clone());
+        }
+    }
+}
+
 impl GuaranteeEntry {
     fn add(&mut self, other: &Self) {
         self.verdict = worst(self.verdict, other.verdict);
         self.exercised += other.exercised;
         self.violations += other.violations;
-        self.evidence.extend_from_slice(&other.evidence);
-        self.evidence.truncate(EVIDENCE);
+        add_new(&mut self.evidence, &other.evidence);
     }
 }
 

@@ -8,11 +8,14 @@
 //! | `run.rs`, `repeat.rs` | what was run, and the command line that repeats it |
 //! | `summary.rs`, `entries.rs` | the object that `--json` writes, and its entries |
 //! | `run_summary.rs` | that object for a run on virtual time |
-//! | `file.rs` | reads that object from a file |
+//! | `seed.rs` | seeds in that object |
+//! | `file.rs`, `schema_one.rs` | reads that object from a file, in this schema or in the one before |
 //! | `merge.rs`, `facts.rs` | the reports of the parts of one load are merged |
 //! | `text.rs`, `summary_text.rs`, `violations.rs`, `story.rs` | reports for people |
+//! | `evidence.rs`, `lax.rs` | the evidence for the verdicts, and departures that hurt no one |
 //! | `sweep.rs`, `coverage.rs`, `script.rs`, `scenarios.rs` | reports of a sweep, a script and the list of scenarios |
-//! | `palette.rs`, `columns.rs`, `format.rs`, `numbers.rs` | colours, columns, sentences and numbers of all reports |
+//! | `palette.rs`, `columns.rs`, `paragraph.rs`, `format.rs`, `numbers.rs` | colours, columns, paragraphs, sentences and numbers of all reports |
+//! | `junit.rs` | verdicts as JUnit XML |
 //! | `compare/` | whether a server became worse |
 //! | `page/` | reports as HTML, Markdown and SVG |
 
@@ -20,19 +23,26 @@ mod columns;
 pub mod compare;
 mod coverage;
 mod entries;
+mod evidence;
 mod facts;
 mod file;
 pub(crate) mod format;
+#[cfg(feature = "live")]
+mod junit;
+mod lax;
 mod merge;
 mod numbers;
 #[cfg(feature = "cli")]
 pub mod page;
 mod palette;
+mod paragraph;
 mod repeat;
 mod run;
 mod run_summary;
 mod scenarios;
+mod schema_one;
 mod script;
+mod seed;
 mod story;
 mod summary;
 mod summary_text;
@@ -42,6 +52,7 @@ mod violations;
 
 pub use coverage::{CoverageEntry, CoverageTable};
 pub use entries::{GuaranteeEntry, LaxEntry, ViolationEntry};
+pub use evidence::EvidenceReport;
 pub use file::Document;
 pub use palette::Palette;
 pub use run::Run;
@@ -55,9 +66,17 @@ pub use text::TextReport;
 pub use violations::ViolationReport;
 
 #[cfg(feature = "live")]
-pub(crate) use columns::guarantee_columns;
+pub(crate) use columns::{guarantee_columns, labelled_line};
 #[cfg(feature = "live")]
 pub(crate) use entries::EVIDENCE;
+#[cfg(feature = "live")]
+pub(crate) use evidence::not_asked_for;
+#[cfg(feature = "live")]
+pub(crate) use junit::junit;
+#[cfg(feature = "live")]
+pub(crate) use lax::LaxList;
+#[cfg(feature = "live")]
+pub(crate) use paragraph::{BELOW, paragraph};
 #[cfg(feature = "live")]
 pub(crate) use summary::Basics;
 

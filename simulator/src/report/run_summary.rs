@@ -1,7 +1,7 @@
 //! The JSON summary of a run on virtual time.
 
 use super::coverage::CoverageEntry;
-use super::entries::{EVIDENCE, GuaranteeEntry, ViolationEntry};
+use super::entries::{EVIDENCE, GuaranteeEntry, LaxEntry, ViolationEntry};
 use super::format::{moment, subject};
 use super::numbers::rounded;
 use super::run::Run;
@@ -39,6 +39,7 @@ impl Summary {
             events: Some(outcome.events),
             digest: Some(format!("{:016x}", outcome.digest)),
             observed_digest: Some(format!("{:016x}", outcome.observed)),
+            lax: LaxEntry::all(&score.lapses),
             races: Races::new(score.races),
             coverage: CoverageEntry::all(&score.coverage),
             ..Self::of(basics)

@@ -13,7 +13,7 @@ use crate::oracle::score::Race;
 use crate::oracle::verdict::Verdict;
 
 /// The version of [`Summary`]. It rises when a field changes its meaning or is removed.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The summary of a run: the object that `--json` writes, and that `report`, `compare` and `merge` read.
 ///
@@ -37,7 +37,8 @@ pub struct Summary {
     pub insecure: bool,
     /// The name of the scenario.
     pub scenario: String,
-    /// The seed of the run. Drawn seeds have at most 48 bits, so that every JSON reader reads them exactly.
+    /// The seed of the run. In JSON it is a string, so that every reader reads it exactly.
+    #[serde(with = "super::seed")]
     pub seed: u64,
     /// The number of clients.
     pub clients: u32,

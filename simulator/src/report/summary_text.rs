@@ -4,8 +4,11 @@ use std::fmt::{self, Display, Formatter};
 
 use super::columns::{guarantee_columns, guarantee_head, labelled_line};
 use super::entries::GuaranteeEntry;
-use super::format::{INSECURE, count_verdicts, counted, grouped};
+use super::evidence::{count_outcome, not_asked_for};
+use super::format::{INSECURE, counted, grouped};
+use super::lax::LaxList;
 use super::palette::Palette;
+use super::paragraph::paragraph;
 use super::summary::Summary;
 use crate::metrics::{Judgement, Metric, Metrics, Unit};
 use crate::oracle::guarantee::Guarantee;
@@ -27,12 +30,18 @@ pub struct SummaryReport<'a> {
 impl Display for SummaryReport<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.header(f)?;
-        self.summary.guarantees.iter().try_for_each(|entry| self.guarantee(entry, f))?;
+        let guarantees = &self.summary.guarantees;
+        guarantees
+            .iter()
+            .filter(|entry| entry.is_asked_for())
+            .try_for_each(|entry| self.guarantee(entry, f))?;
+        not_asked_for(guarantees).iter().try_for_each(|line| paragraph(f, "  ", line))?;
         writeln!(f)?;
         if let Some(metrics) = &self.summary.metrics {
             measured(self.summary, metrics, f)?;
         }
         self.summary.thresholds.iter().try_for_each(|judgement| self.threshold(judgement, f))?;
+        self.lax(f)?;
         self.verdict(f)
     }
 }
@@ -52,6 +61,10 @@ impl SummaryReport<'_> {
         if self.summary.insecure {
             writeln!(f, "{}", self.palette.paint(Verdict::Violated, INSECURE))?;
         }
+        self.summary.headlines.iter().try_for_each(|headline| {
+            writeln!(f)?;
+            paragraph(f, "", headline)
+        })?;
         let (exercised, violations) = ("exercised", "violations");
         writeln!(f, "\n{}{exercised:>15}{violations:>13}", guarantee_head())
     }
@@ -72,9 +85,16 @@ impl SummaryReport<'_> {
         labelled_line(f, "threshold", &text)
     }
 
+    fn lax(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Summary { lax: entries, command, .. } = self.summary;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        write!(f, "\n{}", LaxList { entries, has_strict: command == "conform" })
+    }
+
     fn verdict(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let verdicts: Vec<_> = self.summary.guarantees.iter().map(|entry| entry.verdict).collect();
-        let mut sentence = count_verdicts(&verdicts, Guarantee::ALL.len(), "VIOLATED");
+        let mut sentence = count_outcome(self.summary, Guarantee::ALL.len(), "VIOLATED");
         if self.summary.interrupted {
             sentence.push_str("; INTERRUPTED before its end");
         }

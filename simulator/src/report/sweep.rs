@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::columns::{guarantee_columns, guarantee_head};
 use super::coverage::{CoverageEntry, CoverageTable};
+use super::entries::LaxEntry;
 use super::format::{counted, grouped, moment, subject};
+use super::lax::LaxList;
 use super::numbers::rounded;
 use super::palette::Palette;
 use super::run::Run;
@@ -161,6 +163,10 @@ impl Display for SweepReport<'_> {
         writeln!(f, "{}", CoverageTable { coverage: &self.totals.coverage })?;
         self.counts(f)?;
         self.coverage(f)?;
+        let entries = LaxEntry::all(&self.totals.lapses);
+        if !entries.is_empty() {
+            writeln!(f, "\n{}", LaxList { entries: &entries, has_strict: false })?;
+        }
         self.verdict(f)
     }
 }
@@ -187,7 +193,8 @@ pub struct SweepSummary {
     pub period_seconds: f64,
     /// The virtual time of each seed, in seconds.
     pub duration_seconds: f64,
-    /// The first seed.
+    /// The first seed; in JSON a string.
+    #[serde(with = "super::seed")]
     pub from: u64,
     /// The number of seeds that were run, in ascending order from the first.
     pub seeds: u64,
@@ -207,6 +214,9 @@ pub struct SweepSummary {
     pub verdict: Verdict,
     /// The sums for each guarantee, G1 first.
     pub guarantees: Vec<SweepEntry>,
+    /// Departures from the letter of a standard that hurt no one, over all seeds. They do not count for the verdict.
+    #[serde(default)]
+    pub lax: Vec<LaxEntry>,
     /// How many due instants fell into a change (such as a connect) whose outcome was open.
     pub races: Races,
     /// How often each guarantee was exercised on a connection that had met a hazard; without zeros.
@@ -238,7 +248,8 @@ pub struct SweepEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailureEntry {
-    /// The seed.
+    /// The seed; in JSON a string.
+    #[serde(with = "super::seed")]
     pub seed: u64,
     /// The guarantees that broke; empty if the seed could not be run.
     pub guarantees: Vec<String>,
@@ -271,6 +282,7 @@ impl SweepSummary {
             deliveries: totals.deliveries,
             verdict: if totals.is_violated() { Verdict::Violated } else { Verdict::Held },
             guarantees: Guarantee::ALL.map(|guarantee| SweepEntry::new(guarantee, totals)).into(),
+            lax: LaxEntry::all(&totals.lapses),
             races: Races::new(totals.races),
             coverage: CoverageEntry::all(&totals.coverage),
             broken_promises: broken.map(|cells| cells.into_iter().map(cell_name).collect()),
@@ -311,6 +323,7 @@ mod tests {
     use carillon_server::Timestamp;
 
     use super::*;
+    use crate::oracle::clause::{Clause, Lapse};
     use crate::oracle::score::{Fault, Violation};
     use crate::scenario::Arm;
 
@@ -361,6 +374,11 @@ seed 5: G3 late, G3 lost
         let text = report(&scenario, &broken).to_string();
         assert!(text.ends_with("\n1 of 30 seeds FAILED: 5\n"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        let lapse = Lapse { clause: Clause::MethodIsGet, count: 2, details: vec!["POST got 101".to_owned()] };
+        let lax = Totals { seeds: 5, lapses: vec![lapse], ..Totals::default() };
+        let text = report(&scenario, &lax).to_string();
+        assert!(text.contains("\n\nlax, by the letter of a standard (they do not count):\n"), "{text}");
+        assert!(text.ends_with("\n         POST got 101\n\n5 of 5 seeds held\n"), "{text}");
     }
 
     #[test]
@@ -371,6 +389,7 @@ seed 5: G3 late, G3 lost
         let json = serde_json::to_value(SweepSummary::new(&report(&scenario, &broken))).unwrap();
         assert_eq!(json["verdict"], "violated");
         assert_eq!(json["guarantees"][2]["failing_seeds"], 1);
+        assert_eq!((&json["from"], &json["failures"][0]["seed"]), (&"1".into(), &"5".into()));
         assert_eq!(json["failures"][0]["guarantees"], serde_json::json!(["G3"]));
         assert_eq!(json["seeds_per_second"], 3.0);
         assert_eq!(json["broken_promises"][0], "clock jump × G1");

@@ -5,6 +5,7 @@ use hdrhistogram::Histogram;
 use serde_json::Value;
 
 use super::*;
+use crate::oracle::clause::{Clause, Lapse};
 use crate::oracle::coverage::{Coverage, Hazard};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Score, Tally, Violation};
@@ -32,6 +33,7 @@ fn outcome() -> Outcome {
             races: [1523, 11, 8782, 9136],
             coverage: Coverage::default(),
             violations: Vec::new(),
+            lapses: Vec::new(),
             latency,
         },
         digest: 0x0747_ef5b_7ff3_ce00,
@@ -114,6 +116,26 @@ scenario day: 10,000 clients, 24h, a push every 5m; core arm, seed 1
 }
 
 #[test]
+fn lax_departures_stand_above_the_verdict_and_do_not_count() {
+    let mut outcome = outcome();
+    let details = vec!["POST got 101".to_owned()];
+    outcome.score.lapses = vec![Lapse { clause: Clause::MethodIsGet, count: 2, details }];
+    let end = "
+  repeat        cargo sim run --seed 1
+
+lax, by the letter of a standard (they do not count):
+  RFC 6455 §4.1  a request that is not a GET is refused: 2 times
+         POST got 101
+
+14 of 15 guarantees held, 1 not exercised, 1 lax
+";
+    let text = text(&outcome, Palette::Plain);
+    assert!(text.ends_with(end), "{text}");
+    let json = json(&outcome);
+    assert_eq!((&json["verdict"], &json["lax"][0]["count"]), (&"held".into(), &2.into()));
+}
+
+#[test]
 fn a_broken_guarantee_stands_out() {
     let text = text(&broken_outcome(), Palette::Plain);
     let row = text.lines().find(|line| line.contains("G4")).unwrap();
@@ -186,9 +208,11 @@ fn the_json_has_every_field_of_its_schema() {
         "digest",
         "events",
         "guarantees",
+        "headlines",
         "insecure",
         "interrupted",
         "latency_ms",
+        "lax",
         "metrics",
         "observed_digest",
         "period_seconds",

@@ -4,7 +4,9 @@ use std::fmt::{self, Display, Formatter};
 
 use super::columns::{guarantee_columns, guarantee_head, labelled_line};
 use super::coverage::CoverageTable;
-use super::format::{count_verdicts, counted, grouped, millis};
+use super::entries::LaxEntry;
+use super::format::{count_besides, count_verdicts, counted, grouped, millis};
+use super::lax::LaxList;
 use super::palette::Palette;
 use super::run::Run;
 use crate::oracle::guarantee::Guarantee;
@@ -54,6 +56,10 @@ impl<'a> TextReport<'a> {
         self.counts(f)?;
         self.speeds(f)?;
         labelled_line(f, "repeat", repeat)?;
+        let entries = LaxEntry::all(&self.outcome.score.lapses);
+        if !entries.is_empty() {
+            write!(f, "\n{}", LaxList { entries: &entries, has_strict: false })?;
+        }
         self.verdict(f)
     }
 
@@ -123,7 +129,8 @@ impl<'a> TextReport<'a> {
 
     fn verdict(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let verdicts = self.outcome.score.tallies.map(Verdict::of);
-        let sentence = count_verdicts(&verdicts, verdicts.len(), "VIOLATED");
+        let lax = count_besides(0, self.outcome.score.lapses.len());
+        let sentence = format!("{}{lax}", count_verdicts(&verdicts, verdicts.len(), "VIOLATED"));
         writeln!(f, "\n{}", self.palette.paint(Verdict::of_run(&self.outcome.score), &sentence))
     }
 }

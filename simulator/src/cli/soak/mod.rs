@@ -11,7 +11,7 @@ use std::time::Duration;
 use carillon_simulator::exit::Exit;
 use carillon_simulator::live::soak::{SoakOptions, soak};
 use carillon_simulator::live::{Serving, interrupted};
-use carillon_simulator::report::{Summary, SummaryReport};
+use carillon_simulator::report::{EvidenceReport, Summary, SummaryReport};
 
 use self::display::Display;
 use super::failure::Failure;
@@ -40,7 +40,8 @@ pub(crate) fn execute(options: &Options) -> Result<Exit, Failure> {
     };
     drop(serving);
     let table = SummaryReport { summary: &summary, palette: terminal::palette() };
-    json.report(&format_args!("{table}{}", evidence(&summary)), &summary)?;
+    let evidence = EvidenceReport { summary: &summary };
+    json.report(&format_args!("{table}{evidence}"), &summary)?;
     Ok(merge::exit_of(&summary))
 }
 
@@ -50,15 +51,4 @@ fn run(options: &Options, load: SoakOptions) -> Result<Summary, Failure> {
     }
     let mut display = Display::new(&load.size(), options.is_worker);
     soak(load, interrupted(), move |progress| display.show(progress)).map_err(Failure::impossible)
-}
-
-/// The evidence below the table: violations and undecided guarantees.
-fn evidence(summary: &Summary) -> String {
-    let entries = summary.guarantees.iter();
-    let mut lines: Vec<String> = entries
-        .flat_map(|entry| entry.evidence.iter().map(move |sentence| format!("  {:<5}{sentence}\n", entry.id)))
-        .collect();
-    // Several workers may report the same line.
-    lines.dedup();
-    format!("\n{}  repeat with\n  {}\n", lines.concat(), summary.repeat)
 }

@@ -8,14 +8,11 @@ use carillon_server::Timestamp;
 use super::options::SEED;
 use super::session::Session;
 use crate::live::judge::verdicts::{self, Trial};
-use crate::markup::escaped;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
-use crate::report::format::INSECURE;
-use crate::report::{GuaranteeEntry, Palette, Summary, guarantee_columns};
-
-/// The width of the text report, in columns.
-const WIDTH: usize = 100;
+use crate::report::format::{INSECURE, count_besides, counted};
+use crate::report::{BELOW, GuaranteeEntry, LaxList, Palette, Summary};
+use crate::report::{guarantee_columns, labelled_line, not_asked_for, paragraph};
 
 /// The verdicts of a trial.
 #[derive(Clone, Debug)]
@@ -26,7 +23,6 @@ pub struct Conformance {
     cycles: usize,
     deliveries: u64,
     uncertainty: Uncertainty,
-    guarantees: Vec<GuaranteeEntry>,
     summary: Summary,
 }
 
@@ -80,17 +76,27 @@ impl Conformance {
             own_delay_max_ms: millis(state.pulse.lateness(1.0)),
         };
         let url = state.address.to_string();
-        Self { url, period: session.period(), took, cycles, deliveries, uncertainty, guarantees, summary }
+        Self { url, period: session.period(), took, cycles, deliveries, uncertainty, summary }
     }
 
     /// The verdict on the whole trial.
     pub fn verdict(&self) -> Verdict {
-        verdicts::overall(&self.guarantees)
+        verdicts::overall(self.guarantees())
     }
 
     /// The verdict on each guarantee, G1 first.
     pub fn guarantees(&self) -> &[GuaranteeEntry] {
-        &self.guarantees
+        &self.summary.guarantees
+    }
+
+    /// How many guarantees have each verdict, and what is beside them.
+    fn counts(&self) -> String {
+        let (asked, others): (Vec<_>, Vec<_>) =
+            self.guarantees().iter().partition(|entry| entry.is_asked_for());
+        let count = |verdict| asked.iter().filter(|entry| entry.verdict == verdict).count();
+        let counts = [Verdict::Held, Verdict::Violated, Verdict::Undecided, Verdict::NotExercised]
+            .map(|verdict| format!("{} {}", count(verdict), verdict.name()));
+        format!("{}{}", counts.join(", "), count_besides(others.len(), self.summary.lax.len()))
     }
 
     /// The JSON object: that of `run`, with the fields that exist only on real time.
@@ -114,7 +120,27 @@ pub struct ConformReport<'a> {
 
 impl Display for ConformReport<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Conformance { url, period, cycles, deliveries, took, uncertainty, guarantees, .. } =
+        let (summary, guarantees) = (self.conformance.summary(), self.conformance.guarantees());
+        self.head(f)?;
+        for entry in guarantees.iter().filter(|entry| entry.is_asked_for()) {
+            self.guarantee(entry, f)?;
+        }
+        if let Some(line) = not_asked_for(guarantees) {
+            paragraph(f, "  ", &line)?;
+        }
+        if !summary.lax.is_empty() {
+            write!(f, "\n{}", LaxList { entries: &summary.lax, has_strict: true })?;
+        }
+        let verdict = self.conformance.verdict();
+        writeln!(f, "\n{}", self.palette.paint(verdict, &self.conformance.counts()))?;
+        labelled_line(f, "repeat", &summary.repeat)
+    }
+}
+
+impl ConformReport<'_> {
+    /// What was tried, and what must be known before any verdict.
+    fn head(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Conformance { url, period, cycles, deliveries, took, uncertainty, summary, .. } =
             self.conformance;
         let period = crate::units::format_span(*period);
         writeln!(
@@ -125,102 +151,67 @@ impl Display for ConformReport<'_> {
             uncertainty.round_trip_p99_ms,
             uncertainty.own_delay_p99_ms,
         )?;
-        if self.conformance.summary.insecure {
+        if summary.insecure {
             writeln!(f, "{}\n", self.palette.paint(Verdict::Violated, INSECURE))?;
         }
-        for entry in guarantees {
-            let columns = guarantee_columns(self.palette, &entry.id, &entry.name, entry.verdict);
-            let counts = match entry.violations {
-                0 => format!("{} times", entry.exercised),
-                broken => format!("{broken} violations"),
-            };
-            let counts = if entry.verdict == Verdict::NotExercised { String::new() } else { counts };
-            writeln!(f, "{columns}{counts:>16}")?;
-            if entry.verdict == Verdict::Violated
-                && let Some(guarantee) = Guarantee::ALL.into_iter().find(|one| one.to_string() == entry.id)
-            {
-                indented(f, &format!("promised: {}", guarantee.promise()))?;
-            }
-            for evidence in &entry.evidence {
-                indented(f, evidence)?;
-            }
+        for headline in &summary.headlines {
+            paragraph(f, "", headline)?;
+            writeln!(f)?;
         }
-        let count = |verdict| guarantees.iter().filter(|entry| entry.verdict == verdict).count();
-        let counts = [Verdict::Held, Verdict::Violated, Verdict::Undecided, Verdict::NotExercised]
-            .map(|verdict| format!("{} {}", count(verdict), verdict.name()));
-        let verdict = self.conformance.verdict();
-        writeln!(f, "\n{}", self.palette.paint(verdict, &counts.join(", ")))
+        Ok(())
     }
-}
 
-/// Writes an indented paragraph below a line of the table.
-fn indented(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
-    const INDENT: &str = "         ";
-    let mut line = String::new();
-    for word in text.split(' ') {
-        if !line.is_empty() && INDENT.len() + line.chars().count() + 1 + word.chars().count() > WIDTH {
-            writeln!(f, "{INDENT}{line}")?;
-            line.clear();
+    /// The row of a guarantee, and its evidence.
+    fn guarantee(&self, entry: &GuaranteeEntry, f: &mut Formatter<'_>) -> fmt::Result {
+        let columns = guarantee_columns(self.palette, &entry.id, &entry.name, entry.verdict);
+        let counts = match (entry.verdict, entry.violations) {
+            (Verdict::NotExercised, _) => String::new(),
+            (_, 0) => counted(entry.exercised, "time"),
+            (_, broken) => counted(broken, "violation"),
+        };
+        writeln!(f, "{}", format!("{columns}{counts:>16}").trim_end())?;
+        if entry.verdict == Verdict::Violated
+            && let Some(guarantee) = Guarantee::ALL.into_iter().find(|one| one.to_string() == entry.id)
+        {
+            paragraph(f, BELOW, &format!("promised: {}", guarantee.promise()))?;
         }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
+        entry.shown_evidence().iter().try_for_each(|sentence| paragraph(f, BELOW, sentence))
     }
-    writeln!(f, "{INDENT}{line}")
 }
 
 /// The verdicts as JUnit XML: one test case for each guarantee. A guarantee that is undecided or was not exercised
-/// counts as skipped.
+/// counts as skipped, and a lax departure is no failure.
 pub fn junit(conformance: &Conformance) -> String {
-    let entries = &conformance.guarantees;
-    let count = |wanted: &[Verdict]| entries.iter().filter(|entry| wanted.contains(&entry.verdict)).count();
-    let (failures, skipped) =
-        (count(&[Verdict::Violated]), count(&[Verdict::NotExercised, Verdict::Undecided]));
-    let url = escaped(&conformance.url);
-    let took = conformance.took.as_secs_f64();
-    let mut xml = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"conform {url}\" tests=\"{}\" \
-         failures=\"{failures}\" skipped=\"{skipped}\" errors=\"0\" time=\"{took:.3}\">\n",
-        entries.len()
-    );
-    for entry in entries {
-        let name = format!("{} {}", entry.id, entry.name);
-        let evidence = escaped(&entry.evidence.join("\n"));
-        xml.push_str(&format!("  <testcase classname=\"carillon\" name=\"{}\">", escaped(&name)));
-        match entry.verdict {
-            Verdict::Held => {}
-            Verdict::Violated => {
-                let message = escaped(entry.evidence.first().map_or("", String::as_str));
-                xml.push_str(&format!("<failure message=\"{message}\">{evidence}</failure>"));
-            }
-            verdict => xml.push_str(&format!("<skipped message=\"{}\"/>", escaped(verdict.name()))),
-        }
-        xml.push_str("</testcase>\n");
-    }
-    xml.push_str("</testsuite>\n");
-    xml
+    let name = format!("conform {}", conformance.url);
+    crate::report::junit(&name, conformance.took.as_secs_f64(), &conformance.summary)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oracle::clause::{Clause, Lapse};
+    use crate::oracle::score::Tally;
+    use crate::report::LaxEntry;
+
+    const WIDTH: usize = 100;
 
     fn conformance() -> Conformance {
-        let summary = r#"{"schema_version": 1, "command": "conform", "arm": "live", "scenario": "conform", "seed": 1,
+        let summary = r#"{"schema_version": 2, "command": "conform", "arm": "live", "scenario": "conform", "seed": "1",
             "clients": 1, "period_seconds": 2.0, "wall_seconds": 20.5, "cycles": 9, "deliveries": 120,
             "deliveries_per_second": 6.0, "verdict": "held", "guarantees": [], "violations": [], "races": {"close": 0,
             "connect": 0, "subscribe": 0, "unsubscribe": 0}, "coverage": [], "latency_ms": null, "metrics": null,
-            "repeat": ""}"#;
-        let entry = |id: &str, verdict, evidence: &str| GuaranteeEntry {
-            id: id.to_owned(),
-            name: "Subscribed by default".into(),
-            promise: "A connection is subscribed.".to_owned(),
-            verdict,
-            exercised: 1,
-            violations: u64::from(verdict == Verdict::Violated),
-            evidence: vec![evidence.to_owned()],
+            "repeat": "carillon-sim conform ws://h/?a&b --period 2s"}"#;
+        let entry = |guarantee, verdict, exercised, evidence: &[&str]| {
+            let violations = u64::from(verdict == Verdict::Violated);
+            let evidence = evidence.iter().map(|sentence| (*sentence).to_owned()).collect();
+            GuaranteeEntry::new(guarantee, verdict, Tally { exercised, violations }, evidence)
         };
+        let mut summary: Summary = serde_json::from_str(summary).unwrap();
+        summary.guarantees = vec![
+            entry(Guarantee::G1, Verdict::Violated, 1, &["<push> \u{1} & \"echo\""]),
+            entry(Guarantee::G2, Verdict::Held, 1240, &["12 times"]),
+            entry(Guarantee::G3, Verdict::Undecided, 1, &["a doubt"]),
+        ];
         Conformance {
             url: "ws://h/?a&b".to_owned(),
             period: Duration::from_secs(2),
@@ -228,13 +219,33 @@ mod tests {
             cycles: 9,
             deliveries: 120,
             uncertainty: Uncertainty { round_trip_p99_ms: 1.0, own_delay_p99_ms: 2.0, own_delay_max_ms: 3.0 },
-            guarantees: vec![
-                entry("G1", Verdict::Violated, "<push> \u{1} & \"echo\""),
-                entry("G2", Verdict::Held, "12 times"),
-                entry("G3", Verdict::Undecided, "a doubt"),
-            ],
-            summary: serde_json::from_str(summary).unwrap(),
+            summary,
         }
+    }
+
+    /// A trial with all that a report can have.
+    fn full() -> Conformance {
+        let mut conformance = conformance();
+        let entry = |guarantee, evidence: &[String]| {
+            let tally = Tally::default();
+            GuaranteeEntry::new(guarantee, Verdict::NotExercised, tally, evidence.to_vec())
+        };
+        let summary = &mut conformance.summary;
+        summary.guarantees[0].evidence = (1..=10).map(|number| format!("offence {number}")).collect();
+        summary.guarantees.extend([
+            entry(Guarantee::G4, &[]),
+            entry(Guarantee::G12, &["not selected".to_owned()]),
+            entry(Guarantee::G14, &["not selected".to_owned()]),
+        ]);
+        summary.headlines = vec![["The server ended with status 1."; 4].join(" "), "one\ntwo".to_owned()];
+        let details = vec![format!("after {}", "\\x81".repeat(40)), "<Close> without a code".to_owned()];
+        let lapse = Lapse { clause: Clause::CloseAfterOffence, count: 12, details };
+        summary.lax = vec![LaxEntry::new(&lapse)];
+        conformance
+    }
+
+    fn text(conformance: &Conformance) -> String {
+        ConformReport { conformance, palette: Palette::Plain }.to_string()
     }
 
     #[test]
@@ -243,33 +254,101 @@ mod tests {
         assert!(xml.contains("tests=\"3\" failures=\"1\" skipped=\"1\""), "{xml}");
         assert!(xml.contains("conform ws://h/?a&amp;b"), "{xml}");
         assert!(xml.contains("&lt;push&gt; \\u{1} &amp; &quot;echo&quot;"), "{xml}");
+        assert!(
+            xml.contains("<skipped message=\"undecided: a doubt\"/>") && !xml.contains("<system-out>"),
+            "{xml}"
+        );
     }
 
     #[test]
-    fn the_text_states_the_promise_and_the_evidence_of_a_violation() {
-        let conformance = conformance();
-        let text = ConformReport { conformance: &conformance, palette: Palette::Plain }.to_string();
-        assert!(text.contains("promised: A new connection is subscribed."), "{text}");
-        assert!(text.ends_with("1 held, 1 VIOLATED, 1 undecided, 0 not exercised\n"), "{text}");
+    fn lax_departures_are_no_failures_in_junit_and_headlines_are_the_suites_output() {
+        let xml = junit(&full());
+        assert!(xml.contains("tests=\"6\" failures=\"1\" skipped=\"4\" errors=\"0\""), "{xml}");
+        let case = xml.lines().position(|line| line.contains("name=\"G12 ")).unwrap();
+        let case: String = xml.lines().skip(case).take(3).map(|line| format!("{line}\n")).collect();
+        assert!(case.contains(
+            "<skipped message=\"not exercised: not selected\"/><system-out>lax: RFC 6455 §7.1.7: "
+        ));
+        assert!(
+            case.contains(": 12 times\n  after ")
+                && case.contains("\n  &lt;Close&gt; without a code</system-out></testcase>")
+        );
+        assert!(
+            xml.contains("message=\"not exercised: no situation arose\"") && xml.contains("offence 10"),
+            "{xml}"
+        );
+        assert!(xml.ends_with(" status 1.\n\none\ntwo</system-out>\n</testsuite>\n"), "{xml}");
+        assert_eq!(xml.matches("<system-out>").count(), 2);
+    }
+
+    #[test]
+    fn the_text_has_headlines_table_lax_counts_and_command_in_this_order() {
+        let text = text(&full());
+        let expected = "\
+ws://h/?a&b, a push every 2s: 120 pushes in 9 cycles, 20 s
+answers within 1.0 ms, the harness itself at most 2.0 ms late (99 in 100 times)
+
+The server ended with status 1. The server ended with status 1. The server ended with status 1. The
+server ended with status 1.
+
+one
+two
+
+  G1   Subscribed by default          VIOLATED            1 violation
+         promised: A new connection is subscribed.
+         offence 1
+         offence 2
+         offence 3
+         offence 4
+         offence 5
+         offence 6
+         offence 7
+         offence 8
+         and 2 more in the JSON
+  G2   Silence while unsubscribed     held                1,240 times
+         12 times
+  G3   Every subscriber, every cycle  undecided                1 time
+         a doubt
+  G4   At most once                   not exercised
+         no situation arose
+  not asked for: G12, G14
+
+lax, by the letter of a standard (they do not count; --strict counts them):
+  RFC 6455 §7.1.7  a client that breaks a rule gets a Close before the connection ends: 12 times
+         after
+         \\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x8
+         1\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81\\x81
+         <Close> without a code
+
+1 held, 1 VIOLATED, 1 undecided, 1 not exercised, 2 not asked for, 1 lax
+  repeat        carillon-sim conform ws://h/?a&b --period 2s
+";
+        assert_eq!(text, expected);
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 
     #[test]
+    fn the_text_states_the_promise_and_the_evidence_of_a_violation() {
+        let text = text(&conformance());
+        assert!(text.contains("promised: A new connection is subscribed."), "{text}");
+        assert!(text.contains("\n\n1 held, 1 VIOLATED, 1 undecided, 0 not exercised\n"), "{text}");
+        assert!(!text.contains("lax") && !text.contains("not asked for"), "{text}");
+    }
+
+    #[test]
     fn an_insecure_trial_says_so_in_its_first_lines() {
-        let mut conformance = conformance();
-        let text =
-            |conformance: &Conformance| ConformReport { conformance, palette: Palette::Plain }.to_string();
+        let mut conformance = full();
         assert!(!text(&conformance).contains(INSECURE));
         conformance.summary.insecure = true;
         let text = text(&conformance);
-        assert!(text.split("G1").next().unwrap().contains(INSECURE), "{text}");
+        assert!(text.split("The server ended").next().unwrap().contains(INSECURE), "{text}");
     }
 
     #[test]
     fn one_violation_makes_the_whole_trial_violated() {
         assert_eq!(conformance().verdict(), Verdict::Violated);
         let mut nothing = conformance();
-        nothing.guarantees.retain(|entry| entry.verdict == Verdict::Undecided);
+        nothing.summary.guarantees.retain(|entry| entry.verdict == Verdict::Undecided);
         assert_eq!(nothing.verdict(), Verdict::Undecided);
     }
 }

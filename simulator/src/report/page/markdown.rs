@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::sweep::SweepPage;
-use super::view::{Badge, QUANTILES, RunPage};
+use super::view::{Badge, LaxRow, QUANTILES, RunPage};
 use crate::report::Document;
 
 /// The most violations that are shown.
@@ -19,6 +19,7 @@ pub fn markdown(document: &Document) -> String {
 
 fn of_run(page: &RunPage) -> String {
     let mut text = head(&page.title, &page.verdict, &page.warnings);
+    page.headlines.iter().for_each(|headline| quote(&mut text, headline));
     let tiles = page.tiles.iter().map(|(name, value)| [(*name).to_owned(), value.clone()]);
     text.push_str(&table(["figure", "value"], tiles));
     if !page.thresholds.is_empty() {
@@ -36,7 +37,10 @@ fn of_run(page: &RunPage) -> String {
             row.violations.clone(),
         ]
     });
-    text.push_str(&folded("Guarantees", &table(["guarantee", "verdict", "exercised", "violations"], rows)));
+    let mut guarantees = table(["guarantee", "verdict", "exercised", "violations"], rows);
+    page.others.iter().for_each(|others| add(&mut guarantees, &format!("{}\n\n", escaped(others))));
+    text.push_str(&folded("Guarantees", &guarantees));
+    text.push_str(&lax(&page.lax));
     if !page.timings.is_empty() {
         text.push_str(&folded("Times", &times(page)));
     }
@@ -64,6 +68,7 @@ fn of_sweep(page: &SweepPage) -> String {
         "Guarantees",
         &table(["guarantee", "verdict", "exercised", "failing seeds"], rows),
     ));
+    text.push_str(&lax(&page.lax));
     for row in page.failures.iter().take(SHOWN) {
         add(&mut text, &format!("* seed {}: {}\n", row.seed, escaped(&row.detail)));
     }
@@ -75,8 +80,27 @@ fn of_sweep(page: &SweepPage) -> String {
 
 fn head(title: &str, verdict: &Badge, warnings: &[String]) -> String {
     let mut text = format!("### {}: {}\n\n", escaped(title), badge(verdict));
-    warnings.iter().for_each(|warning| add(&mut text, &format!("> {}\n\n", escaped(warning))));
+    warnings.iter().for_each(|warning| quote(&mut text, warning));
     text
+}
+
+/// Adds a paragraph that stands out.
+fn quote(text: &mut String, paragraph: &str) {
+    add(text, &format!("> {}\n\n", escaped(paragraph)));
+}
+
+/// The departures from the letter of a standard, folded; nothing if there are none.
+fn lax(rows: &[LaxRow]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut list = String::new();
+    for row in rows {
+        add(&mut list, &format!("* **{}**: {}\n", escaped(&row.section), escaped(&row.sentence)));
+        row.details.iter().for_each(|detail| add(&mut list, &format!("    * {}\n", escaped(detail))));
+    }
+    list.push('\n');
+    folded(&format!("Lax: {} (they do not count)", rows.len()), &list)
 }
 
 fn times(page: &RunPage) -> String {

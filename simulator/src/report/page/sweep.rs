@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::view::Badge;
+use super::view::{Badge, LaxRow};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
 use crate::report::format::grouped;
@@ -18,6 +18,7 @@ pub(super) struct SweepPage {
     pub(super) warnings: Vec<String>,
     pub(super) facts: Vec<(&'static str, String)>,
     pub(super) guarantees: Vec<SweepRow>,
+    pub(super) lax: Vec<LaxRow>,
     pub(super) failures: Vec<FailureRow>,
 }
 
@@ -56,6 +57,7 @@ impl SweepPage {
             warnings: warnings(summary),
             facts: facts(summary),
             guarantees: summary.guarantees.iter().map(SweepRow::new).collect(),
+            lax: summary.lax.iter().map(LaxRow::new).collect(),
             failures: summary.failures.iter().map(failure).collect(),
         }
     }

@@ -8,8 +8,9 @@ use super::figures::Figure;
 use crate::metrics::{Aggregate, Judgement, Metric, Metrics, Unit};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::verdict::Verdict;
-use crate::report::format::{INSECURE, count_verdicts, counted, grouped, subject};
-use crate::report::{GuaranteeEntry, Summary, ViolationEntry};
+use crate::report::evidence::{count_outcome, not_asked_for};
+use crate::report::format::{INSECURE, counted, grouped, subject};
+use crate::report::{GuaranteeEntry, LaxEntry, Summary, ViolationEntry};
 use crate::units::format_span;
 
 /// The page of a run.
@@ -22,9 +23,14 @@ pub(super) struct RunPage {
     pub(super) verdict: Badge,
     /// Warnings that a reader must see first.
     pub(super) warnings: Vec<String>,
+    /// What else a reader must know before any verdict.
+    pub(super) headlines: Vec<String>,
     pub(super) facts: Vec<(&'static str, String)>,
     pub(super) tiles: Vec<(&'static str, String)>,
     pub(super) guarantees: Vec<GuaranteeRow>,
+    /// A line that names the guarantees without a row, if there are any.
+    pub(super) others: Option<String>,
+    pub(super) lax: Vec<LaxRow>,
     pub(super) thresholds: Vec<ThresholdRow>,
     pub(super) timings: Vec<(String, Vec<String>)>,
     pub(super) figures: Vec<Figure>,
@@ -50,6 +56,14 @@ pub(super) struct GuaranteeRow {
     pub(super) violations: String,
     /// The promise and the evidence, if there is any.
     pub(super) sentences: Vec<String>,
+}
+
+/// A departure from the letter of a standard.
+pub(super) struct LaxRow {
+    pub(super) section: String,
+    /// The rule, and how often the server departed from it.
+    pub(super) sentence: String,
+    pub(super) details: Vec<String>,
 }
 
 pub(super) struct ThresholdRow {
@@ -81,15 +95,22 @@ impl RunPage {
     pub(super) fn new(summary: &Summary) -> Self {
         let nothing = Metrics::default();
         let metrics = summary.metrics.as_ref().unwrap_or(&nothing);
+        let asked = summary.guarantees.iter().filter(|entry| entry.is_asked_for());
         let all: u64 = summary.guarantees.iter().map(|entry| entry.violations).sum();
         Self {
             title: format!("{} of {}", summary.command, summary.scenario),
-            verdict: Badge { words: outcome(summary), ..Badge::new(summary.verdict) },
+            verdict: Badge {
+                words: count_outcome(summary, summary.guarantees.len(), "violated"),
+                ..Badge::new(summary.verdict)
+            },
             subtitle: subtitle(summary),
             warnings: warnings(summary),
+            headlines: summary.headlines.clone(),
             facts: facts(summary),
             tiles: tiles(summary, metrics),
-            guarantees: summary.guarantees.iter().map(GuaranteeRow::new).collect(),
+            guarantees: asked.map(GuaranteeRow::new).collect(),
+            others: not_asked_for(&summary.guarantees),
+            lax: summary.lax.iter().map(LaxRow::new).collect(),
             thresholds: summary.thresholds.iter().map(ThresholdRow::new).collect(),
             timings: timings(metrics),
             figures: Figure::all(metrics, summary.period_seconds),
@@ -125,12 +146,6 @@ impl Badge {
         };
         Self { class, symbol, words: verdict.name().to_lowercase() }
     }
-}
-
-/// The verdict as a sentence.
-fn outcome(summary: &Summary) -> String {
-    let verdicts: Vec<_> = summary.guarantees.iter().map(|entry| entry.verdict).collect();
-    count_verdicts(&verdicts, verdicts.len(), "violated")
 }
 
 fn subtitle(summary: &Summary) -> String {
@@ -228,13 +243,23 @@ impl GuaranteeRow {
             exercised: grouped(entry.exercised),
             violations: grouped(entry.violations),
             sentences: match entry.verdict {
-                Verdict::Held | Verdict::NotExercised => entry.evidence.clone(),
+                Verdict::Held | Verdict::NotExercised => entry.shown_evidence(),
                 Verdict::Undecided | Verdict::Violated => {
                     let known = Guarantee::ALL.into_iter().find(|known| known.to_string() == entry.id);
                     let promised = known.map(|known| format!("Promised: {}", known.promise()));
-                    promised.into_iter().chain(entry.evidence.iter().cloned()).collect()
+                    promised.into_iter().chain(entry.shown_evidence()).collect()
                 }
             },
+        }
+    }
+}
+
+impl LaxRow {
+    pub(super) fn new(entry: &LaxEntry) -> Self {
+        Self {
+            section: entry.section.to_string(),
+            sentence: entry.sentence(),
+            details: entry.shown_details(),
         }
     }
 }
