@@ -42,6 +42,7 @@ pub(crate) fn part(number: u32, seed: u64, slowness: u64) -> Summary {
         guarantees: Guarantee::ALL.map(guarantee).into(),
         violations: Vec::new(),
         lax: Vec::new(),
+        remarks: Vec::new(),
         headlines: Vec::new(),
         thresholds: ["push_latency:p(99)<50ms", "lost:count==0"].map(|text| judged(text, &metrics)).into(),
         races: Default::default(),

@@ -185,7 +185,8 @@ fn word(value: &DeValue<'_>) -> Result<String, String> {
 
 /// Reads a list of codes that a Close may have.
 fn codes(value: &DeValue<'_>) -> Result<Vec<u16>, String> {
-    let expected = || "write a list of status codes such as [1001, 1012]; a Close may have 1000 to 4999".to_owned();
+    let expected =
+        || "write a list of status codes such as [1001, 1012]; a Close may have 1000 to 4999".to_owned();
     let list = value.as_array().ok_or_else(expected)?;
     let code = |value: &DeValue<'_>| {
         let digits = value.as_integer().filter(|integer| integer.radix() == 10)?;
@@ -288,7 +289,8 @@ mod tests {
 
     #[test]
     fn a_dialect_allows_texts_after_the_101_and_other_codes_at_the_end() {
-        let text = "[[open]]\nexpect = \"welcome, $_!\"\n[[open]]\nexpect = \"go\"\n[end]\nshutdown = [4001]\n";
+        let text =
+            "[[open]]\nexpect = \"welcome, $_!\"\n[[open]]\nexpect = \"go\"\n[end]\nshutdown = [4001]\n";
         let dialect = Dialect::parse(text).unwrap();
         assert!(dialect.is_opening_text(0, b"welcome, client 7!") && dialect.is_opening_text(1, b"go"));
         assert!(!dialect.is_opening_text(0, b"welcome") && !dialect.is_opening_text(2, b"go"));

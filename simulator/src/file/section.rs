@@ -119,7 +119,8 @@ impl<'a> Section<'a> {
             return Ok(());
         };
         let name = format!("{}{key}", self.prefix);
-        let expected = || format!("{name} must be a list of tables: write [[{name}]] and its keys below, once for each");
+        let expected =
+            || format!("{name} must be a list of tables: write [[{name}]] and its keys below, once for each");
         let list = value.get_ref().as_array().ok_or_else(|| wrong(value, expected()))?;
         for entry in list.iter() {
             let table = entry.get_ref().as_table().ok_or_else(|| wrong(entry, expected()))?;

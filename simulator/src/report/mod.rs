@@ -68,7 +68,6 @@ pub use violations::ViolationReport;
 #[cfg(feature = "live")]
 pub(crate) use columns::{guarantee_columns, labelled_line};
 #[cfg(feature = "live")]
-pub(crate) use entries::EVIDENCE;
 #[cfg(feature = "live")]
 pub(crate) use evidence::not_asked_for;
 #[cfg(feature = "live")]

@@ -40,6 +40,7 @@ impl Summary {
             digest: Some(format!("{:016x}", outcome.digest)),
             observed_digest: Some(format!("{:016x}", outcome.observed)),
             lax: LaxEntry::all(&score.lapses),
+            remarks: score.remarks.clone(),
             races: Races::new(score.races),
             coverage: CoverageEntry::all(&score.coverage),
             ..Self::of(basics)

@@ -88,6 +88,10 @@ pub struct Summary {
     /// code.
     #[serde(default)]
     pub lax: Vec<LaxEntry>,
+    /// What was observed of the server that is neither right nor wrong, each in one sentence; only on virtual time. On
+    /// real time such sentences are evidence of a guarantee.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// Sentences that stand on top of the report: what the reader must know before any verdict.
     #[serde(default)]
     pub headlines: Vec<String>,
@@ -206,6 +210,7 @@ impl Summary {
             guarantees: basics.guarantees,
             violations: basics.violations,
             lax: Vec::new(),
+            remarks: Vec::new(),
             headlines: Vec::new(),
             thresholds: Vec::new(),
             races: Races::default(),

@@ -56,6 +56,9 @@ impl<'a> TextReport<'a> {
         self.counts(f)?;
         self.speeds(f)?;
         labelled_line(f, "repeat", repeat)?;
+        for remark in &self.outcome.score.remarks {
+            labelled_line(f, "remark", remark)?;
+        }
         let entries = LaxEntry::all(&self.outcome.score.lapses);
         if !entries.is_empty() {
             write!(f, "\n{}", LaxList { entries: &entries, has_strict: false })?;

@@ -114,9 +114,7 @@ impl Handshake {
             let (line, fields) = parsed(&head);
             let length = end + 4;
             return match status(line) {
-                Some(101) => {
-                    Response::Upgraded { length: start + length, flaws: self.flaws(line, &fields) }
-                }
+                Some(101) => Response::Upgraded { length: start + length, flaws: self.flaws(line, &fields) },
                 Some(100..=199) => {
                     start += length;
                     continue;
@@ -249,7 +247,9 @@ mod tests {
             Response::Upgraded { length, flaws } if length > 100 && flaws.is_empty()
         ));
         assert_eq!(response(&handshake, |good| good[..40].to_owned()), Response::Incomplete);
-        assert!(flaws(|good| good.replace("Accept: ", "Accept: x"))[0].contains("wrong Sec-WebSocket-Accept"));
+        assert!(
+            flaws(|good| good.replace("Accept: ", "Accept: x"))[0].contains("wrong Sec-WebSocket-Accept")
+        );
         assert!(handshake.read_response(b"HTTP/1.1 503 Full\r\n\r\n").is_err());
     }
 
@@ -274,7 +274,10 @@ mod tests {
         for (from, to) in [
             ("101 Switching Protocols", "101"),
             ("101 Switching Protocols", "101 "),
-            ("Upgrade: websocket\r\nConnection: Upgrade", "upgrade:WebSocket\r\nCONNECTION: keep-alive, upgrade"),
+            (
+                "Upgrade: websocket\r\nConnection: Upgrade",
+                "upgrade:WebSocket\r\nCONNECTION: keep-alive, upgrade",
+            ),
             ("HTTP/1.1 101", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101"),
             ("\r\n\r\n", "\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"),
         ] {
@@ -286,7 +289,9 @@ mod tests {
     fn what_was_offered_may_be_agreed_to() {
         let further = "Sec-WebSocket-Protocol: mqtt, xmpp\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
         let handshake = Handshake::to("h", "/ws", further, 1);
-        let agreed = |fields: &str| response(&handshake, |good| good.replacen("\r\n\r\n", &format!("\r\n{fields}\r\n\r\n"), 1));
+        let agreed = |fields: &str| {
+            response(&handshake, |good| good.replacen("\r\n\r\n", &format!("\r\n{fields}\r\n\r\n"), 1))
+        };
         let is_fine = |response| matches!(response, Response::Upgraded { flaws, .. } if flaws.is_empty());
         assert!(is_fine(agreed("Sec-WebSocket-Protocol: xmpp")));
         assert!(is_fine(agreed("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10")));

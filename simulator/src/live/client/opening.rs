@@ -51,10 +51,12 @@ impl RequestForm {
     const fn peculiarity(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
-            Self::KeepAlive => Some("its request had \"Connection: keep-alive, Upgrade\", as Firefox sends it"),
-            Self::OtherCase => {
-                Some("its request had \"upgrade: WebSocket\" and \"CONNECTION: upgrade\": neither names nor tokens have a case")
+            Self::KeepAlive => {
+                Some("its request had \"Connection: keep-alive, Upgrade\", as Firefox sends it")
             }
+            Self::OtherCase => Some(
+                "its request had \"upgrade: WebSocket\" and \"CONNECTION: upgrade\": neither names nor tokens have a case",
+            ),
             Self::WithText => Some("it sent a text before the 101"),
         }
     }
@@ -150,8 +152,12 @@ impl LiveClient {
         }
         let core = Connection::new(number, 1, windows, 0, now);
         let audited = state.judge.borrow().grid.newest(now);
-        let connection =
-            LiveConnection { core, role, audited, last_stated: i64::MIN, pushes: 0,
+        let connection = LiveConnection {
+            core,
+            role,
+            audited,
+            last_stated: i64::MIN,
+            pushes: 0,
             after_stall: (None, 0),
             excess: 0,
             has_binary_command: false,

@@ -196,9 +196,10 @@ impl PushGrid {
     /// yet, or comes now. The push before may be late because of the stall.
     pub(crate) fn stall_before(&self, at: Timestamp) -> Option<(usize, u64)> {
         let with_next = |stall: &Stall| self.newest(stall.until) + 1;
-        let place = self.stalls.iter().rposition(|stall| {
-            at >= stall.from && at < self.due(with_next(stall)) + self.period / 2
-        })?;
+        let place = self
+            .stalls
+            .iter()
+            .rposition(|stall| at >= stall.from && at < self.due(with_next(stall)) + self.period / 2)?;
         Some((place, with_next(&self.stalls[place])))
     }
 

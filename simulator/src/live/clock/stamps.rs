@@ -190,9 +190,8 @@ impl Stamps {
         let off = between - quarters * 900.0;
         let is_near = off.abs() <= 2.0 * period.as_secs_f64() + 3.0;
         let text = &self.cycles[&stretch.first].text;
-        (is_near && ZONES.contains(&(quarters as i64))).then(|| {
-            format!("{text:?}, which no time zone explains: all pushes are about {off:+.1} s off")
-        })
+        (is_near && ZONES.contains(&(quarters as i64)))
+            .then(|| format!("{text:?}, which no time zone explains: all pushes are about {off:+.1} s off"))
     }
 
     fn finding(&self, bounds: Bounds) -> String {
@@ -291,7 +290,11 @@ mod tests {
         let stated: NaiveDateTime = "2026-11-22T12:00:01".parse().unwrap();
         // Due at .900, rendered and sent 400 ms later.
         assert_eq!(stamps.check((1, "a"), stated, wall(900), wall(1300), SLACK), Ok(()));
-        assert!(stamps.check((1, "b"), "2026-11-22T12:00:05".parse().unwrap(), wall(900), wall(1300), SLACK).is_err());
+        assert!(
+            stamps
+                .check((1, "b"), "2026-11-22T12:00:05".parse().unwrap(), wall(900), wall(1300), SLACK)
+                .is_err()
+        );
     }
 
     #[test]

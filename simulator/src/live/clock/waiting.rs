@@ -41,6 +41,10 @@ mod tests {
         assert_eq!(waiting.between(at(210), at(290)), Duration::from_millis(70));
         assert_eq!(waiting.between(at(150), at(350)), Duration::from_millis(100));
         assert_eq!(waiting.between(at(310), at(900)), Duration::ZERO);
-        assert_eq!(waiting.between(at(295), at(305)), Duration::from_millis(10), "no longer than the stretch");
+        assert_eq!(
+            waiting.between(at(295), at(305)),
+            Duration::from_millis(10),
+            "no longer than the stretch"
+        );
     }
 }

@@ -94,8 +94,7 @@ impl Crowd {
             !judge.grid.is_excused(**cycle) && walk.deliveries > connected / 2 && walk.deliveries > 1
         });
         let waited = |walk: &Walk| judge.waiting.between(walk.first, walk.last);
-        let mut walks: Vec<Walk> =
-            calm.map(|(_, walk)| Walk { waited: waited(walk), ..*walk }).collect();
+        let mut walks: Vec<Walk> = calm.map(|(_, walk)| Walk { waited: waited(walk), ..*walk }).collect();
         walks.sort_by_key(|walk| std::cmp::Reverse(walk.spread()));
         let Some(worst) = walks.first() else { return };
         let third = session.period() / 3;
@@ -143,8 +142,7 @@ impl Crowd {
 
     fn on_push(&self, cycle: u64, at: Timestamp) {
         let mut cycles = self.cycles.borrow_mut();
-        let fresh =
-            |work| Walk {
+        let fresh = |work| Walk {
             first: at,
             last: at,
             deliveries: 0,

@@ -226,15 +226,15 @@ fn bad_requests(session: &Session) -> Vec<BadRequest> {
     let version = "Sec-WebSocket-Version: 13\r\n";
     let all = [upgrade, key, version].concat();
     let get = format!("GET {path}");
-    let request =
-        |name, degree, statuses, request| BadRequest { name, degree, statuses, request };
+    let request = |name, degree, statuses, request| BadRequest { name, degree, statuses, request };
     vec![
         request("a plain GET", Degree::Violated, &[426], compose(&get, "")),
         request(
             "a request without a key",
             Degree::Lax(Clause::RequestHasKey),
             &[400],
-            compose(&get, &[upgrade, version].concat())),
+            compose(&get, &[upgrade, version].concat()),
+        ),
         request(
             "a request of version 8",
             Degree::Lax(Clause::VersionIs13),
@@ -256,7 +256,13 @@ async fn send_bad_requests(session: &Session) {
             Some(101) => report_upgrade(&mut judge, &bad, now),
             Some(status) if judge.is_strict && !bad.statuses.contains(&status) => {
                 let outcome = format!("answered with {status}; due was {:?}", bad.statuses);
-                judge.violate(Guarantee::G12, Fault::WrongClose, now, None, Observation::of(bad.name, outcome));
+                judge.violate(
+                    Guarantee::G12,
+                    Fault::WrongClose,
+                    now,
+                    None,
+                    Observation::of(bad.name, outcome),
+                );
             }
             Some(_) => judge.exercise(Guarantee::G12),
             None if judge.is_strict => {

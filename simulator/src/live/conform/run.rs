@@ -16,8 +16,8 @@ use super::report::Conformance;
 use super::session::Session;
 use super::stall::{self, STALL};
 use super::{
-    absence, burdens, deflate, idlers, laggards, leavers, listeners, offenders, reconnects, shutdown, sizes, starvation,
-    switchers, talkers,
+    absence, burdens, deflate, idlers, laggards, leavers, listeners, offenders, reconnects, shutdown, sizes,
+    starvation, switchers, talkers,
 };
 use crate::live::client::{LiveClient, NoConnection};
 use crate::live::clock::stamps::Stamps;

@@ -138,7 +138,8 @@ impl Session {
         if let NoConnection::Refused(refusal, None) = error
             && refusal.status == Some(503)
         {
-            return judge.add_doubt(Guarantee::G3, format!("{role}: {error}; the server says that it is full"));
+            return judge
+                .add_doubt(Guarantee::G3, format!("{role}: {error}; the server says that it is full"));
         }
         judge.violate(guarantee, fault, self.state.now(), None, Observation::of(role, error.to_string()));
     }
@@ -183,7 +184,8 @@ impl Session {
         }
         judge.exercise(Guarantee::G11);
         let Some(sent) = client.closed_with.filter(|_| judge.drained_at.is_none()) else { return };
-        let answered = |code| format!("a Close {} was answered with one {}", with_code(sent), with_code(code));
+        let answered =
+            |code| format!("a Close {} was answered with one {}", with_code(sent), with_code(code));
         let sentence = match client.close_code {
             Some(code) if is_answer(sent, code, judge.is_strict) => return judge.exercise(Guarantee::G12),
             Some(None) => {

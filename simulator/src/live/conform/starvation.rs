@@ -32,7 +32,8 @@ fn waited(pid: u32) -> Duration {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Duration::ZERO };
     let figures = threads.filter_map(Result::ok).take(THREADS).map(|thread| thread.path().join("schedstat"));
     // The second field: nanoseconds spent waiting on a run queue.
-    let nanos = figures.filter_map(|path| fs::read_to_string(path).ok()?.split_whitespace().nth(1)?.parse::<u64>().ok());
+    let nanos = figures
+        .filter_map(|path| fs::read_to_string(path).ok()?.split_whitespace().nth(1)?.parse::<u64>().ok());
     Duration::from_nanos(nanos.sum())
 }
 

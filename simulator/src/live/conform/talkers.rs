@@ -122,7 +122,8 @@ async fn send_what_wants_no_reply(client: &mut LiveClient) {
 async fn send_text_early(session: Rc<Session>) {
     const ROLE: &str = "client that does not wait for the 101";
     session.wait(1, 0.6).await;
-    let (remark, fault) = match LiveClient::connect_in_form(&session.state, ROLE, RequestForm::WithText).await {
+    let (remark, fault) = match LiveClient::connect_in_form(&session.state, ROLE, RequestForm::WithText).await
+    {
         Ok(client) => match hear_early_echo(&session, client).await {
             true => return,
             false => ("the text of a client that does not wait for the 101 was lost".to_owned(), Fault::Lost),

@@ -70,7 +70,10 @@ impl Judge {
         self.headlines.insert(0, format!("T{}.", &sentence[1..]));
         let is_later = |one: &Violation| {
             one.at + ATTRIBUTION_TIME >= at
-                && matches!(one.fault, Fault::Lost | Fault::Dropped | Fault::Leaked | Fault::Late | Fault::Unexpected)
+                && matches!(
+                    one.fault,
+                    Fault::Lost | Fault::Dropped | Fault::Leaked | Fault::Late | Fault::Unexpected
+                )
         };
         let end = sentence.split("; it wrote").next().unwrap_or_default().to_owned();
         self.replace(guarantee, Fault::Dropped, at, end + &cause, is_later);
@@ -83,11 +86,14 @@ impl Judge {
         let is_after = |at: Timestamp| since.since(at) < AT_ONCE;
         let burdened = self.burdened_since.is_some_and(|at| at < since);
         let (guarantee, cause) = match () {
-            () if self.last_offence.as_ref().is_some_and(|(at, _)| is_after(*at)) => (Guarantee::G12, ", after a client had broken a rule"),
+            () if self.last_offence.as_ref().is_some_and(|(at, _)| is_after(*at)) => {
+                (Guarantee::G12, ", after a client had broken a rule")
+            }
             () if burdened => (Guarantee::G10, ", while clients did not read"),
             () => (Guarantee::G3, ""),
         };
-        let sentence = format!("the server answered nothing on any connection from {} on{cause}", seconds(since));
+        let sentence =
+            format!("the server answered nothing on any connection from {} on{cause}", seconds(since));
         self.add_headline(format!("T{}.", &sentence[1..]));
         let is_later = |one: &Violation| {
             one.at >= since && matches!(one.fault, Fault::Lost | Fault::Dropped | Fault::Late | Fault::Leaked)

@@ -150,7 +150,9 @@ impl Lost {
     fn describe(&self, due: Timestamp) -> Observation {
         let (due, since) = (seconds(due), seconds(self.since));
         let outcome = if self.is_binary {
-            format!("no push of the cycle due at {due}, after `unsubscribe` as a binary message, which is no command")
+            format!(
+                "no push of the cycle due at {due}, after `unsubscribe` as a binary message, which is no command"
+            )
         } else {
             format!("no push of the cycle due at {due}; subscribed, and that settled, since {since}")
         };

@@ -50,9 +50,7 @@ impl From<String> for Observation {
 }
 
 /// The evidence of the violations of one guarantee, one sentence for each outcome.
-pub(super) fn sentences<'a>(
-    broken: impl Iterator<Item = (&'a Violation, &'a Observation)>,
-) -> Vec<String> {
+pub(super) fn sentences<'a>(broken: impl Iterator<Item = (&'a Violation, &'a Observation)>) -> Vec<String> {
     let mut groups: BTreeMap<(Fault, String), Group<'a>> = BTreeMap::new();
     for (violation, seen) in broken {
         let key = (violation.fault, without_measurements(&seen.outcome));
@@ -108,7 +106,11 @@ impl<'a> Group<'a> {
     fn named(&self) -> String {
         let known = self.subjects.iter().filter(|(subject, _)| !subject.is_empty());
         let mut names: Vec<String> = known
-            .map(|(subject, count)| if *count > 1 { format!("{subject} ×{count}") } else { (*subject).to_owned() })
+            .map(
+                |(subject, count)| {
+                    if *count > 1 { format!("{subject} ×{count}") } else { (*subject).to_owned() }
+                },
+            )
             .collect();
         if names.len() > SUBJECTS {
             let more = names.len() - SUBJECTS;
@@ -168,13 +170,18 @@ mod tests {
 
     #[test]
     fn violations_are_grouped_by_their_outcome_and_the_gravest_come_first() {
-        let wrong = |offence: &str| Observation::of(offence, "answered with a Close of 1000; due was 1002".to_owned());
+        let wrong = |offence: &str| {
+            Observation::of(offence, "answered with a Close of 1000; due was 1002".to_owned())
+        };
         let late = Observation::of("listener", "two pushes within 12.3ms".to_owned());
         let later = Observation::of("app client", "two pushes within 9ms".to_owned());
         let all = [
             (Fault::WrongClose, wrong("opcode 5")),
             (Fault::WrongClose, wrong("reserved-bit")),
-            (Fault::WrongClose, Observation::of("x", "answered with a Close of 1011; due was 1002".to_owned())),
+            (
+                Fault::WrongClose,
+                Observation::of("x", "answered with a Close of 1011; due was 1002".to_owned()),
+            ),
             (Fault::Duplicated, late),
             (Fault::Duplicated, later.with_story("gets a push".to_owned())),
         ];

@@ -22,10 +22,6 @@ use super::clock::grid::PushGrid;
 use super::clock::pulse::Arrival;
 use super::clock::stamps::Stamps;
 use super::clock::waiting::Waiting;
-use rhythm::Rhythms;
-use texts::Backwards;
-pub(crate) use causes::Ended;
-pub(crate) use evidence::Observation;
 use crate::oracle::checker::echoes;
 use crate::oracle::clause::{Clause, Lapse};
 use crate::oracle::connection::Connection;
@@ -34,6 +30,10 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Tally, Violation};
 use crate::oracle::score_keeper::{Retention, ScoreKeeper};
 use crate::oracle::sighting::Sighting;
+pub(crate) use causes::Ended;
+pub(crate) use evidence::Observation;
+use rhythm::Rhythms;
+use texts::Backwards;
 
 /// The most violations of each guarantee that are kept with their details.
 const KEPT: usize = 300;

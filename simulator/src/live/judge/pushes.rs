@@ -170,7 +170,8 @@ impl Judge {
     fn check_drained(&mut self, connection: &LiveConnection, cycle: u64, arrival: Arrival) {
         let Some(drained_at) = self.drained_at else { return };
         if self.grid.due(cycle) > drained_at + self.grid.period() / 8 {
-            let outcome = "a push of a cycle that was not due when the server was told to shut down".to_owned();
+            let outcome =
+                "a push of a cycle that was not due when the server was told to shut down".to_owned();
             let seen = Observation::of(connection.role, outcome);
             self.violate(Guarantee::G14, Fault::Unexpected, arrival.at, Some(connection.core.client), seen);
         }

@@ -71,7 +71,8 @@ impl Checker {
         if self.is_unsettled_handshake(connection) {
             return;
         }
-        let is_other_path = connection.phase == Phase::Handshake && connection.offence == Some(Offence::WrongPath);
+        let is_other_path =
+            connection.phase == Phase::Handshake && connection.offence == Some(Offence::WrongPath);
         if self.server.is_foreign && is_other_path {
             // PROTOCOL.md leaves it to other servers which paths they serve.
             self.keeper.remark("a path that the server was not told of was upgraded");
