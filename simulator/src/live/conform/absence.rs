@@ -81,9 +81,8 @@ pub(super) async fn watch_return(session: &Session, since: Timestamp) {
         }
     };
     conclude(session, offsets, (returned, absent), earliest.at);
-    for client in &mut clients {
-        client.close(1000);
-        while !matches!(client.next_in_time().await, None | Some(Event::End(_) | Event::Garbled(_))) {}
+    for client in clients {
+        client.leave().await;
     }
 }
 

@@ -22,6 +22,15 @@ use crate::wire::text::Text;
 const FINAL: u8 = 0x80;
 pub(super) const COMPRESSED: u8 = 0x40;
 
+/// A part of more bytes than this belongs to a long message, and not to a push or a ping.
+const LONG: usize = 4096;
+
+/// The longest incomplete message that is kept, in bytes; it ends the connection.
+const LARGEST: usize = 64 << 20;
+
+/// The most replies' times that an exchange may last, however much progress it makes.
+const LONGEST_EXCHANGE: u32 = 20;
+
 /// Something that a bare client reads.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -51,8 +60,11 @@ pub(super) struct BareClient {
     end: Option<End>,
     number: u32,
     last_number: u32,
-    /// When a byte last left or arrived.
-    pub(super) moved_at: Timestamp,
+    /// When the exchange last made progress: a text was sent, a part of a long message moved, or the caller says so.
+    /// Pushes and pings, which come without end, are no progress.
+    progressed_at: Timestamp,
+    /// When the caller last sent something.
+    asked_at: Timestamp,
     /// When a byte last left.
     pub(super) sent_at: Timestamp,
 }
@@ -89,7 +101,8 @@ impl BareClient {
             end: None,
             number,
             last_number: 0,
-            moved_at: now,
+            progressed_at: now,
+            asked_at: now,
             sent_at: now,
         };
         let deadline = state.pulse.instant(now + state.patience);
@@ -150,14 +163,25 @@ impl BareClient {
 
     /// Sends a frame with this first byte, as far as the socket accepts it.
     pub(super) fn send(&mut self, first: u8, payload: &[u8]) {
+        (self.progressed_at, self.asked_at) = (self.now(), self.now());
+        self.queue(first, payload);
+    }
+
+    fn queue(&mut self, first: u8, payload: &[u8]) {
         let mask = self.rng.bits() as u32;
         codec::encode_raw(&mut self.outgoing, first, payload, mask);
         self.write();
     }
 
-    /// Sends a Close with this code.
-    pub(super) fn close(&mut self, code: u16) {
-        self.send(FINAL | opcode::CLOSE, &code.to_be_bytes());
+    /// Leaves with a Close, and waits for the end of the stream as long as a reply may take.
+    pub(super) async fn leave(mut self) {
+        self.send(FINAL | opcode::CLOSE, &1000_u16.to_be_bytes());
+        while !matches!(self.next_in_time().await, None | Some(Event::End(_) | Event::Garbled(_))) {}
+    }
+
+    /// Notes that something came that the caller waits for.
+    pub(super) fn note_progress(&mut self) {
+        self.progressed_at = self.now();
     }
 
     /// Starts or stops reading.
@@ -195,21 +219,25 @@ impl BareClient {
         matches!(self.state.dialect.interpret(*opcode, payload), Ok(Received::Echo(echo)) if text.is(echo))
     }
 
-    /// The next event; `None` if neither side has sent anything for as long as a reply may take. A stop of the server
+    /// The next event; `None` if the exchange has made no progress for as long as a reply may take. A stop of the server
     /// by the trial does not count.
     pub(super) async fn next_in_time(&mut self) -> Option<Event> {
         loop {
-            match self.next(self.patient_until()).await {
-                None if self.patient_until() > self.now() => {}
-                event => return event,
+            if self.patient_until() <= self.now() {
+                return None;
+            }
+            if let Some(event) = self.next(self.patient_until()).await {
+                return Some(event);
             }
         }
     }
 
-    /// Until when the server may be silent.
+    /// Until when the server may keep the caller waiting.
     fn patient_until(&self) -> Timestamp {
-        let stalled = self.state.judge.borrow().grid.stalled_until(self.moved_at);
-        stalled.unwrap_or(self.moved_at) + self.state.patience
+        let patience = self.state.patience;
+        let stalled = self.state.judge.borrow().grid.stalled_until(self.progressed_at);
+        let since = stalled.unwrap_or(self.progressed_at).min(self.asked_at + patience * LONGEST_EXCHANGE);
+        since + patience
     }
 
     /// The next event that arrives before an instant. Answers pings, and writes what waits.
@@ -240,7 +268,12 @@ impl BareClient {
             Ok(0) => self.end = Some(End::Finished),
             Ok(length) => {
                 self.arrived.extend_from_slice(&buffer[..length]);
-                self.moved_at = self.now();
+                if self.arrived.len() > LONG {
+                    self.progressed_at = self.now();
+                }
+                if self.arrived.len() > LARGEST {
+                    self.end = Some(End::Reset);
+                }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(_) => self.end = Some(End::Reset),
@@ -252,8 +285,11 @@ impl BareClient {
         while self.has_unsent() {
             match self.transport.try_write(&self.outgoing[self.written..]) {
                 Ok(length) => {
+                    if self.outgoing.len() - self.written > LONG {
+                        self.progressed_at = self.now();
+                    }
                     self.written += length;
-                    (self.moved_at, self.sent_at) = (self.now(), self.now());
+                    self.sent_at = self.now();
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // The reason, if there is one, is in what the server sent: it is read first.
@@ -303,7 +339,7 @@ impl BareClient {
                 return Some(self.garbled("a compressed control frame"));
             }
             if code == opcode::PING {
-                self.send(FINAL | opcode::PONG, &payload);
+                self.queue(FINAL | opcode::PONG, &payload);
             }
             return Some(Event::Message { opcode: code, is_compressed, payload });
         }

@@ -76,8 +76,7 @@ async fn offer_compression(session: Rc<Session>) {
         };
         judge.add_finding(Guarantee::G12, sentence);
     }
-    client.close(1000);
-    while !matches!(client.next_in_time().await, None | Some(Event::End(_) | Event::Garbled(_))) {}
+    client.leave().await;
 }
 
 /// Sends texts that a compressor shortens: the same one twice, a long one with a distant repetition, and a compressed

@@ -82,8 +82,7 @@ async fn be_silent(session: &Session, role: &str, is_unsubscribed: bool, longest
     }
     longest.set(longest.get().max(client.now().since(silent_since)));
     state.judge.borrow_mut().exercise(Guarantee::G13);
-    client.close(1000);
-    while !matches!(client.next_in_time().await, None | Some(Event::End(_) | Event::Garbled(_))) {}
+    client.leave().await;
 }
 
 /// Reports that the server has ended a silent connection, unless the server itself is gone.

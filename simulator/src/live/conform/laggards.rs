@@ -56,11 +56,20 @@ struct Outcome {
 /// Stops reading after a push, sends up to `most` bytes of texts, and reads all of it two cycles later.
 async fn lag(session: Rc<Session>, role: &'static str, most: usize) {
     let begun = session.options.cycles / 2;
-    session.wait(begun, STOP - 0.1).await;
+    session.wait(begun - 1, STOP).await;
     let state = &session.state;
     let options = SocketOptions { window: Some(WINDOW), ..SocketOptions::default() };
     let Ok(mut client) = BareClient::connect_and_fence(state, options).await else { return };
-    session.wait(begun, STOP).await;
+    // A client that gets no push even while it reads is not a case of lagging behind.
+    let (mut due, mut before) = (VecDeque::new(), Outcome::default());
+    let stop = session.instant(begun, STOP);
+    while client.now() < stop && before.ending.is_none() {
+        let Some(event) = client.next(stop).await else { break };
+        read_event(&session, event, &mut due, &mut before);
+    }
+    if before.pushes == 0 || before.ending.is_some() || before.garbled.is_some() {
+        return;
+    }
     client.set_reading(false);
     let stopped = client.now();
     let mut due = send_texts(&session, &mut client, most).await;
@@ -73,8 +82,7 @@ async fn lag(session: Rc<Session>, role: &'static str, most: usize) {
     read_again(&session, &mut client, &mut due, &mut outcome, stopped).await;
     judge(&session, role, stopped, (sent, due.len()), &outcome);
     if outcome.ending.is_none() {
-        client.close(1000);
-        while !matches!(client.next_in_time().await, None | Some(Event::End(_) | Event::Garbled(_))) {}
+        client.leave().await;
     }
 }
 
@@ -119,7 +127,13 @@ async fn read_again(
     while !due.is_empty() {
         match client.next_in_time().await {
             None => break,
-            Some(event) => read_event(session, event, due, outcome),
+            Some(event) => {
+                let left = due.len();
+                read_event(session, event, due, outcome);
+                if due.len() < left {
+                    client.note_progress();
+                }
+            }
         }
         if outcome.ending.is_some() || outcome.garbled.is_some() {
             return;

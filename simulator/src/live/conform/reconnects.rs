@@ -9,7 +9,7 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::bare_client::{BareClient, Event};
+use super::bare_client::BareClient;
 use super::leftovers::processes;
 use super::session::Session;
 use crate::live::run_state::{RunState, SocketOptions};
@@ -134,12 +134,11 @@ async fn perform_round(state: &Rc<RunState>) -> bool {
 
 /// Connects, sends a fence, and leaves: with a Close, or abruptly.
 async fn come_and_go(state: &Rc<RunState>, number: u32) -> bool {
-    let Ok(mut client) = BareClient::connect_and_fence(state, SocketOptions::default()).await else {
+    let Ok(client) = BareClient::connect_and_fence(state, SocketOptions::default()).await else {
         return false;
     };
     if (number / AT_ONCE).is_multiple_of(2) {
-        client.close(1000);
-        while !matches!(client.next_in_time().await, None | Some(Event::End(_) | Event::Garbled(_))) {}
+        client.leave().await;
     } else {
         client.reset();
     }

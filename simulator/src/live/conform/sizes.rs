@@ -116,8 +116,7 @@ async fn echo_of(session: &Session, length: u32) -> Answer {
             Err(garbled) => break Answer::Refused(format!("({})", garbled.0)),
         }
     };
-    client.close(1000);
-    while !matches!(client.next_in_time().await, None | Some(Event::End(_) | Event::Garbled(_))) {}
+    client.leave().await;
     answer
 }
 
