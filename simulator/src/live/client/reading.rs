@@ -9,7 +9,7 @@ use carillon_server::protocol::{Command, SUBSCRIBE, UNSUBSCRIBE};
 use super::live_client::{LiveClient, STORY};
 use super::shown::{shown, with_code};
 use crate::live::clock::pulse::Arrival;
-use crate::live::judge::{ATTRIBUTION_TIME, Ended, Observation, seconds};
+use crate::live::judge::{ATTRIBUTION_TIME, Ended, Ending, Observation, seconds};
 use crate::network::link::End;
 use crate::oracle::checker::frames::guarantee_of_garbled;
 use crate::oracle::clause::Clause;
@@ -179,7 +179,7 @@ impl LiveClient {
         if self.state.judge.borrow().drained_at.is_some() {
             return self.on_farewell(code);
         }
-        self.on_dropped(&format!("with a Close {}", with_code(code)));
+        self.on_dropped(Ending::Close(code));
     }
 
     /// Judges the server's Close at its shutdown.
@@ -213,11 +213,11 @@ impl LiveClient {
             self.may_be_ended || self.connection.core.has_close || self.connection.core.phase != Phase::Open;
         if !is_expected {
             self.state.check_due_cycles(&mut self.connection);
-            self.on_dropped("without a Close");
+            self.on_dropped(Ending::Stream);
         }
     }
 
-    fn on_dropped(&mut self, ending: &str) {
+    fn on_dropped(&mut self, ending: Ending) {
         let now = self.now();
         let before = self.state.judge.borrow().violations().len();
         let ended = Ended {

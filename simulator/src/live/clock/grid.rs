@@ -267,26 +267,51 @@ impl PushGrid {
         })
     }
 
-    /// A drift between the two halves, or a sudden move between the two sides of a stall. Those sides may have few
-    /// pushes, so the difference must be larger than random lateness.
+    /// A drift between the two halves of a stretch without a stop, or a sudden move between the two sides of a stall.
+    /// Those sides may have few pushes, so the difference must be larger than random lateness.
     fn move_of(&self, late: &[(Duration, Duration)], uncertainty: Duration) -> Option<Fit> {
-        let sides = self.stalls.iter().map(|stall| {
-            let next = self.nearest(stall.until);
-            let before = self.cycles.range(self.base + 1..next);
-            (before.filter(|(cycle, _)| !self.is_excused(**cycle)).count(), uncertainty.max(self.period / 4))
-        });
-        for (at, least) in std::iter::once((late.len() / 2, uncertainty)).chain(sides) {
-            if let Some((by, is_later)) = gap(late, at)
-                && by > least
+        for stall in &self.stalls {
+            if let Some((by, is_later)) = gap(late, self.calm_before(stall))
+                && by > uncertainty.max(self.period / 4)
             {
                 return Some(Fit::Moved { by, is_later });
             }
         }
-        let half = (late.len() / 2) as u64;
-        let (by, is_later) = gap(late, late.len() / 2).filter(|(by, _)| *by > FAINT)?;
-        // The gap grows with the number of cycles between the two halves.
-        let times = (uncertainty.as_nanos() / by.as_nanos().max(1)) as u64 + 2;
-        Some(Fit::Faint { by, is_later, cycles_needed: 2 * half * times })
+        let mut faint = None;
+        for stretch in self.stretches(late) {
+            let half = stretch.len() / 2;
+            let Some((by, is_later)) = gap(stretch, half) else { continue };
+            if by > uncertainty {
+                return Some(Fit::Moved { by, is_later });
+            }
+            // The gap grows with the number of cycles between the two halves.
+            let times = (uncertainty.as_nanos() / by.as_nanos().max(1)) as u64 + 2;
+            let cycles_needed = 2 * half as u64 * times;
+            faint = faint.or((by > FAINT).then_some(Fit::Faint { by, is_later, cycles_needed }));
+        }
+        faint
+    }
+
+    /// The number of cycles before a stall that no stall excuses.
+    fn calm_before(&self, stall: &Stall) -> usize {
+        let before = self.cycles.range(self.base + 1..self.nearest(stall.until));
+        before.filter(|(cycle, _)| !self.is_excused(**cycle)).count()
+    }
+
+    /// The stretches between the stops of the server that are known: after a stop it may have another grid.
+    fn stretches<'a>(&self, late: &'a [(Duration, Duration)]) -> Vec<&'a [(Duration, Duration)]> {
+        let known = self.stalls.iter().filter(|stall| !stall.is_observed);
+        let mut places: Vec<usize> = known.map(|stall| self.calm_before(stall).min(late.len())).collect();
+        places.push(late.len());
+        let mut stretches = Vec::new();
+        let mut rest = late;
+        for place in places {
+            let passed = late.len() - rest.len();
+            let (stretch, later) = rest.split_at(place.saturating_sub(passed));
+            stretches.push(stretch);
+            rest = later;
+        }
+        stretches
     }
 
     /// Nanoseconds from the first cycle of this server to another cycle.

@@ -157,7 +157,7 @@ impl Judge {
         let period = self.grid.period();
         let is_calm = |from, until| !self.grid.has_stalled_between(from, until);
         let Some(interval) = self.rhythms.interval(is_calm) else { return false };
-        if interval.abs_diff(period) <= period / 10 {
+        if interval.abs_diff(period) <= period / 10 || self.has_neighbours() {
             return false;
         }
         let sentence = format!(
@@ -168,6 +168,14 @@ impl Judge {
         self.add_headline(format!("P{}.", &sentence[1..]));
         self.replace(Guarantee::G7, Fault::Late, now, sentence, is_about_pushes);
         true
+    }
+
+    /// Whether pushes came in neighbouring cycles, to whichever clients: then a longer interval means lost pushes.
+    fn has_neighbours(&self) -> bool {
+        let cycles = self.grid.cycles();
+        let neighbours = cycles.keys().filter(|cycle| cycles.contains_key(&(*cycle + 1))).count();
+        let interval = self.rhythms.interval(|_, _| true).unwrap_or_default();
+        interval > self.grid.period() * 3 / 2 && neighbours * 4 > cycles.len()
     }
 
     /// Connections get their pushes by different schedules.

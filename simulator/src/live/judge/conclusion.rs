@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use super::{Audit, Judge, Lost, Observation, seconds};
+use super::{Audit, Judge, Late, Lost, Observation, seconds};
 use crate::live::clock::grid::Fit;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
@@ -53,13 +53,15 @@ impl Judge {
         }
         self.lost += audit.lost;
         let is_default_broken = audit.lost_untouched > 1 && audit.served_untouched == 0 && audit.served > 0;
+        // A binary message is the cause only if no other client lost its push.
+        let is_binary = audit.served > 0 && audit.kept.iter().all(|kept| kept.is_binary);
         for kept in &audit.kept {
             let guarantee = match () {
-                () if kept.is_binary => Guarantee::G9,
+                () if kept.is_binary && is_binary => Guarantee::G9,
                 () if is_default_broken && kept.is_untouched => Guarantee::G1,
                 () => Guarantee::G3,
             };
-            self.violate(guarantee, Fault::Lost, at, Some(kept.client), kept.describe(at));
+            self.violate(guarantee, Fault::Lost, at, Some(kept.client), kept.describe(at, is_binary));
         }
         let unkept = audit.lost.saturating_sub(audit.kept.len() as u64);
         self.keeper.count_more(Guarantee::G3, unkept);
@@ -78,8 +80,9 @@ impl Judge {
     /// Judges the pushes that were more than half a period late (G10). If the harness itself was delayed, the cause
     /// is undecided.
     pub(crate) fn conclude_late(&mut self, own_delay: Duration, now: Timestamp) {
-        let (longest, count, is_starved) = self.late;
-        if count == 0 {
+        let Late { longest, count, is_starved, .. } = self.late;
+        if count == 0 || self.tally(Guarantee::G7).violations > 0 {
+            // A wrong grid is the cause.
             return;
         }
         let sentence = format!("{count} pushes came more than half a period late, up to {longest:.1?}");
@@ -91,7 +94,17 @@ impl Judge {
             let sentence = format!("{sentence}, and the server waited for a processor meanwhile");
             return self.add_doubt(Guarantee::G10, sentence);
         }
+        if self.late.cycles.iter().all(|cycle| self.is_late_for_all(*cycle)) {
+            let sentence = format!("{sentence}, and so did those of all other clients");
+            return self.violate(Guarantee::G7, Fault::Late, now, None, sentence);
+        }
         self.violate(Guarantee::G10, Fault::Late, now, None, sentence);
+    }
+
+    /// Whether even the first push of a cycle was more than half a period late.
+    fn is_late_for_all(&self, cycle: u64) -> bool {
+        let (due, half) = (self.grid.due(cycle), self.grid.period() / 2);
+        self.grid.cycles().get(&cycle).is_some_and(|seen| seen.first.at.since(due) > half)
     }
 
     /// Judges the grid by the whole run (G7).
@@ -147,9 +160,9 @@ fn direction(is_later: bool) -> &'static str {
 }
 
 impl Lost {
-    fn describe(&self, due: Timestamp) -> Observation {
+    fn describe(&self, due: Timestamp, is_binary: bool) -> Observation {
         let (due, since) = (seconds(due), seconds(self.since));
-        let outcome = if self.is_binary {
+        let outcome = if is_binary {
             format!(
                 "no push of the cycle due at {due}, after `unsubscribe` as a binary message, which is no command"
             )

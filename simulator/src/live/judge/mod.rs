@@ -14,6 +14,7 @@ mod rhythm;
 mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use carillon_server::Timestamp;
@@ -93,6 +94,25 @@ struct Audit {
     is_burdened: bool,
 }
 
+/// Pushes that were more than half a period late.
+#[derive(Debug, Default)]
+struct Late {
+    longest: Duration,
+    count: u64,
+    cycles: BTreeSet<u64>,
+    /// Whether the server waited for a processor meanwhile.
+    is_starved: bool,
+}
+
+impl Late {
+    fn add(&mut self, late: Duration, cycle: u64, is_starved: bool) {
+        self.longest = self.longest.max(late);
+        self.count += 1;
+        self.cycles.insert(cycle);
+        self.is_starved |= is_starved;
+    }
+}
+
 #[derive(Debug)]
 struct Lost {
     client: u32,
@@ -151,12 +171,37 @@ pub(crate) struct Judge {
     /// The number of pushes that never arrived, and of pushes that arrived twice.
     pub(crate) lost: u64,
     pub(crate) duplicates: u64,
-    /// The largest lateness of pushes that were more than half a period late, their number, and whether the server
-    /// waited for a processor meanwhile.
-    late: (Duration, u64, bool),
+    /// The pushes that were more than half a period late.
+    late: Late,
     /// Connections that ended without a cause. `None` if each of them is a violation; otherwise the caller decides
     /// what they mean.
     pub(crate) drops: Option<Vec<Dropped>>,
+}
+
+/// How the server ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With a Close of this code.
+    Close(Option<u16>),
+    /// With the end of the stream, or a reset.
+    Stream,
+}
+
+impl Ending {
+    /// Whether it says that the client has broken a rule.
+    fn accuses(self) -> bool {
+        matches!(self, Self::Close(Some(1002 | 1007 | 1009)))
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Close(Some(code)) => write!(f, "with a Close of {code}"),
+            Self::Close(None) => f.write_str("with a Close without a code"),
+            Self::Stream => f.write_str("without a Close"),
+        }
+    }
 }
 
 /// A connection that the server ended without a cause that the protocol allows.
@@ -197,7 +242,7 @@ impl Judge {
             is_strict,
             lost: 0,
             duplicates: 0,
-            late: (Duration::ZERO, 0, false),
+            late: Late::default(),
             drops: None,
         }
     }
@@ -414,9 +459,9 @@ impl Judge {
     }
 
     /// Judges the end of a connection for which the protocol gives no cause. `ending` says how it ended.
-    pub(crate) fn on_dropped(&mut self, connection: &LiveConnection, at: Timestamp, ending: &str) {
+    pub(crate) fn on_dropped(&mut self, connection: &LiveConnection, at: Timestamp, ending: Ending) {
         let outcome = format!("the server ended the connection {ending}");
-        let client = connection.core.client;
+        let (client, is_accused) = (connection.core.client, ending.accuses());
         if let Some(drops) = &mut self.drops {
             let detail = Observation::of(connection.role, outcome).sentence();
             return drops.push(Dropped { at, client, detail });
@@ -428,6 +473,9 @@ impl Judge {
             // Its own message is the nearer cause.
             (None, Some(text)) => {
                 (Guarantee::G12, format!(", before it answered a text of {} bytes", text.length()))
+            }
+            (None, None) if is_accused => {
+                (Guarantee::G12, ", although this client has broken no rule".to_owned())
             }
             (None, None) => match offence {
                 Some(_) => (Guarantee::G12, ", right after another client had broken a rule".to_owned()),

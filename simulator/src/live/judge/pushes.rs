@@ -23,7 +23,9 @@ impl Judge {
             // A push after the signal to shut down is not part of the grid.
             self.grid.record_push(cycle, arrival);
         }
-        self.rhythms.record(connection.core.client, connection.core.opened_at, arrival);
+        if !connection.core.windows.has_commanded {
+            self.rhythms.record(connection.core.client, connection.core.opened_at, arrival);
+        }
         self.audit_before(connection, cycle, arrival.at);
         if offset >= connection.core.windows.quiet_from {
             self.on_unwanted(connection, arrival);
@@ -65,9 +67,8 @@ impl Judge {
         }
         let late = arrival.earliest.since(self.grid.due(before));
         if late > self.grid.period() / 2 {
-            self.late.0 = self.late.0.max(late);
-            self.late.1 += 1;
-            self.late.2 |= self.is_starved(arrival.at);
+            let is_starved = self.is_starved(arrival.at);
+            self.late.add(late, before, is_starved);
         }
         before
     }
