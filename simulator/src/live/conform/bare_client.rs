@@ -19,7 +19,7 @@ use crate::wire::handshake::Handshake;
 use crate::wire::text::Text;
 
 /// The bits of a frame's first byte that say whether it is the last of its message, and whether it is compressed.
-const FINAL: u8 = 0x80;
+pub(super) const FINAL: u8 = 0x80;
 pub(super) const COMPRESSED: u8 = 0x40;
 
 /// A part of more bytes than this belongs to a long message, and not to a push or a ping.

@@ -31,7 +31,11 @@ const FLOOD_LARGE_PORTION: usize = 256 << 10;
 
 /// How many bytes a server may accept from a client that reads no echoes, if its owner states no bound: far more than
 /// any sensible one. Beyond it the server queues the echoes without a bound, or has lost them.
-const FLOOD_LIMIT: usize = 160 << 20;
+const FLOOD_LIMIT: usize = 96 << 20;
+
+/// A flood that nothing has stopped beyond this is at least suspect: it is more than a bound of 32 MiB and the
+/// system's buffers.
+const SUSPECT: usize = 48 << 20;
 
 /// The most that all buffers of the system on both ways hold, beside what the server itself holds.
 const SYSTEM_BUFFERS: usize = 16 << 20;
@@ -47,11 +51,12 @@ pub(super) fn start(session: &Rc<Session>) {
 }
 
 async fn add_burdens(session: Rc<Session>) {
-    let cycle = session.options.cycles / 2;
-    session.wait(cycle, 0.5).await;
+    // The flood needs time to show whether the server ever stops it.
+    session.wait((session.options.cycles / 4).max(2), 0.5).await;
     let now = session.state.now();
     session.state.judge.borrow_mut().burdened_since = Some(now);
     session.start(flood(Rc::clone(&session)));
+    session.wait(session.options.cycles / 2, 0.5).await;
     session.start(never_read(Rc::clone(&session)));
     for _ in 0..2 {
         session.start(stop_in_a_frame(Rc::clone(&session)));
@@ -81,7 +86,7 @@ async fn flood(session: Rc<Session>) {
     let Some(mut client) = connect_non_reader(&session, "flooder").await else { return };
     let stated = session.options.outbox_limit;
     let limit = stated.map_or(FLOOD_LIMIT, |bound| bound.saturating_add(SYSTEM_BUFFERS));
-    let taken = flood_until(&session, &mut client, limit).await;
+    let (taken, is_stopped) = flood_until(&session, &mut client, limit).await;
     // A server that has ended the connection may go on reading for a while and discard what it reads.
     let is_beyond = taken > limit;
     let mut was_kept = !client.is_refused();
@@ -90,21 +95,45 @@ async fn flood(session: Rc<Session>) {
         client.process_until(client.now() + session.state.patience).await;
         was_kept = client.is_open();
     }
-    report_flood(&session, &client, taken, is_beyond && was_kept);
+    let end = match () {
+        () if is_beyond && was_kept => FloodEnd::Boundless,
+        () if was_kept && !is_stopped && taken > SUSPECT && stated.is_none() => FloodEnd::Unstopped,
+        () => FloodEnd::Bounded,
+    };
+    report_flood(&session, &client, taken, end);
     while !session.is_over() {
         session.state.pulse.sleep(session.period() / 20).await;
     }
     client.reset();
 }
 
-/// Sends until the server accepts no more, or more than `limit`. Returns how many bytes the system or the server took.
-async fn flood_until(session: &Session, client: &mut LiveClient, limit: usize) -> usize {
+/// How a flood ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FloodEnd {
+    /// The server read no more, or ended the connection.
+    Bounded,
+    /// The time was over before the server stopped it.
+    Unstopped,
+    /// The server took more than any sensible bound.
+    Boundless,
+}
+
+/// Sends until the server accepts no more, or more than `limit`. Returns how many bytes the system or the server took,
+/// and whether the server stopped the flood.
+async fn flood_until(session: &Session, client: &mut LiveClient, limit: usize) -> (usize, bool) {
     let longest = session.options.longest() as u32;
-    let until = session.instant(session.options.cycles, 0.1);
     let (mut taken, mut portion) = (0, 0);
-    while session.state.now() < until && taken <= limit && !client.is_refused() {
+    let mut moved_at = client.now();
+    while !session.is_over() && taken <= limit && !client.is_refused() {
         if client.has_unsent() {
+            let unsent = client.unsent();
             client.process_until_done(client.now() + FLOOD_PAUSE, |client| !client.has_unsent()).await;
+            if client.unsent() < unsent {
+                moved_at = client.now();
+            }
+            if client.now().since(moved_at) > session.state.patience {
+                break;
+            }
             continue;
         }
         let is_fast = taken >= FLOOD_FASTER;
@@ -118,16 +147,27 @@ async fn flood_until(session: &Session, client: &mut LiveClient, limit: usize) -
             client.process_until(client.now() + FLOOD_PAUSE).await;
         }
     }
-    taken.saturating_sub(client.unsent())
+    let is_stopped = client.now().since(moved_at) > session.period() / 2 && client.has_unsent();
+    (taken.saturating_sub(client.unsent()), is_stopped)
 }
 
-fn report_flood(session: &Session, client: &LiveClient, taken: usize, is_boundless: bool) {
+fn report_flood(session: &Session, client: &LiveClient, taken: usize, end: FloodEnd) {
     let mebibytes = taken as f64 / f64::from(1 << 20);
     let (now, number) = (session.state.now(), client.number());
     let mut judge = session.state.judge.borrow_mut();
-    if !is_boundless {
-        let sentence = format!("a flooder that never reads got rid of {mebibytes:.1} MiB");
-        return judge.add_finding(Guarantee::G10, sentence);
+    match end {
+        FloodEnd::Boundless => {}
+        FloodEnd::Bounded => {
+            let sentence = format!("a flooder that never reads got rid of {mebibytes:.1} MiB");
+            return judge.add_finding(Guarantee::G10, sentence);
+        }
+        FloodEnd::Unstopped => {
+            let sentence = format!(
+                "a flooder that never reads got rid of {mebibytes:.1} MiB, and nothing stopped it until the trial was \
+                 over: more --cycles would show whether there is a bound, or --outbox-limit can state it"
+            );
+            return judge.leave_undecided(Guarantee::G10, sentence);
+        }
     }
     let bound = match session.options.outbox_limit {
         Some(bound) => format!(

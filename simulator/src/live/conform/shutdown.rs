@@ -1,10 +1,13 @@
 //! The shutdown of the server: every client gets a Close, and the process ends (G14); then its log is read (G15).
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::rc::Rc;
 use std::time::Duration;
 
 use carillon_server::{Timestamp, WallTime, Zone};
 use chrono::NaiveDateTime;
+use rustix::process::Signal;
 
 use super::listeners::connect_subscribed;
 use super::session::Session;
@@ -153,7 +156,7 @@ async fn await_exit(session: &Session, server: &mut Spawned, asked: Timestamp) {
             let detail = format!("{took:.1?} after {how} the process is still there");
             judge.violate(Guarantee::G14, Fault::Leaked, now, None, detail);
         }
-        Some(status) if !status.success() && judge.is_strict => {
+        Some(status) if !status.success() && (judge.is_strict || !is_of_signal(status)) => {
             let detail = format!("the process ended with {}; due was status 0", describe(status));
             judge.violate(Guarantee::G14, Fault::WrongClose, now, None, detail);
         }
@@ -168,6 +171,13 @@ async fn await_exit(session: &Session, server: &mut Spawned, asked: Timestamp) {
         let detail = format!("{took:.1?} after {how} processes are still there: {}", left.join(", "));
         judge.violate(Guarantee::G14, Fault::Leaked, now, None, detail);
     }
+}
+
+/// Whether the process ended because of the signal, as it does without a handler, and shells report it.
+fn is_of_signal(status: ExitStatus) -> bool {
+    const SHELL: i32 = 128;
+    let signals = [Signal::TERM, Signal::INT].map(Signal::as_raw);
+    signals.into_iter().any(|signal| status.signal() == Some(signal) || status.code() == Some(SHELL + signal))
 }
 
 /// Judges the log in the format of the reference server.

@@ -3,13 +3,13 @@
 
 use std::rc::Rc;
 
-use super::bare_client::{BareClient, Event};
+use super::bare_client::{BareClient, Event, FINAL};
 use super::session::Session;
 use crate::live::run_state::SocketOptions;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 use crate::units::format_size;
-use crate::wire::codec::Received;
+use crate::wire::codec::{Received, opcode};
 use crate::wire::text::Text;
 
 /// The lengths of the texts, in bytes.
@@ -17,6 +17,9 @@ const LENGTHS: [u32; 6] = [64 << 10, (64 << 10) + 1, 128 << 10, 1 << 20, 4 << 20
 
 /// From this length on a text is sent only when no push is due for a while.
 const LONG: u32 = 1 << 20;
+
+/// The longest text of one-byte characters, in bytes.
+const PLAIN: u32 = 1 << 20;
 
 /// The phase at which long texts are sent.
 const CALM: f64 = 0.45;
@@ -58,7 +61,7 @@ async fn probe_upwards(session: Rc<Session>) {
             break;
         }
         let begun = state.now();
-        let answer = echo_of(&session, length).await;
+        let answer = echo_of(&session, &probe(length)).await;
         took = state.now().since(begun).as_secs_f64();
         let size = format_size(length as usize);
         let now = state.now();
@@ -87,19 +90,35 @@ async fn probe_upwards(session: Rc<Session>) {
         break;
     }
     if let Some(largest) = largest {
+        // A server that counts characters takes longer texts of one byte each for longer than those of several.
+        let plain = "x".repeat(largest.min(PLAIN) as usize);
+        if let Answer::Wrong(place, received) = echo_of(&session, &plain).await {
+            let detail = format!(
+                "the echo of {} of ASCII differs from byte {place} on; it has {received} bytes behind its prefix",
+                format_size(plain.len())
+            );
+            let now = state.now();
+            state.judge.borrow_mut().violate(Guarantee::G8, Fault::WrongEcho, now, None, detail);
+        }
         let sentence = format!("texts of up to {} were echoed byte for byte", format_size(largest as usize));
         state.judge.borrow_mut().add_finding(Guarantee::G8, sentence);
     }
 }
 
-/// Sends a text of this length on a connection of its own.
-async fn echo_of(session: &Session, length: u32) -> Answer {
+/// A text of this length with characters of one to four bytes.
+fn probe(length: u32) -> String {
+    let mut rendered = String::new();
+    Text::Probe { number: length, length }.append_to(&mut rendered);
+    rendered
+}
+
+/// Sends a text on a connection of its own.
+async fn echo_of(session: &Session, text: &str) -> Answer {
     let state = &session.state;
     let Ok(mut client) = BareClient::connect_and_fence(state, SocketOptions::default()).await else {
         return Answer::Unknown;
     };
-    let text = Text::Probe { number: client.next_number(), length };
-    client.say(text);
+    client.send(FINAL | opcode::TEXT, text.as_bytes());
     let answer = loop {
         let Some(event) = client.next_in_time().await else { break Answer::Missing };
         let (opcode, payload) = match event {
@@ -108,7 +127,7 @@ async fn echo_of(session: &Session, length: u32) -> Answer {
             Event::Garbled(cause) => return Answer::Refused(format!("({cause})")),
         };
         match state.dialect.interpret(opcode, &payload) {
-            Ok(Received::Echo(echo)) if text.is(echo) => break Answer::Right,
+            Ok(Received::Echo(echo)) if text.as_bytes() == echo => break Answer::Right,
             Ok(Received::Echo(echo)) => break difference(text, echo),
             Ok(Received::Close(Some(code))) => return ended(session, &format!("with a Close of {code}")),
             Ok(Received::Close(None)) => return ended(session, "with a Close without a code"),
@@ -126,9 +145,7 @@ fn ended(session: &Session, how: &str) -> Answer {
     if is_draining { Answer::Unknown } else { Answer::Refused(how.to_owned()) }
 }
 
-fn difference(text: Text, echo: &[u8]) -> Answer {
-    let mut rendered = String::new();
-    text.append_to(&mut rendered);
-    let common = rendered.bytes().zip(echo).take_while(|(sent, received)| sent == *received).count();
+fn difference(text: &str, echo: &[u8]) -> Answer {
+    let common = text.bytes().zip(echo).take_while(|(sent, received)| sent == *received).count();
     Answer::Wrong(common, echo.len())
 }
