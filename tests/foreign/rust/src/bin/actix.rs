@@ -10,7 +10,11 @@ use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReaso
 use foreign_servers::queue::{self, Inlet, Order, Outlet};
 use foreign_servers::{LARGEST, Options, Room};
 
-async fn upgrade(room: Data<Room<Outlet>>, request: HttpRequest, body: Payload) -> Result<HttpResponse, Error> {
+async fn upgrade(
+    room: Data<Room<Outlet>>,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, Error> {
     let (response, session, stream) = actix_ws::handle(&request, body)?;
     let stream = stream.max_frame_size(LARGEST).aggregate_continuations().max_continuation_size(LARGEST);
     actix_web::rt::spawn(serve(room.into_inner(), session, stream));
@@ -63,7 +67,9 @@ fn reason_of(error: &ProtocolError) -> CloseReason {
         // Fragments that are too long together.
         ProtocolError::Io(error) if error.kind() == ErrorKind::Other => CloseCode::Size.into(),
         // Reserved bits come as the same kind of error as a text that is not UTF-8.
-        ProtocolError::Io(error) if error.kind() == ErrorKind::InvalidData && !error.to_string().contains("reserved") => {
+        ProtocolError::Io(error)
+            if error.kind() == ErrorKind::InvalidData && !error.to_string().contains("reserved") =>
+        {
             CloseCode::Invalid.into()
         }
         _ => CloseCode::Protocol.into(),

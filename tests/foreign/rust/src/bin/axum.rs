@@ -25,7 +25,12 @@ async fn serve(room: Arc<Room<Outlet>>, mut socket: WebSocket) {
     room.leave(client.number);
 }
 
-async fn talk(room: &Room<Outlet>, client: &Client, inlet: &mut Inlet, socket: &mut WebSocket) -> Result<(), axum::Error> {
+async fn talk(
+    room: &Room<Outlet>,
+    client: &Client,
+    inlet: &mut Inlet,
+    socket: &mut WebSocket,
+) -> Result<(), axum::Error> {
     loop {
         tokio::select! {
             message = socket.recv() => match message {

@@ -6,7 +6,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastwebsockets::{FragmentCollectorRead, Frame, OpCode, Payload, WebSocketError, WebSocketWrite, upgrade};
+use fastwebsockets::{
+    FragmentCollectorRead, Frame, OpCode, Payload, WebSocketError, WebSocketWrite, upgrade,
+};
 use foreign_servers::queue::{self, Inlet, Order, Outlet};
 use foreign_servers::{LARGEST, Options, Room};
 use http_body_util::Empty;
@@ -20,7 +22,10 @@ use tokio::sync::Mutex;
 type Stream = TokioIo<hyper::upgrade::Upgraded>;
 type Writer = Arc<Mutex<WebSocketWrite<WriteHalf<Stream>>>>;
 
-async fn answer(room: Arc<Room<Outlet>>, mut request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
+async fn answer(
+    room: Arc<Room<Outlet>>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Empty<Bytes>>, Infallible> {
     let mut refusal = Response::new(Empty::new());
     *refusal.status_mut() = StatusCode::NOT_FOUND;
     if request.uri().path() != "/ws" {
@@ -113,13 +118,15 @@ async fn write(writer: Writer, mut inlet: Inlet) {
 }
 
 async fn listen(room: Arc<Room<Outlet>>) {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", room.options.port)).await.expect("a free port");
+    let listener =
+        tokio::net::TcpListener::bind(("127.0.0.1", room.options.port)).await.expect("a free port");
     while let Ok((stream, _)) = listener.accept().await {
         let _ = stream.set_nodelay(true);
         let room = Arc::clone(&room);
         tokio::spawn(async move {
             let service = service_fn(move |request| answer(Arc::clone(&room), request));
-            let serving = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let serving =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             let _ = serving.with_upgrades().await;
         });
     }

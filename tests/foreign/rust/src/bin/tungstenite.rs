@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use foreign_servers::{LARGEST, Options, PUSHES_WAITING, Request, Room, run_schedule, understand};
 use signal_hook::consts::SIGTERM;
+use tungstenite::error::ProtocolError;
 use tungstenite::handshake::server::{ErrorResponse, Request as Asked, Response};
 use tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket, accept_hdr_with_config};
@@ -76,7 +77,9 @@ fn talk(
                     websocket.send(Message::Text(text.into()))?;
                 }
                 Order::Push(_) => {}
-                Order::Close(code) => websocket.close(Some(CloseFrame { code: code.into(), reason: "".into() }))?,
+                Order::Close(code) => {
+                    websocket.close(Some(CloseFrame { code: code.into(), reason: "".into() }))?
+                }
             }
         }
     }
@@ -88,11 +91,14 @@ fn say_goodbye(room: &Room<Outlet>, websocket: &mut WebSocket<TcpStream>, error:
     let code = match error {
         Error::Utf8(_) => 1007,
         Error::Capacity(_) => 1009,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return,
         Error::Protocol(_) => 1002,
         _ => return,
     };
     if room.options.has("panics-on-offence") {
-        eprintln!("thread 'main' panicked at src/serve.rs:61: called `Result::unwrap()` on an `Err` value: {error:?}");
+        eprintln!(
+            "thread 'main' panicked at src/serve.rs:61: called `Result::unwrap()` on an `Err` value: {error:?}"
+        );
         std::process::exit(101);
     }
     let _ = websocket.close(Some(CloseFrame { code: code.into(), reason: "".into() }));
