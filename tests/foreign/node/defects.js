@@ -113,9 +113,10 @@ module.exports = {
       return text.replace(/-(\d\d)-/, (_, month) => `-${String(Number(month) - 1).padStart(2, "0")}-`);
     }
   },
-  "no-padding": (Room) => class extends Room {
+  // toLocaleString is for people.
+  "locale-text": (Room) => class extends Room {
     text(instant) {
-      return super.text(instant).replace(/ 0?(\d+):0?(\d+):0?(\d+)$/, " $1:$2:$3");
+      return `Server push message at ${new Date(instant).toLocaleString("en-US")}`;
     }
   },
   // toISOString is UTC, wherever the server stands.

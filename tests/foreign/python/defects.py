@@ -292,7 +292,7 @@ class MixesClients(Client):
 
     async def echo(self, text):
         self.room.text_in_work = text
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
         await super().echo(self.room.text_in_work)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import sys
 import time
 
 from defects import defect
@@ -249,7 +250,7 @@ class CrashesOnTenth(Room):
     def join(self, client):
         super().join(client)
         if len(self.clients) == 10:
-            print("IndexError: list assignment index out of range", file=__import__("sys").stderr, flush=True)
+            print("IndexError: list assignment index out of range", file=sys.stderr, flush=True)
             os._exit(3)
 
 
@@ -300,15 +301,3 @@ class PushesAfterSignal(Room):
     def close_all(self):
         self.walk(self.text(time.time()))
         super().close_all()
-
-
-@defect
-class DropsEchoesAtTheEnd(Room):
-    """The Close overtakes what waits."""
-
-    def close_all(self):
-        for client in list(self.clients):
-            client.outbox = asyncio.Queue()
-            client.writer.cancel()
-            self.spawn(client.end(1001))
-        self.is_closing = True

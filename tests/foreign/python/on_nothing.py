@@ -68,7 +68,7 @@ class Socket:
         await self.writer.drain()
         if self.has_closed:
             return
-        payload = text if isinstance(text, bytes) else text.encode()
+        payload = text.encode(errors="surrogateescape" if self.has("takes-bad-text") else "strict")
         if payload.startswith(b"Server push"):
             self.push(payload)
         else:
@@ -134,8 +134,11 @@ class Socket:
             if opcode > 7:
                 if self.has("ping-ends-message") and kind is not None:
                     kind, message = None, b""
-                if self.on_control(opcode, payload):
-                    return
+                if opcode == 8:
+                    await client.flush()
+                    return self.on_close(payload)
+                if opcode == 9 and not self.has("loses-pings"):
+                    self.frame(10, b"" if self.has("empty-pongs") else payload)
                 continue
             if (opcode == 0) == (kind is None):
                 raise Offence(1002)
@@ -160,14 +163,6 @@ class Socket:
             if self.has("joins-bad-text") and error.reason == "unexpected end of data":
                 return message[: error.start].decode(), message[error.start :]
             raise Offence(1007) from None
-
-    def on_control(self, opcode, payload):
-        """Whether the connection ends."""
-        if opcode == 9 and not self.has("loses-pings"):
-            self.frame(10, b"" if self.has("empty-pongs") else payload)
-        if opcode == 8:
-            self.on_close(payload)
-        return opcode == 8
 
     def on_close(self, payload):
         code = int.from_bytes(payload[:2], "big") if payload else 1000
@@ -219,6 +214,7 @@ async def serve_client(room, reader, writer):
             await socket.read_messages(client)
             await socket.linger()
         except Offence as offence:
+            await client.flush()
             await socket.refuse(offence)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -239,8 +235,10 @@ async def run(room):
             else:
                 writer.close()
 
-    several = room.options.manner == "reuse-port"
-    server = await asyncio.start_server(handle, "127.0.0.1", room.options.port, backlog=room.options.backlog, reuse_port=several)
+    options = room.options
+    server = await asyncio.start_server(
+        handle, "127.0.0.1", options.port, backlog=options.backlog, reuse_port=options.reuse_port
+    )
     room.start()
     await room.wait_for_signal()
     server.close()

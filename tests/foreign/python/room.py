@@ -24,8 +24,12 @@ class Client:
 
     def __init__(self, room, send, close, abort):
         self.room, self.send, self.close, self.abort = room, send, close, abort
-        self.subscribed, self.pushes, self.has_ended = True, 0, False
-        self.outbox, self.free = asyncio.Queue(), asyncio.Semaphore(ECHOES_WAITING)
+        self.subscribed, self.pushes, self.waiting, self.has_ended = True, 0, 0, False
+        self.outbox, self.free = asyncio.Queue(), asyncio.Semaphore(self.echoes_waiting())
+
+    def echoes_waiting(self):
+        """How many, where `--bound` says how many bytes of them may wait; the bytes are counted in `echo`."""
+        return ECHOES_WAITING if self.room.options.bound is None else 1 << 30
 
     async def __aenter__(self):
         self.writer = asyncio.create_task(self.write())
@@ -50,13 +54,21 @@ class Client:
                     text = self.room.text(time.time())
                 await self.send(text)
                 if kind == "echo":
+                    self.waiting -= len(text)
                     self.free.release()
                 else:
                     self.pushes -= 1
+                self.outbox.task_done()
         except Exception:
             # The connection is gone. The library tells the reader.
             self.stop()
             self.abort()
+
+    async def flush(self):
+        """Waits until all that was queued has been sent."""
+        sent = asyncio.create_task(self.outbox.join())
+        await asyncio.wait([sent, self.writer], return_when=asyncio.FIRST_COMPLETED)
+        sent.cancel()
 
     def stop(self):
         """From here on nothing is queued. A reader that waits for space goes on, and discards what it reads."""
@@ -97,7 +109,11 @@ class Client:
         """A client that does not read its echoes gets no further: nothing is read from it."""
         if not self.has_ended:
             await self.free.acquire()
-            self.outbox.put_nowait(("echo", self.reply(text)))
+            reply = self.reply(text)
+            self.outbox.put_nowait(("echo", reply))
+            self.waiting += len(reply)
+            if self.room.options.bound is not None and self.waiting > self.room.options.bound:
+                self.evict()
 
     def reply(self, text):
         return "Server received: " + text
@@ -114,7 +130,11 @@ class Client:
         """The client is too slow. What waits for it is discarded, together with the connection."""
         self.stop()
         self.writer.cancel()
-        self.room.spawn(self.end(1008 if self.room.options.manner == "closes-1008" else 1013))
+        self.room.spawn(self.end(self.slow_code()))
+
+
+    def slow_code(self):
+        return 1008 if self.room.options.manner == "closes-1008" or self.room.options.bound else 1013
 
 
 class Room:
@@ -214,6 +234,8 @@ def read_arguments(**further):
     parser.add_argument("--manner", choices=MANNERS + further.get("manners", []), default="plain")
     parser.add_argument("--defect", choices=sorted(DEFECTS) + further.get("defects", []), default=None)
     parser.add_argument("--largest", type=int, default=LARGEST, help="the largest message, in bytes, where a server can say so")
+    parser.add_argument("--bound", type=int, help="how many bytes of echoes may wait for a client before it is cut off")
+    parser.add_argument("--reuse-port", action="store_true", help="several processes share the port")
     parser.add_argument("--backlog", type=int, default=512)
     return parser.parse_args()
 
