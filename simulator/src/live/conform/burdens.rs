@@ -52,7 +52,7 @@ pub(super) fn start(session: &Rc<Session>) {
 
 async fn add_burdens(session: Rc<Session>) {
     // The flood needs time to show whether the server ever stops it.
-    session.wait((session.options.cycles / 4).max(2), 0.5).await;
+    session.wait((session.options.cycles * 3 / 8).max(2), 0.5).await;
     let now = session.state.now();
     session.state.judge.borrow_mut().burdened_since = Some(now);
     session.start(flood(Rc::clone(&session)));

@@ -49,10 +49,57 @@ impl Judge {
         if self.grid.cycles().is_empty() {
             return self.find_silence(now);
         }
-        if self.find_other_period(now) {
-            return;
+        if !self.find_lateness() && !self.find_other_period(now) {
+            self.find_several_schedules(uncertainty, now);
         }
-        self.find_several_schedules(uncertainty, now);
+        self.find_default();
+        self.find_burden();
+    }
+
+    /// Pushes that come very late look like lost ones, like two in one cycle, and like wrong texts.
+    fn find_lateness(&mut self) -> bool {
+        let is_root = |one: &&Violation| {
+            one.fault == Fault::Late && matches!(one.guarantee, Guarantee::G7 | Guarantee::G10)
+        };
+        let place = self.violations().iter().position(|one| is_root(&one));
+        let (Some(place), true) = (place, self.is_very_late()) else { return false };
+        let Violation { guarantee, fault, at, .. } = self.violations()[place];
+        let cause = self.observations[place].outcome.clone();
+        self.replace(guarantee, fault, at, cause, is_about_pushes);
+        true
+    }
+
+    /// Whether pushes came so late that they can be taken for those of another cycle.
+    fn is_very_late(&self) -> bool {
+        let is_slow = |one: &Violation| one.guarantee == Guarantee::G10 && one.fault == Fault::Late;
+        self.late.count > 0 || self.violations().iter().any(is_slow)
+    }
+
+    /// Clients that never sent a command get no pushes: then clients that come back get none either.
+    fn find_default(&mut self) {
+        let is_default = |one: &Violation| one.guarantee == Guarantee::G1 && one.fault == Fault::Lost;
+        let Some(first) = self.violations().iter().find(|one| is_default(one)) else { return };
+        let at = first.at;
+        let sentence =
+            "clients that have sent no command get no push, and those that have sent `subscribe` get it";
+        let is_lost = |one: &Violation| {
+            one.fault == Fault::Lost
+                && matches!(one.guarantee, Guarantee::G1 | Guarantee::G3 | Guarantee::G10)
+        };
+        self.replace(Guarantee::G1, Fault::Lost, at, sentence.to_owned(), is_lost);
+    }
+
+    /// Pushes are lost only while other clients do not read.
+    fn find_burden(&mut self) {
+        let is_root = |one: &Violation| one.guarantee == Guarantee::G10 && one.fault == Fault::Lost;
+        let Some(place) = self.violations().iter().position(is_root) else { return };
+        let (at, cause) = (self.violations()[place].at, self.observations[place].outcome.clone());
+        let is_later = |one: &Violation| {
+            one.at >= at
+                && one.fault == Fault::Lost
+                && matches!(one.guarantee, Guarantee::G3 | Guarantee::G10)
+        };
+        self.replace(Guarantee::G10, Fault::Lost, at, cause, is_later);
     }
 
     /// The process of the server ended: what it did not do after that says nothing else.
@@ -232,7 +279,7 @@ impl Judge {
     }
 }
 
-/// Whether a violation is one of those that a wrong schedule brings about.
+/// Whether a violation is one of those that a wrong schedule or a very late push brings about.
 fn is_about_pushes(violation: &Violation) -> bool {
     use Guarantee::{G1, G2, G3, G4, G5, G6, G7, G10};
     let is_fault = matches!(
@@ -241,5 +288,7 @@ fn is_about_pushes(violation: &Violation) -> bool {
     );
     let is_promise = matches!(violation.guarantee, G1 | G2 | G3 | G4 | G6 | G7 | G10)
         || (violation.guarantee == G5 && violation.fault == Fault::OutOfOrder);
-    is_fault && is_promise
+    // A push at the shutdown is judged by the instant at which its cycle was due.
+    let is_farewell = violation.guarantee == Guarantee::G14 && violation.fault == Fault::Unexpected;
+    (is_fault && is_promise) || is_farewell
 }
