@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::web::{Data, Payload};
@@ -24,7 +25,7 @@ async fn upgrade(
 async fn serve(room: Arc<Room<Outlet>>, session: Session, stream: AggregatedMessageStream) {
     let (client, inlet) = queue::join(&room);
     let (cut, number) = (inlet.cut.clone(), client.number);
-    let writing = actix_web::rt::spawn(write(session.clone(), inlet));
+    let writing = actix_web::rt::spawn(write(session.clone(), inlet, Arc::clone(&client)));
     let end = tokio::select! {
         end = read(&room, &client, session.clone(), stream) => end,
         () = Inlet::until_cut(cut) => None,
@@ -76,11 +77,13 @@ fn reason_of(error: &ProtocolError) -> CloseReason {
     }
 }
 
-async fn write(mut session: Session, mut inlet: Inlet) {
+async fn write(mut session: Session, mut inlet: Inlet, client: queue::Client) {
     let cut = inlet.cut.clone();
     let sending = async {
         while let Some(order) = inlet.next().await {
             let is_sent = match order {
+                // The walk may have read the switch before an unsubscribe that has been served meanwhile.
+                Order::Push(_) if !client.is_subscribed.load(Ordering::SeqCst) => true,
                 Order::Echo(text) | Order::Push(text) => session.text(text).await.is_ok(),
                 Order::Close(code) => {
                     let _ = session.close(Some(CloseReason { code: code.into(), description: None })).await;

@@ -1,6 +1,7 @@
 //! A push server on axum, whose WebSockets are those of tungstenite.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -44,6 +45,8 @@ async fn talk(
                 }
             },
             Some(order) = inlet.next() => socket.send(match order {
+                // The walk may have read the switch before an unsubscribe that has been served meanwhile.
+                Order::Push(_) if !client.is_subscribed.load(Ordering::SeqCst) => continue,
                 Order::Echo(text) | Order::Push(text) => Message::Text(text.into()),
                 Order::Close(code) => Message::Close(Some(CloseFrame { code, reason: "".into() })),
             }).await?,

@@ -16,7 +16,7 @@ use tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket, accept_hdr_with_config};
 
 /// How long a thread waits for input before it looks for pushes.
-const GLANCE: Duration = Duration::from_millis(5);
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// How long one write may take. A client that takes nothing for so long is cut off.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -55,6 +55,11 @@ fn serve(room: &Room<Outlet>, socket: TcpStream) {
     }
 }
 
+/// Whether a read ended only because nothing came, or because the process was stopped and went on.
+fn is_pause(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
 fn talk(
     room: &Room<Outlet>,
     is_subscribed: &AtomicBool,
@@ -67,7 +72,7 @@ fn talk(
                 Request::Subscribe(is_on) => is_subscribed.store(is_on, Ordering::SeqCst),
                 Request::Echo(reply) => websocket.send(Message::Text(reply.into()))?,
             },
-            Err(Error::Io(error)) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(Error::Io(error)) if is_pause(&error) => {}
             Err(error) => return Err(error),
             Ok(_) => {}
         }
