@@ -194,12 +194,9 @@ fn judge(
     (sent, missing): (usize, usize),
     outcome: &Outcome,
 ) {
-    let state = &session.state;
-    let now = state.now();
-    let (owed, most) = pushes_due(session, stopped, now);
+    let now = session.state.now();
     let lagged = now.since(stopped);
-    let is_stopped = state.judge.borrow().grid.stalled_until(stopped).is_some();
-    let mut judge = state.judge.borrow_mut();
+    let mut judge = session.state.judge.borrow_mut();
     if judge.drained_at.is_some() {
         return;
     }
@@ -220,15 +217,24 @@ fn judge(
         let detail = format!("{role}: {wrong}, on a connection that the server kept");
         judge.violate(Guarantee::G8, Fault::Lost, now, None, detail);
     } else if missing > 0 {
+        let all = sent + 1;
         let detail = format!(
-            "{role}: {missing} of {} echoes did not come when the client read again, on a connection that the server kept",
-            sent + 1
+            "{role}: {missing} of {all} echoes did not come when the client read again, on a connection that the server kept"
         );
         judge.violate(Guarantee::G8, Fault::Lost, now, None, detail);
     } else {
         judge.exercise(Guarantee::G8);
     }
+    drop(judge);
+    judge_pushes(session, role, stopped, outcome);
+}
+
+fn judge_pushes(session: &Session, role: &str, stopped: Timestamp, outcome: &Outcome) {
+    let now = session.state.now();
+    let (owed, most) = pushes_due(session, stopped, now);
     let pushes = outcome.pushes;
+    let mut judge = session.state.judge.borrow_mut();
+    let is_stopped = judge.grid.stalled_until(stopped).is_some();
     if pushes < owed {
         let detail = format!(
             "{role}: {pushes} of the {owed} pushes that fell due meanwhile came when the client read again: the others were \
@@ -240,8 +246,8 @@ fn judge(
         judge.violate(Guarantee::G4, Fault::Duplicated, now, None, detail);
     } else {
         judge.exercise(Guarantee::G3);
-        let sentence =
-            format!("{role}: all {pushes} pushes and {} echoes came {lagged:.1?} later", outcome.echoes);
+        let (echoes, lagged) = (outcome.echoes, now.since(stopped));
+        let sentence = format!("{role}: all {pushes} pushes and {echoes} echoes came {lagged:.1?} later");
         judge.add_finding(Guarantee::G10, sentence);
     }
 }
