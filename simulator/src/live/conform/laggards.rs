@@ -23,6 +23,10 @@ const WINDOW: u32 = 4096;
 const LENGTHS: [u32; 3] = [1 << 10, 16 << 10, 5000];
 const MOST: usize = 8 << 20;
 
+/// After so many bytes it waits, in which time the server serves others.
+const PORTION: usize = 64 << 10;
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// If the sockets accept nothing for this time, the way is full.
 const FULL_TIME: Duration = Duration::from_millis(400);
 
@@ -88,7 +92,7 @@ async fn lag(session: Rc<Session>, role: &'static str, most: usize) {
 /// Sends texts until the way is full. Returns them; the last one is complete in what waits to be sent.
 async fn send_texts(session: &Session, client: &mut BareClient, most: usize) -> VecDeque<Text> {
     let longest = session.options.longest() as u32;
-    let (mut texts, mut total) = (VecDeque::new(), 0);
+    let (mut texts, mut total, mut portion) = (VecDeque::new(), 0, 0);
     let mut blocked_since = None;
     while total < most {
         if client.has_unsent() {
@@ -103,8 +107,13 @@ async fn send_texts(session: &Session, client: &mut BareClient, most: usize) -> 
             client.say(text);
             texts.push_back(text);
             total += length as usize;
+            portion += length as usize;
+            if portion < PORTION {
+                continue;
+            }
+            portion = 0;
         }
-        if client.next(client.now() + Duration::from_millis(2)).await.is_some() {
+        if client.next(client.now() + PAUSE).await.is_some() {
             break;
         }
     }
