@@ -32,6 +32,8 @@ fn try_out(before: &str, arguments: &str, speed: u32, period: Duration) -> Confo
         spawn: Some(format!("{before} python3 '{SERVER}' {port} {arguments}")),
         // Longer texts are tried only on a server that states no limit.
         max_message: (!arguments.contains("corrupts-large")).then_some(64 << 10),
+        // Several trials run side by side, so most of them have a small crowd.
+        crowd: if NEED_A_CROWD.iter().any(|defect| arguments.ends_with(defect)) { 300 } else { 40 },
         close_timeout: Duration::from_secs(3),
         speed,
         ..ConformOptions::new(
@@ -51,6 +53,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// The number of trials at the same time. With more of them the harness misses small effects, such as a small drift.
 const AT_ONCE: usize = 6;
+
+/// Defects that only many clients can see.
+const NEED_A_CROWD: [&str; 2] = ["serves-first-page", "slow-walk"];
 
 /// Single defects, each with the guarantee that it breaks.
 const MISTAKES: [(&str, &str); 20] = [

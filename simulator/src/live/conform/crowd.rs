@@ -10,11 +10,12 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
-use super::listeners::send_first_fence;
 use super::session::Session;
 use crate::live::client::LiveClient;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
+use crate::script::verb::Utterance;
+use crate::wire::text::Text;
 
 const ROLE: &str = "client of the crowd";
 
@@ -166,12 +167,22 @@ async fn connect_in_turn(session: Rc<Session>, crowd: Rc<Crowd>) {
             Ok(mut client) => {
                 client.forget_stories();
                 crowd.connected.set(crowd.connected.get() + 1);
-                send_first_fence(&session, &mut client).await;
+                fence(&session, &mut client).await;
                 session.start(listen(Rc::clone(&session), Rc::clone(&crowd), client, index));
             }
             Err(error) => return crowd.on_refused(&session, &error.to_string()),
         }
     }
+}
+
+/// Sends the first fence. How long it takes says only how busy the server is with the crowd's handshakes.
+async fn fence(session: &Session, client: &mut LiveClient) {
+    let subscribe = (!session.state.dialect.is_subscribed).then_some(Text::Subscribe);
+    let fence = Text::Fence(client.next_number());
+    let texts: Vec<Utterance> = subscribe.into_iter().chain([fence]).map(Utterance::Text).collect();
+    client.say(&texts);
+    client.forget_timing();
+    client.await_replies().await;
 }
 
 /// Listens until the crowd leaves.

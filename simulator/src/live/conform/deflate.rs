@@ -150,62 +150,93 @@ impl Reader {
         true
     }
 
-    /// Judges an event.
+    /// Judges an event. Returns whether it was right.
     fn is_right(&mut self, session: &Session, event: Event) -> bool {
-        let wrong = |guarantee, fault, sentence: &str| {
-            violate(session, guarantee, fault, sentence);
-            false
-        };
-        let of_text = if self.due.is_empty() { Guarantee::G6 } else { Guarantee::G8 };
+        let result = self.read(event).and_then(|message| self.judge(session, message));
+        if let Err(wrong) = &result {
+            violate(session, wrong.guarantee, wrong.fault, &wrong.sentence);
+        }
+        result.is_ok()
+    }
+
+    /// What a text breaks that cannot be read: it may be an echo as long as one is due.
+    fn guarantee_of_text(&self) -> Guarantee {
+        if self.due.is_empty() { Guarantee::G6 } else { Guarantee::G8 }
+    }
+
+    /// Reads a message, and decompresses it if that was agreed.
+    fn read(&mut self, event: Event) -> Result<Message, Wrong> {
+        let of_text = self.guarantee_of_text();
         let (code, is_compressed, payload) = match event {
             Event::Message { opcode, is_compressed, payload } => (opcode, is_compressed, payload),
-            Event::Garbled(cause) => return wrong(Guarantee::G5, Fault::Garbled, &cause),
-            Event::End(_) => return wrong(of_text, Fault::Dropped, "the server ended the connection"),
+            Event::Garbled(cause) => return Err(Wrong::new(Guarantee::G5, Fault::Garbled, &cause)),
+            Event::End(_) => {
+                return Err(Wrong::new(of_text, Fault::Dropped, "the server ended the connection"));
+            }
         };
         let text = match (&mut self.inflater, is_compressed) {
             (_, false) => payload,
             (None, true) => {
                 let sentence = "a message with RSV1, although no extension was agreed";
-                return wrong(Guarantee::G5, Fault::Garbled, sentence);
+                return Err(Wrong::new(Guarantee::G5, Fault::Garbled, sentence));
             }
-            (Some(inflater), true) => match inflater.inflate(&payload) {
-                Ok(text) => text,
-                Err(cause) => {
-                    let sentence = format!("a compressed message that cannot be read: {cause}");
-                    return wrong(of_text, Fault::Garbled, &sentence);
-                }
-            },
+            (Some(inflater), true) => inflater.inflate(&payload).map_err(|cause| {
+                let sentence = format!("a compressed message that cannot be read: {cause}");
+                Wrong::new(of_text, Fault::Garbled, &sentence)
+            })?,
         };
         self.compressed += u32::from(is_compressed);
-        let how = if is_compressed { ", compressed" } else { "" };
-        match session.state.dialect.interpret(code, &text) {
+        Ok(Message { code, is_compressed, text })
+    }
+
+    fn judge(&mut self, session: &Session, message: Message) -> Result<(), Wrong> {
+        let of_text = self.guarantee_of_text();
+        let dialect = &session.state.dialect;
+        let how = if message.is_compressed { ", compressed" } else { "" };
+        let shown = |kind: &str, text| format!("{kind}{how}: {:?}", start_of(text));
+        match dialect.interpret(message.code, &message.text) {
             Ok(Received::Echo(echo)) => match self.due.pop_front() {
-                Some(due) if due.as_bytes() == echo => true,
-                _ => wrong(
-                    Guarantee::G8,
-                    Fault::WrongEcho,
-                    &format!("a wrong echo{how}: {:?}", start_of(echo)),
-                ),
+                Some(due) if due.as_bytes() == echo => Ok(()),
+                _ => Err(Wrong::new(Guarantee::G8, Fault::WrongEcho, &shown("a wrong echo", echo))),
             },
             Ok(Received::Push(push)) => {
                 self.has_push = true;
-                let is_wrong =
-                    session.state.dialect.read_push(&String::from_utf8_lossy(push)) == Stated::Wrong;
-                let sentence = format!("a wrong push{how}: {:?}", start_of(push));
-                !is_wrong || wrong(Guarantee::G6, Fault::WrongText, &sentence)
+                if dialect.read_push(&String::from_utf8_lossy(push)) == Stated::Wrong {
+                    return Err(Wrong::new(Guarantee::G6, Fault::WrongText, &shown("a wrong push", push)));
+                }
+                Ok(())
             }
             Ok(Received::Close(code)) => {
-                let sentence = format!("the server ended the connection with a Close of {code:?}");
-                wrong(of_text, Fault::Dropped, &sentence)
+                let code = code.map_or("without a code".to_owned(), |code| format!("of {code}"));
+                let sentence = format!("the server ended the connection with a Close {code}");
+                Err(Wrong::new(of_text, Fault::Dropped, &sentence))
             }
-            Ok(Received::Unknown(text)) if is_compressed => {
-                let sentence =
-                    format!("a compressed message that is no echo and no push: {:?}", start_of(text));
-                wrong(of_text, Fault::WrongEcho, &sentence)
+            Ok(Received::Unknown(text)) if message.is_compressed => {
+                Err(Wrong::new(of_text, Fault::WrongEcho, &shown("neither an echo nor a push", text)))
             }
-            Ok(_) => true,
-            Err(garbled) => wrong(of_text, Fault::Garbled, &format!("{}{how}", garbled.0)),
+            Ok(_) => Ok(()),
+            Err(garbled) => Err(Wrong::new(of_text, Fault::Garbled, &format!("{}{how}", garbled.0))),
         }
+    }
+}
+
+/// A message, decompressed if it was compressed.
+struct Message {
+    code: u8,
+    is_compressed: bool,
+    text: Vec<u8>,
+}
+
+/// What is wrong with a message.
+struct Wrong {
+    guarantee: Guarantee,
+    fault: Fault,
+    sentence: String,
+}
+
+impl Wrong {
+    fn new(guarantee: Guarantee, fault: Fault, sentence: &str) -> Self {
+        Self { guarantee, fault, sentence: sentence.to_owned() }
     }
 }
 

@@ -24,6 +24,10 @@ const WINDOW: u32 = 4096;
 const LENGTHS: [u32; 3] = [1 << 10, 16 << 10, 5000];
 const MOST: usize = 8 << 20;
 
+/// After so many bytes it waits, in which time the server serves others.
+const PORTION: usize = 64 << 10;
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// If the sockets accept nothing for this time, the way is full.
 const FULL_TIME: Duration = Duration::from_millis(400);
 
@@ -89,7 +93,7 @@ async fn lag(session: Rc<Session>, role: &'static str, most: usize) {
 /// Sends texts until the way is full. Returns them; the last one is complete in what waits to be sent.
 async fn send_texts(session: &Session, client: &mut BareClient, most: usize) -> VecDeque<Text> {
     let longest = session.options.longest() as u32;
-    let (mut texts, mut total) = (VecDeque::new(), 0);
+    let (mut texts, mut total, mut portion) = (VecDeque::new(), 0, 0);
     let mut blocked_since = None;
     while total < most {
         if client.has_unsent() {
@@ -104,8 +108,13 @@ async fn send_texts(session: &Session, client: &mut BareClient, most: usize) -> 
             client.say(text);
             texts.push_back(text);
             total += length as usize;
+            portion += length as usize;
+            if portion < PORTION {
+                continue;
+            }
+            portion = 0;
         }
-        if client.next(client.now() + Duration::from_millis(2)).await.is_some() {
+        if client.next(client.now() + PAUSE).await.is_some() {
             break;
         }
     }
@@ -195,12 +204,9 @@ fn judge(
     (sent, missing): (usize, usize),
     outcome: &Outcome,
 ) {
-    let state = &session.state;
-    let now = state.now();
-    let (owed, most) = pushes_due(session, stopped, now);
+    let now = session.state.now();
     let lagged = now.since(stopped);
-    let is_stopped = state.judge.borrow().grid.stalled_until(stopped).is_some();
-    let mut judge = state.judge.borrow_mut();
+    let mut judge = session.state.judge.borrow_mut();
     if judge.drained_at.is_some() {
         return;
     }
@@ -221,15 +227,24 @@ fn judge(
         let detail = format!("{role}: {wrong}, on a connection that the server kept");
         judge.violate(Guarantee::G8, Fault::Lost, now, None, detail);
     } else if missing > 0 {
+        let all = sent + 1;
         let detail = format!(
-            "{role}: {missing} of {} echoes did not come when the client read again, on a connection that the server kept",
-            sent + 1
+            "{role}: {missing} of {all} echoes did not come when the client read again, on a connection that the server kept"
         );
         judge.violate(Guarantee::G8, Fault::Lost, now, None, detail);
     } else {
         judge.exercise(Guarantee::G8);
     }
+    drop(judge);
+    judge_pushes(session, role, stopped, outcome);
+}
+
+fn judge_pushes(session: &Session, role: &str, stopped: Timestamp, outcome: &Outcome) {
+    let now = session.state.now();
+    let (owed, most) = pushes_due(session, stopped, now);
     let pushes = outcome.pushes;
+    let mut judge = session.state.judge.borrow_mut();
+    let is_stopped = judge.grid.stalled_until(stopped).is_some();
     if pushes < owed {
         let detail = format!(
             "{role}: {pushes} of the {owed} pushes that fell due meanwhile came when the client read again: the others were \
@@ -241,8 +256,8 @@ fn judge(
         judge.violate(Guarantee::G4, Fault::Duplicated, now, None, detail);
     } else {
         judge.exercise(Guarantee::G3);
-        let sentence =
-            format!("{role}: all {pushes} pushes and {} echoes came {lagged:.1?} later", outcome.echoes);
+        let (echoes, lagged) = (outcome.echoes, now.since(stopped));
+        let sentence = format!("{role}: all {pushes} pushes and {echoes} echoes came {lagged:.1?} later");
         judge.add_finding(Guarantee::G10, sentence);
     }
 }

@@ -102,8 +102,7 @@ pub(super) async fn connect_subscribed(session: &Session, role: &'static str) ->
     Some(client)
 }
 
-/// Sends the first fence, and subscribes if the server does not do that by default.
-pub(super) async fn send_first_fence(session: &Session, client: &mut LiveClient) {
+async fn send_first_fence(session: &Session, client: &mut LiveClient) {
     let commands: &[Text] = if session.state.dialect.is_subscribed { &[] } else { &[Text::Subscribe] };
     client.command(commands).await;
 }

@@ -30,6 +30,40 @@ pub(super) fn start(session: &Rc<Session>) {
     }
 }
 
+/// Judges an answer. Returns whether it was right.
+fn judge(session: &Session, length: u32, answer: Answer) -> bool {
+    let size = size_text(length);
+    let now = session.state.now();
+    let mut judge = session.state.judge.borrow_mut();
+    match answer {
+        Answer::Right => {
+            judge.exercise(Guarantee::G8);
+            return true;
+        }
+        Answer::Wrong(place, received) => {
+            let detail = format!(
+                "the echo of a text of {size} differs from byte {place} on; it has {received} bytes behind its prefix"
+            );
+            judge.violate(Guarantee::G8, Fault::WrongEcho, now, None, detail);
+        }
+        Answer::Refused(how) => {
+            judge.add_finding(Guarantee::G8, format!("a text of {size} was refused {how}"));
+        }
+        Answer::Missing => {
+            let detail = format!("a text of {size} got no echo, on a connection that the server kept");
+            judge.violate(Guarantee::G8, Fault::Lost, now, None, detail);
+        }
+        Answer::Unknown => {}
+    }
+    false
+}
+
+/// A length for a sentence.
+fn size_text(length: u32) -> String {
+    let text = format_size(length as usize);
+    if text.ends_with('B') { text } else { format!("{text} bytes") }
+}
+
 /// The answer to a text of some length.
 enum Answer {
     Right,
@@ -63,31 +97,10 @@ async fn probe_upwards(session: Rc<Session>) {
         let begun = state.now();
         let answer = echo_of(&session, &probe(length)).await;
         took = state.now().since(begun).as_secs_f64();
-        let size = format_size(length as usize);
-        let now = state.now();
-        let mut judge = state.judge.borrow_mut();
-        match answer {
-            Answer::Right => {
-                judge.exercise(Guarantee::G8);
-                largest = Some(length);
-                continue;
-            }
-            Answer::Wrong(place, received) => {
-                let detail = format!(
-                    "the echo of a text of {size} differs from byte {place} on; it has {received} bytes behind its prefix"
-                );
-                judge.violate(Guarantee::G8, Fault::WrongEcho, now, None, detail);
-            }
-            Answer::Refused(how) => {
-                judge.add_finding(Guarantee::G8, format!("a text of {size} was refused {how}"));
-            }
-            Answer::Missing => {
-                let detail = format!("a text of {size} got no echo, on a connection that the server kept");
-                judge.violate(Guarantee::G8, Fault::Lost, now, None, detail);
-            }
-            Answer::Unknown => {}
+        if !judge(&session, length, answer) {
+            break;
         }
-        break;
+        largest = Some(length);
     }
     if let Some(largest) = largest {
         // A server that counts characters takes longer texts of one byte each for longer than those of several.
@@ -95,12 +108,12 @@ async fn probe_upwards(session: Rc<Session>) {
         if let Answer::Wrong(place, received) = echo_of(&session, &plain).await {
             let detail = format!(
                 "the echo of {} of ASCII differs from byte {place} on; it has {received} bytes behind its prefix",
-                format_size(plain.len())
+                size_text(plain.len() as u32)
             );
             let now = state.now();
             state.judge.borrow_mut().violate(Guarantee::G8, Fault::WrongEcho, now, None, detail);
         }
-        let sentence = format!("texts of up to {} were echoed byte for byte", format_size(largest as usize));
+        let sentence = format!("texts of up to {} were echoed byte for byte", size_text(largest));
         state.judge.borrow_mut().add_finding(Guarantee::G8, sentence);
     }
 }
