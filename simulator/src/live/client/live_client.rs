@@ -161,7 +161,7 @@ impl LiveClient {
             judge.on_hang(asked);
         }
         let until = judge.grid.stalled_until(asked)? + patience;
-        (until > now).then_some(until)
+        (until > now && now < asked + patience + LONGEST_STALL).then_some(until)
     }
 
     fn report_missing_replies(&mut self) {

@@ -85,14 +85,21 @@ async fn measure_replies(session: Rc<Session>) {
     while !session.is_over() && client.is_open() {
         client.process_until(client.now() + pause).await;
         session.state.judge.borrow_mut().on_question(client.now());
-        client.fence().await;
-        let payload = client.next_number().to_be_bytes();
-        client.ping(&payload);
-        client.await_replies().await;
+        let is_answered = client.fence().await && has_pong(&mut client).await;
         session.state.judge.borrow_mut().on_answer();
+        if !is_answered {
+            // It is judged, and what this client asks says no more about silence.
+            break;
+        }
     }
-    session.state.judge.borrow_mut().on_answer();
     session.stay_to_the_end(client).await;
+}
+
+/// Sends a ping. Returns whether its pong came.
+async fn has_pong(client: &mut LiveClient) -> bool {
+    let payload = client.next_number().to_be_bytes();
+    client.ping(&payload);
+    client.await_replies().await
 }
 
 /// Connects a client that is subscribed, even if the server does not subscribe new connections by default.

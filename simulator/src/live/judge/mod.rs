@@ -405,10 +405,12 @@ impl Judge {
         let at = arrival.at;
         if let Some(asked) = self.asked_at {
             let silent = arrival.earliest.since(asked.max(self.last_life));
-            if silent > self.longest_silence() {
+            let has_stalled = silent > self.longest_silence();
+            if has_stalled {
                 self.grid.observe_stall(self.last_life, at);
             }
-            self.asked_at = Some(at);
+            // A question that is never answered says no more about later silence.
+            self.asked_at = (!has_stalled).then_some(at);
         }
         self.last_life = at;
         let cycle = self.grid.newest(at);

@@ -1,7 +1,7 @@
 //! A push server on actix-web and actix-ws.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, web};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session};
 use foreign_servers::queue::{self, Inlet, Order, Outlet};
-use foreign_servers::{LARGEST, Options, Room};
+use foreign_servers::{LARGEST, Member, Options, Room};
 
 async fn upgrade(
     room: Data<Room<Outlet>>,
@@ -25,7 +25,7 @@ async fn upgrade(
 async fn serve(room: Arc<Room<Outlet>>, session: Session, stream: AggregatedMessageStream) {
     let (client, inlet) = queue::join(&room);
     let (cut, number) = (inlet.cut.clone(), client.number);
-    let writing = actix_web::rt::spawn(write(session.clone(), inlet, Arc::clone(&client)));
+    let writing = actix_web::rt::spawn(write(session.clone(), inlet, Arc::downgrade(&client)));
     let end = tokio::select! {
         end = read(&room, &client, session.clone(), stream) => end,
         () = Inlet::until_cut(cut) => None,
@@ -77,13 +77,13 @@ fn reason_of(error: &ProtocolError) -> CloseReason {
     }
 }
 
-async fn write(mut session: Session, mut inlet: Inlet, client: queue::Client) {
+async fn write(mut session: Session, mut inlet: Inlet, client: Weak<Member<Outlet>>) {
     let cut = inlet.cut.clone();
     let sending = async {
         while let Some(order) = inlet.next().await {
             let is_sent = match order {
                 // The walk may have read the switch before an unsubscribe that has been served meanwhile.
-                Order::Push(_) if !client.is_subscribed.load(Ordering::SeqCst) => true,
+                Order::Push(_) if client.upgrade().is_some_and(|client| !client.is_subscribed.load(Ordering::SeqCst)) => true,
                 Order::Echo(text) | Order::Push(text) => session.text(text).await.is_ok(),
                 Order::Close(code) => {
                     let _ = session.close(Some(CloseReason { code: code.into(), description: None })).await;
