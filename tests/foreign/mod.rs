@@ -52,7 +52,7 @@ fn violated(conformance: &Conformance) -> Vec<String> {
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// The number of trials at the same time. With more of them the harness misses small effects, such as a small drift.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 4;
 
 /// Defects that only many clients can see.
 const NEED_A_CROWD: [&str; 2] = ["serves-first-page", "slow-walk"];

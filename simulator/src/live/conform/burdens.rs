@@ -20,12 +20,12 @@ const SMALL_WINDOW: u32 = 4096;
 
 /// The length of a flooder's texts in bytes, and the bytes after which it waits, in which time the server serves others.
 const FLOOD_TEXT: u32 = 32 << 10;
-const FLOOD_PORTION: usize = 128 << 10;
+const FLOOD_PORTION: usize = 32 << 10;
 const FLOOD_PAUSE: Duration = Duration::from_millis(4);
 
 /// From this total on the texts are as long as the server accepts, and the portions larger: most servers have stopped
 /// the flood by then.
-const FLOOD_FASTER: usize = 32 << 20;
+const FLOOD_FASTER: usize = 8 << 20;
 const FLOOD_LARGE_TEXT: u32 = 256 << 10;
 const FLOOD_LARGE_PORTION: usize = 1 << 20;
 
@@ -100,9 +100,8 @@ async fn flood(session: Rc<Session>) {
 /// Sends until the server accepts no more, or more than `limit`. Returns how many bytes the system or the server took.
 async fn flood_until(session: &Session, client: &mut LiveClient, limit: usize) -> usize {
     let longest = session.options.longest() as u32;
-    let until = session.instant(session.options.cycles, 0.1);
     let (mut taken, mut portion) = (0, 0);
-    while session.state.now() < until && taken <= limit && !client.is_refused() {
+    while !session.is_over() && taken <= limit && !client.is_refused() {
         if client.has_unsent() {
             client.process_until_done(client.now() + FLOOD_PAUSE, |client| !client.has_unsent()).await;
             continue;
