@@ -20,18 +20,20 @@ import zlib
 
 MANNERS = [
     "plain", "late", "fragments", "own-texts", "pongs", "relaxed", "deflates", "two-files-per-connection",
-    "collects-garbage-late",
+    "collects-garbage-late", "large-outbox",
 ]
 DEFECTS = [
     "none", "trims", "forgets-leavers", "loses-pings", "twice-after-return", "off-by-one", "names-1000", "drifts",
     "hangs-up", "leaves-closes", "obeys-binary", "takes-surrogates", "wastes-lengths", "serves-first-page", "slow-walk",
     "drops-for-laggards", "stops-when-empty", "leaks-memory", "corrupts-large", "bad-deflate", "idle-timeout",
+    "queues-without-bound",
 ]
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 LARGEST = 64 * 1024
 VERY_LARGE = 32 * 1024 * 1024
 FIRST_PAGE = 100
-SLOWNESS = 0.0011
+LARGE_OUTBOX = 40 * 1024 * 1024
+SLOWNESS = 0.0013
 GARBAGE = 16 * 1024
 IDLE = 6
 
@@ -102,6 +104,8 @@ class Server:
 
     async def serve(self, reader, writer):
         client = Client(reader, writer, self.has("wastes-lengths"))
+        if self.is_manner("large-outbox"):
+            writer.transport.set_write_buffer_limits(high=LARGE_OUTBOX)
         client.drops = self.has("drops-for-laggards")
         client.largest = VERY_LARGE if self.has("corrupts-large") else LARGEST
         if self.is_manner("two-files-per-connection"):
@@ -197,7 +201,8 @@ class Server:
                     elif self.has("obeys-binary") and message == b"unsubscribe":
                         client.subscribed = False
                     kind, message = None, b""
-            await client.writer.drain()
+            if not self.has("queues-without-bound"):
+                await client.writer.drain()
 
     def on_text(self, client, message):
         try:

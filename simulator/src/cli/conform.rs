@@ -30,7 +30,7 @@ const ENDS: &[Exit] =
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = exit::help(
-    "A verdict takes about nine periods, five more with --spawn or --pid, so let the server push every few seconds.\n\
+    "A verdict takes about thirteen periods, five more with --spawn or --pid, so let the server push every few seconds.\n\
      Where its timer is fixed, run it faster: faketime -f '+0 x150' COMMAND, with --clock-speed 150, makes five\n\
      minutes two seconds.",
     ENDS

@@ -20,14 +20,14 @@ const SMALL_WINDOW: u32 = 4096;
 
 /// The length of a flooder's texts in bytes, and the bytes after which it waits, in which time the server serves others.
 const FLOOD_TEXT: u32 = 32 << 10;
-const FLOOD_PORTION: usize = 64 << 10;
+const FLOOD_PORTION: usize = 32 << 10;
 const FLOOD_PAUSE: Duration = Duration::from_millis(4);
 
 /// From this total on the texts are as long as the server accepts, and the portions larger: most servers have stopped
 /// the flood by then.
-const FLOOD_FASTER: usize = 32 << 20;
+const FLOOD_FASTER: usize = 8 << 20;
 const FLOOD_LARGE_TEXT: u32 = 256 << 10;
-const FLOOD_LARGE_PORTION: usize = 256 << 10;
+const FLOOD_LARGE_PORTION: usize = 1 << 20;
 
 /// How many bytes a server may accept from a client that reads no echoes, if its owner states no bound: far more than
 /// any sensible one. Beyond it the server queues the echoes without a bound, or has lost them.

@@ -26,7 +26,7 @@ const MOST: usize = 8 << 20;
 
 /// After so many bytes it waits, in which time the server serves others.
 const PORTION: usize = 64 << 10;
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(6);
 
 /// If the sockets accept nothing for this time, the way is full.
 const FULL_TIME: Duration = Duration::from_millis(400);
