@@ -32,6 +32,8 @@ fn try_out(before: &str, arguments: &str, speed: u32, period: Duration) -> Confo
         spawn: Some(format!("{before} python3 '{SERVER}' {port} {arguments}")),
         // Longer texts are tried only on a server that states no limit.
         max_message: (!arguments.contains("corrupts-large")).then_some(64 << 10),
+        // Without a stated bound the flood has to reach 160 MiB, which takes long on a busy machine.
+        outbox_limit: arguments.contains("queues-without-bound").then_some(1 << 20),
         // Several trials run side by side, so most of them have a small crowd.
         crowd: if NEED_A_CROWD.iter().any(|defect| arguments.ends_with(defect)) { 300 } else { 40 },
         close_timeout: Duration::from_secs(3),

@@ -243,7 +243,7 @@ class Server:
             cycle += 1
             due = start + cycle * self.options.period
             if self.has("drifts"):
-                due += cycle * self.options.period / 40
+                due += cycle * self.options.period / 30
             await asyncio.sleep(due - time.monotonic())
             if time.monotonic() - due > self.options.period / 3:
                 continue
