@@ -1,6 +1,10 @@
 //! Verdicts on a third-party server in Python, which shares no code with this workspace: with permitted deviations, and
 //! with single defects. Without the interpreter the tests print that they are skipped, and pass.
 
+mod stops;
+mod subjects;
+mod verdicts;
+
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;

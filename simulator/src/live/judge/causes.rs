@@ -8,7 +8,7 @@ use carillon_server::Timestamp;
 
 use super::evidence::counted_by_guarantee;
 use super::rhythm::Schedule;
-use super::{ATTRIBUTION_TIME, Judge, Observation, seconds};
+use super::{ATTRIBUTION_TIME, BINARY, Judge, Observation, seconds};
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Violation};
 
@@ -54,6 +54,19 @@ impl Judge {
         }
         self.find_default();
         self.find_burden();
+        self.find_no_binary_command();
+    }
+
+    /// An unwanted push after a binary command has another cause if such pushes come without one, too.
+    fn find_no_binary_command(&mut self) {
+        let is_plain = |one: &Violation| one.guarantee == Guarantee::G2 && one.fault == Fault::Unexpected;
+        let Some(place) = self.violations().iter().position(is_plain) else { return };
+        let (at, cause) = (self.violations()[place].at, self.observations[place].outcome.clone());
+        let binary: Vec<bool> =
+            self.observations.iter().map(|seen| seen.outcome.starts_with(BINARY)).collect();
+        let mut is_binary = binary.into_iter();
+        let is_same = |one: &Violation| is_binary.next().unwrap_or(false) || is_plain(one);
+        self.replace(Guarantee::G2, Fault::Unexpected, at, cause, is_same);
     }
 
     /// Pushes that come very late look like lost ones, like two in one cycle, and like wrong texts.
@@ -245,7 +258,9 @@ impl Judge {
                 )
             }
         };
-        self.replace(Guarantee::G7, Fault::Late, now, sentence, is_about_pushes);
+        // Two pushes right after each other on one connection are no consequence of that.
+        let is_consequence = |one: &Violation| is_about_pushes(one) && one.guarantee != Guarantee::G4;
+        self.replace(Guarantee::G7, Fault::Late, now, sentence, is_consequence);
     }
 
     /// Reports a cause, and takes back its consequences, which the report then only counts.
@@ -255,7 +270,7 @@ impl Judge {
         fault: Fault,
         at: Timestamp,
         cause: String,
-        is_consequence: impl Fn(&Violation) -> bool,
+        mut is_consequence: impl FnMut(&Violation) -> bool,
     ) {
         let kept = std::mem::take(&mut self.keeper.score.violations);
         let observations = std::mem::take(&mut self.observations);

@@ -67,7 +67,7 @@ impl Judge {
         self.keeper.count_more(Guarantee::G3, unkept);
         if !audit.is_burdened {
             self.has_lost_unburdened = true;
-        } else if !self.has_lost_unburdened && self.tally(Guarantee::G3).exercised > 0 {
+        } else if self.is_by_burden(&audit, at) {
             let lost = audit.lost;
             let detail = format!(
                 "{lost} clients did not get the push due at {} while other clients did not read",
@@ -75,6 +75,15 @@ impl Judge {
             );
             self.violate(Guarantee::G10, Fault::Lost, at, None, detail);
         }
+    }
+
+    /// Whether the clients that do not read are the likely cause of the losses: many clients lost their push, nothing
+    /// was lost before, and the server was not stopped meanwhile.
+    fn is_by_burden(&self, audit: &Audit, due: Timestamp) -> bool {
+        let are_many = audit.lost * 10 >= audit.lost + audit.served;
+        let since = self.burdened_since.unwrap_or(due);
+        let was_stopped = self.grid.has_stalled_between(since, due);
+        are_many && !was_stopped && !self.has_lost_unburdened && self.tally(Guarantee::G3).exercised > 0
     }
 
     /// Judges the pushes that were more than half a period late (G10). If the harness itself was delayed, the cause

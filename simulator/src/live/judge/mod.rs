@@ -49,6 +49,9 @@ const RETENTION: Retention = Retention { of_each: KEPT, in_all: 0 };
 /// own pong to the pong.
 pub(super) const ATTRIBUTION_TIME: Duration = Duration::from_millis(300);
 
+/// How the outcome begins if an unwanted push follows a binary command.
+const BINARY: &str = "a push after `subscribe` as a binary message";
+
 /// From this length on, in bytes, a text is the likely cause if the server ends the connection in place of its echo.
 const LONG_TEXT: u32 = 16 << 10;
 

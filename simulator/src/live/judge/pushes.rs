@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use super::{Judge, LOST, LiveConnection, Lost, Observation};
+use super::{BINARY, Judge, LOST, LiveConnection, Lost, Observation};
 use crate::live::clock::pulse::Arrival;
 use crate::oracle::connection::Phase;
 use crate::oracle::guarantee::Guarantee;
@@ -138,7 +138,7 @@ impl Judge {
     fn on_unwanted(&mut self, connection: &LiveConnection, arrival: Arrival) {
         let since = arrival.at.since(connection.core.windows.since);
         let (guarantee, outcome) = if connection.has_binary_command {
-            (Guarantee::G9, "a push after `subscribe` as a binary message, which is no command".to_owned())
+            (Guarantee::G9, format!("{BINARY}, which is no command"))
         } else {
             let outcome =
                 format!("a push {since:.1?} behind the fence of an unsubscribe, and no subscribe since");
