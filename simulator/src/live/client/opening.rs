@@ -152,17 +152,7 @@ impl LiveClient {
         }
         let core = Connection::new(number, 1, windows, 0, now);
         let audited = state.judge.borrow().grid.newest(now);
-        let connection = LiveConnection {
-            core,
-            role,
-            audited,
-            last_stated: i64::MIN,
-            pushes: 0,
-            after_stall: (None, 0),
-            excess: 0,
-            has_binary_command: false,
-            is_excluded: false,
-        };
+        let connection = LiveConnection::new(core, role, audited);
         let mut client = Self {
             state: Rc::clone(state),
             transport,

@@ -416,7 +416,9 @@ mod tests {
     #[test]
     fn a_timer_per_client_fits_no_grid() {
         // Three clients, 0, 1400 and 600 ms into each period: one of them is late by more than half of it.
-        let (grid, _) = grid(&[10_000, 11_400, 12_600, 12_000, 13_400, 14_600]);
+        let (grid, _) = grid(&[
+            10_000, 11_400, 12_600, 12_000, 13_400, 14_600, 14_000, 15_400, 16_600, 16_000, 17_400, 18_600,
+        ]);
         assert!(matches!(grid.fit(Duration::ZERO), Fit::NoGrid { .. }));
     }
 

@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_clock_may_be_set_and_daylight_saving_time_may_end() {
-        let dst = run(local(), &["02:59:56", "02:59:58", "02:00:00", "02:00:02"]);
+        let dst = run(local(), &["03:00:00", "03:00:02", "02:00:04", "02:00:06"]);
         assert_eq!((dst.wrong.len(), dst.changes), (0, vec![2]));
         let set = run(local(), &["12:00:00", "12:00:02", "12:05:04", "12:05:06", "12:00:08", "12:00:10"]);
         assert_eq!((set.wrong.len(), set.changes), (0, vec![2, 4]));

@@ -88,15 +88,7 @@ async fn perform(options: ConformOptions, on_step: impl Fn(&str)) -> Result<Conf
     idlers::start(&session);
     await_first_push(&session, &on_step).await;
     start_probes(&session);
-    for cycle in 1..=session.options.cycles {
-        session.wait(cycle, 0.5).await;
-        server = running_server(&session, server).await?;
-        if session.state.judge.borrow().has_crashed() {
-            break;
-        }
-        let violations = session.state.judge.borrow().violation_count();
-        on_step(&format!("cycle {cycle} of {}: {violations} violations so far", session.options.cycles));
-    }
+    server = watch_cycles(&session, server, &on_step).await?;
     if session.state.judge.borrow().has_crashed() {
         on_step("the server has ended by itself");
         session.end();
@@ -108,6 +100,28 @@ async fn perform(options: ConformOptions, on_step: impl Fn(&str)) -> Result<Conf
     watching.abort();
     pulse.abort();
     Ok(Conformance::conclude(&session))
+}
+
+/// Waits for the end of the last cycle, or of the server.
+///
+/// # Errors
+///
+/// Another server answers in the place of the one that was started.
+async fn watch_cycles(
+    session: &Session,
+    mut server: Option<Spawned>,
+    on_step: &impl Fn(&str),
+) -> Result<Option<Spawned>, ConformError> {
+    for cycle in 1..=session.options.cycles {
+        session.wait(cycle, 0.5).await;
+        server = running_server(session, server).await?;
+        if session.state.judge.borrow().has_crashed() {
+            break;
+        }
+        let violations = session.state.judge.borrow().violation_count();
+        on_step(&format!("cycle {cycle} of {}: {violations} violations so far", session.options.cycles));
+    }
+    Ok(server)
 }
 
 /// Starts the clients that depend on the timetable.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use carillon_server::Timestamp;
 
 use super::evidence::counted_by_guarantee;
+use super::facts::Ended;
 use super::rhythm::Schedule;
 use super::{ATTRIBUTION_TIME, BINARY, Judge, Observation, seconds};
 use crate::oracle::guarantee::Guarantee;
@@ -20,17 +21,6 @@ const MOST: f64 = 0.6;
 
 /// The shortest inactivity timeout that is told from a server that hangs up at once.
 const INACTIVITY: Duration = Duration::from_millis(900);
-
-/// The end of a connection that the server ended without a cause.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ended {
-    /// How long it was open.
-    pub(crate) lived: Duration,
-    /// The time since the last byte in either direction.
-    pub(crate) silent: Duration,
-    /// The code of the server's Close; the outer `None` if there was none.
-    pub(crate) code: Option<Option<u16>>,
-}
 
 impl Judge {
     /// Notes how the server ended a connection.

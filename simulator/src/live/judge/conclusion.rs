@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use super::{Audit, Judge, Late, Lost, Observation, seconds};
+use super::facts::{Audit, Late, Lost};
+use super::{Judge, Observation, seconds};
 use crate::live::clock::grid::Fit;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;

@@ -9,12 +9,12 @@ pub(crate) mod verdicts;
 mod causes;
 mod conclusion;
 mod evidence;
+mod facts;
 mod pushes;
 mod rhythm;
 mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
 use carillon_server::Timestamp;
@@ -31,10 +31,10 @@ use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Tally, Violation};
 use crate::oracle::score_keeper::{Retention, ScoreKeeper};
 use crate::oracle::sighting::Sighting;
-pub(crate) use causes::Ended;
 pub(crate) use evidence::Observation;
+use facts::{Audit, Backwards, Late};
+pub(crate) use facts::{Dropped, Ended, Ending};
 use rhythm::Rhythms;
-use texts::Backwards;
 
 /// The most violations of each guarantee that are kept with their details.
 const KEPT: usize = 300;
@@ -81,50 +81,21 @@ pub(crate) struct LiveConnection {
     pub(crate) is_excluded: bool,
 }
 
-/// The result of one cycle for its subscribers.
-#[derive(Debug, Default)]
-struct Audit {
-    served: u64,
-    served_untouched: u64,
-    lost: u64,
-    lost_untouched: u64,
-    /// Losses of clients that had got nothing for one and a half periods.
-    lost_for_long: u64,
-    kept: Vec<Lost>,
-    /// Whether the server sent anything to any client in the third of a period after the due instant.
-    is_alive: bool,
-    /// Whether at least one client did not read.
-    is_burdened: bool,
-}
-
-/// Pushes that were more than half a period late.
-#[derive(Debug, Default)]
-struct Late {
-    longest: Duration,
-    count: u64,
-    cycles: BTreeSet<u64>,
-    /// Whether the server waited for a processor meanwhile.
-    is_starved: bool,
-}
-
-impl Late {
-    fn add(&mut self, late: Duration, cycle: u64, is_starved: bool) {
-        self.longest = self.longest.max(late);
-        self.count += 1;
-        self.cycles.insert(cycle);
-        self.is_starved |= is_starved;
+impl LiveConnection {
+    /// A new connection; `audited` is the newest cycle that was due before.
+    pub(crate) fn new(core: Connection, role: &'static str, audited: u64) -> Self {
+        Self {
+            core,
+            role,
+            audited,
+            last_stated: i64::MIN,
+            pushes: 0,
+            after_stall: (None, 0),
+            excess: 0,
+            has_binary_command: false,
+            is_excluded: false,
+        }
     }
-}
-
-#[derive(Debug)]
-struct Lost {
-    client: u32,
-    role: &'static str,
-    since: Timestamp,
-    is_untouched: bool,
-    is_long: bool,
-    /// Whether the client's newest command was a binary message.
-    is_binary: bool,
 }
 
 /// The judge, and everything that it has observed.
@@ -179,40 +150,6 @@ pub(crate) struct Judge {
     /// Connections that ended without a cause. `None` if each of them is a violation; otherwise the caller decides
     /// what they mean.
     pub(crate) drops: Option<Vec<Dropped>>,
-}
-
-/// How the server ended a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// With a Close of this code.
-    Close(Option<u16>),
-    /// With the end of the stream, or a reset.
-    Stream,
-}
-
-impl Ending {
-    /// Whether it says that the client has broken a rule.
-    fn accuses(self) -> bool {
-        matches!(self, Self::Close(Some(1002 | 1007 | 1009)))
-    }
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Close(Some(code)) => write!(f, "with a Close of {code}"),
-            Self::Close(None) => f.write_str("with a Close without a code"),
-            Self::Stream => f.write_str("without a Close"),
-        }
-    }
-}
-
-/// A connection that the server ended without a cause that the protocol allows.
-#[derive(Debug)]
-pub(crate) struct Dropped {
-    pub(crate) at: Timestamp,
-    pub(crate) client: u32,
-    pub(crate) detail: String,
 }
 
 impl Judge {

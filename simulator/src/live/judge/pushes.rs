@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use super::{BINARY, Judge, LOST, LiveConnection, Lost, Observation};
+use super::facts::Lost;
+use super::{BINARY, Judge, LOST, LiveConnection, Observation};
 use crate::live::clock::pulse::Arrival;
 use crate::oracle::connection::Phase;
 use crate::oracle::guarantee::Guarantee;

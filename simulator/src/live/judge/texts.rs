@@ -3,20 +3,12 @@
 
 use carillon_server::{Timestamp, WallTime};
 
+use super::facts::Backwards;
 use super::{Judge, LiveConnection, Observation};
 use crate::dialect::Stated;
 use crate::live::clock::stamps::Conclusion;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
-
-/// A push whose text states an earlier instant than the one before. Whether the clock was set is known at the end.
-#[derive(Debug)]
-pub(super) struct Backwards {
-    cycle: u64,
-    at: Timestamp,
-    client: u32,
-    seen: Observation,
-}
 
 impl Judge {
     /// Whether the same text was already judged right for another client in the same cycle.

@@ -55,10 +55,11 @@ impl Address {
         self.is_secure
     }
 
-    /// The value of the request's Host field.
+    /// The value of the request's Host field: without the port where it is the usual one, as browsers send it.
     pub(crate) fn host_field(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        format!("{host}:{}", self.port)
+        let usual = if self.is_secure { SECURE_PORT } else { DEFAULT_PORT };
+        if self.port == usual { host } else { format!("{host}:{}", self.port) }
     }
 
     /// Looks up the socket address; the first one if the name has several.
@@ -89,11 +90,12 @@ mod tests {
         assert_eq!(address.target, "/ws?x=1");
         let address = Address::parse("ws://[::1]/").unwrap();
         assert_eq!((address.host.as_str(), address.port), ("::1", 80));
-        assert_eq!(address.host_field(), "[::1]:80");
+        assert_eq!(address.host_field(), "[::1]");
         assert!(!address.is_secure());
         let address = Address::parse("wss://example.org").unwrap();
         assert_eq!((address.port, address.is_secure()), (443, true));
-        assert_eq!(Address::parse("wss://h:8443/").unwrap().port, 8443);
+        assert_eq!(address.host_field(), "example.org");
+        assert_eq!(Address::parse("wss://h:8443/").unwrap().host_field(), "h:8443");
         assert_eq!(Address::parse("ws://h").unwrap().target, "/");
     }
 
