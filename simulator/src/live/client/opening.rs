@@ -146,13 +146,7 @@ impl LiveClient {
         let handshake = Handshake::to(&state.address.host_field(), target, &further, rng.bits());
         let transport = state.open(plug).await.map_err(|error| NoConnection::new(state, error))?;
         let now = state.now();
-        let mut windows = Windows::new(now, handshake.request.len() as u64, 0);
-        if !state.dialect.is_subscribed {
-            windows = windows.unsubscribed();
-        }
-        let core = Connection::new(number, 1, windows, 0, now);
-        let audited = state.judge.borrow().grid.newest(now);
-        let connection = LiveConnection::new(core, role, audited);
+        let connection = new_connection(state, role, number, handshake.request.len());
         let mut client = Self {
             state: Rc::clone(state),
             transport,
@@ -238,4 +232,14 @@ impl LiveClient {
             self.state.judge.borrow_mut().violate(Guarantee::G12, Fault::Garbled, now, client, seen);
         }
     }
+}
+
+/// The connection of client `number`, whose request has this many bytes.
+fn new_connection(state: &RunState, role: &'static str, number: u32, request: usize) -> LiveConnection {
+    let now = state.now();
+    let windows = Windows::new(now, request as u64, 0);
+    let windows = if state.dialect.is_subscribed { windows } else { windows.unsubscribed() };
+    let core = Connection::new(number, 1, windows, 0, now);
+    let audited = state.judge.borrow().grid.newest(now);
+    LiveConnection::new(core, role, audited)
 }

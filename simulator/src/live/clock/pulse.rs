@@ -35,6 +35,11 @@ impl Arrival {
     }
 }
 
+/// An instant of the run in seconds, as `12.345 s`.
+pub(crate) fn seconds(at: Timestamp) -> String {
+    format!("{:.3} s", at.as_nanos() as f64 / 1e9)
+}
+
 /// The clock of a run, and its ticks.
 #[derive(Debug)]
 pub(crate) struct Pulse {

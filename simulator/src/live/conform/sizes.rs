@@ -46,6 +46,10 @@ fn judge(session: &Session, length: u32, answer: Answer) -> bool {
             );
             judge.violate(Guarantee::G8, Fault::WrongEcho, now, None, detail);
         }
+        Answer::Garbled(cause) => {
+            let outcome = format!("in the place of the echo of a text of {size} came {cause}");
+            judge.violate(Guarantee::G8, Fault::Garbled, now, None, outcome);
+        }
         Answer::Refused(how) => {
             judge.add_finding(Guarantee::G8, format!("a text of {size} was refused {how}"));
         }
@@ -70,6 +74,8 @@ enum Answer {
     /// The place of the first byte that differs, and how long the echo is.
     Wrong(usize, usize),
     Refused(String),
+    /// Something came that no server may send.
+    Garbled(String),
     /// Nothing came for as long as a reply may take.
     Missing,
     /// The probe is not possible: the server does not take the connection.
@@ -137,7 +143,7 @@ async fn echo_of(session: &Session, text: &str) -> Answer {
         let (opcode, payload) = match event {
             Event::Message { opcode, payload, .. } => (opcode, payload),
             Event::End(_) => return ended(session, "by an end of the connection without a Close"),
-            Event::Garbled(cause) => return Answer::Refused(format!("({cause})")),
+            Event::Garbled(cause) => return Answer::Garbled(cause.into_owned()),
         };
         match state.dialect.interpret(opcode, &payload) {
             Ok(Received::Echo(echo)) if text.as_bytes() == echo => break Answer::Right,
@@ -145,7 +151,7 @@ async fn echo_of(session: &Session, text: &str) -> Answer {
             Ok(Received::Close(Some(code))) => return ended(session, &format!("with a Close of {code}")),
             Ok(Received::Close(None)) => return ended(session, "with a Close without a code"),
             Ok(_) => {}
-            Err(garbled) => break Answer::Refused(format!("({})", garbled.0)),
+            Err(garbled) => break Answer::Garbled(garbled.0.into_owned()),
         }
     };
     client.leave().await;

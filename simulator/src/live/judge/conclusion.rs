@@ -10,6 +10,9 @@ use crate::live::clock::grid::Fit;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
+/// The fewest clients that lose their push because others do not read.
+const MANY: u64 = 5;
+
 impl Judge {
     /// Concludes every cycle before `cycle`.
     pub(crate) fn conclude(&mut self, cycle: u64) {
@@ -53,6 +56,21 @@ impl Judge {
             return self.add_doubt(Guarantee::G3, sentence);
         }
         self.lost += audit.lost;
+        self.report_lost(&audit, at);
+        if !audit.is_burdened {
+            self.has_lost_unburdened = true;
+        } else if self.is_by_burden(&audit, at) {
+            let lost = audit.lost;
+            let detail = format!(
+                "{lost} clients did not get the push due at {} while other clients did not read",
+                seconds(at)
+            );
+            self.violate(Guarantee::G10, Fault::Lost, at, None, detail);
+        }
+    }
+
+    /// Reports each lost push of a cycle under the guarantee that it breaks.
+    fn report_lost(&mut self, audit: &Audit, at: Timestamp) {
         let is_default_broken = audit.lost_untouched > 1 && audit.served_untouched == 0 && audit.served > 0;
         // A binary message is the cause only if no other client lost its push.
         let is_binary = audit.served > 0 && audit.kept.iter().all(|kept| kept.is_binary);
@@ -66,22 +84,12 @@ impl Judge {
         }
         let unkept = audit.lost.saturating_sub(audit.kept.len() as u64);
         self.keeper.count_more(Guarantee::G3, unkept);
-        if !audit.is_burdened {
-            self.has_lost_unburdened = true;
-        } else if self.is_by_burden(&audit, at) {
-            let lost = audit.lost;
-            let detail = format!(
-                "{lost} clients did not get the push due at {} while other clients did not read",
-                seconds(at)
-            );
-            self.violate(Guarantee::G10, Fault::Lost, at, None, detail);
-        }
     }
 
     /// Whether the clients that do not read are the likely cause of the losses: many clients lost their push, nothing
     /// was lost before, and the server was not stopped meanwhile.
     fn is_by_burden(&self, audit: &Audit, due: Timestamp) -> bool {
-        let are_many = audit.lost * 10 >= audit.lost + audit.served;
+        let are_many = audit.lost >= MANY && audit.lost * 4 >= audit.lost + audit.served;
         let since = self.burdened_since.unwrap_or(due);
         let was_stopped = self.grid.has_stalled_between(since, due);
         are_many && !was_stopped && !self.has_lost_unburdened && self.tally(Guarantee::G3).exercised > 0

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::seconds;
+use crate::live::clock::pulse::seconds;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::{Fault, Violation};
 

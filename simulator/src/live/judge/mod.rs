@@ -21,6 +21,7 @@ use carillon_server::Timestamp;
 
 use super::clock::grid::PushGrid;
 use super::clock::pulse::Arrival;
+pub(super) use super::clock::pulse::seconds;
 use super::clock::stamps::Stamps;
 use super::clock::waiting::Waiting;
 use crate::oracle::checker::echoes;
@@ -427,9 +428,4 @@ impl Judge {
         let seen = Observation::of(connection.role, outcome + &cause);
         self.violate(guarantee, Fault::Dropped, at, Some(client), seen);
     }
-}
-
-/// An instant of the run in seconds, as `12.345 s`.
-pub(crate) fn seconds(at: Timestamp) -> String {
-    format!("{:.3} s", at.as_nanos() as f64 / 1e9)
 }

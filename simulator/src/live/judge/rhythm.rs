@@ -15,6 +15,9 @@ const PUSHES: usize = 16;
 /// The fewest connections and gaps from which a schedule is concluded.
 const FEWEST: usize = 4;
 
+/// The shortest interval between pushes that can be a period.
+const SHORTEST: Duration = Duration::from_millis(50);
+
 /// The most schedules that are told apart.
 const SCHEDULES: usize = 16;
 
@@ -53,14 +56,17 @@ impl Rhythms {
     }
 
     /// The usual time between two pushes on a connection, between which the server did not stand still; `None` if
-    /// there are too few.
+    /// there are too few, or they come irregularly.
     pub(super) fn interval(&self, is_calm: impl Fn(Timestamp, Timestamp) -> bool) -> Option<Duration> {
         let pairs = self.0.values().flat_map(|rhythm| rhythm.pushes.windows(2));
         let calm = pairs.filter(|pair| is_calm(pair[0], pair[1]));
         let mut gaps: Vec<Duration> = calm.map(|pair| pair[1].since(pair[0])).collect();
         gaps.sort_unstable();
         let clients = self.0.values().filter(|rhythm| rhythm.pushes.len() > 1).count();
-        (gaps.len() >= FEWEST && clients > 1).then(|| gaps[gaps.len() / 2])
+        let usual = *gaps.get(gaps.len() / 2)?;
+        let is_usual = |gap: &&Duration| gap.abs_diff(usual) <= usual / 10;
+        let is_regular = gaps.iter().filter(is_usual).count() * 4 >= gaps.len() * 3;
+        (gaps.len() >= FEWEST && clients > 1 && usual >= SHORTEST && is_regular).then_some(usual)
     }
 
     /// The schedules by which connections get their pushes every `period`.
