@@ -76,7 +76,7 @@ const MISTAKES: [(&str, &str); 21] = [
     ("leaves-closes", "G12"),
     ("loses-pings", "G13"),
     ("names-1000", "G12"),
-    ("obeys-binary", "G3"),
+    ("obeys-binary", "G9"),
     ("off-by-one", "G3"),
     ("queues-without-bound", "G10"),
     ("serves-first-page", "G3"),

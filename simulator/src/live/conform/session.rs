@@ -80,10 +80,15 @@ impl Session {
 
     /// Sleeps until this phase comes next, in the present cycle or the next one.
     pub(super) async fn wait_for_phase(&self, phase: f64) {
+        self.state.pulse.sleep_until(self.next_at_phase(phase)).await;
+    }
+
+    /// The next instant at this phase, in the present cycle or the next one.
+    pub(super) fn next_at_phase(&self, phase: f64) -> Timestamp {
         let now = self.state.now();
         let newest = self.state.judge.borrow().grid.newest(now);
         let next = if self.instant(newest, phase) > now { newest } else { newest + 1 };
-        self.wait(next, phase).await;
+        self.instant(next, phase)
     }
 
     /// Connects and sends a fence, which proves that the server serves the connection. A failure is reported as a

@@ -44,10 +44,19 @@ struct Group {
     slow: Option<LiveClient>,
 }
 
+impl Group {
+    /// Reads what comes until an instant: a push that waits unread would seem to be one after the signal.
+    async fn read_until(&mut self, until: Timestamp) {
+        let reading =
+            self.prompt.iter_mut().chain(&mut self.talker).map(|client| client.process_until(until));
+        futures::future::join_all(reading).await;
+    }
+}
+
 /// Connects the clients, tells the server to shut down, and waits for its end.
 pub(super) async fn run(session: &Rc<Session>, server: &mut Spawned) {
-    let group = gather(session).await;
-    session.wait_for_phase(CALM).await;
+    let mut group = gather(session).await;
+    group.read_until(session.next_at_phase(CALM)).await;
     let asked = session.state.now();
     let bound = asked + session.options.close_timeout + EXIT + session.state.patience;
     dismiss(session, group, bound);

@@ -19,6 +19,9 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// The share of connections that a common cause must explain.
 const MOST: f64 = 0.6;
 
+/// The fewest late pushes that explain others.
+const MANY_LATE: u64 = 5;
+
 /// The shortest inactivity timeout that is told from a server that hangs up at once.
 const INACTIVITY: Duration = Duration::from_millis(900);
 
@@ -65,7 +68,8 @@ impl Judge {
             one.fault == Fault::Late && matches!(one.guarantee, Guarantee::G7 | Guarantee::G10)
         };
         let place = self.violations().iter().position(|one| is_root(&one));
-        let (Some(place), true) = (place, self.is_very_late()) else { return false };
+        let is_cause = self.is_very_late() && !self.has_twins();
+        let (Some(place), true) = (place, is_cause) else { return false };
         let Violation { guarantee, fault, at, .. } = self.violations()[place];
         let cause = self.observations[place].outcome.clone();
         self.replace(guarantee, fault, at, cause, is_about_pushes);
@@ -75,7 +79,12 @@ impl Judge {
     /// Whether pushes came so late that they can be taken for those of another cycle.
     fn is_very_late(&self) -> bool {
         let is_slow = |one: &Violation| one.guarantee == Guarantee::G10 && one.fault == Fault::Late;
-        self.late.count > 0 || self.violations().iter().any(is_slow)
+        self.late.count >= MANY_LATE || self.violations().iter().any(is_slow)
+    }
+
+    /// Whether the server sends pushes right after each other: then no grid can be told, and lateness explains nothing.
+    fn has_twins(&self) -> bool {
+        self.twins > 0
     }
 
     /// Clients that never sent a command get no pushes: then clients that come back get none either.
@@ -207,7 +216,7 @@ impl Judge {
         let period = self.grid.period();
         let is_calm = |from, until| !self.grid.has_stalled_between(from, until);
         let Some(interval) = self.rhythms.interval(is_calm) else { return false };
-        if interval.abs_diff(period) <= period / 10 || self.has_neighbours() {
+        if interval.abs_diff(period) <= period / 10 || self.has_neighbours() || self.has_twins() {
             return false;
         }
         let sentence = format!(

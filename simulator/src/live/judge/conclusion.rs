@@ -99,8 +99,8 @@ impl Judge {
     /// is undecided.
     pub(crate) fn conclude_late(&mut self, own_delay: Duration, now: Timestamp) {
         let Late { longest, count, is_starved, .. } = self.late;
-        if count == 0 || self.tally(Guarantee::G7).violations > 0 {
-            // A wrong grid is the cause.
+        if count == 0 || self.tally(Guarantee::G7).violations > 0 || self.twins > 0 {
+            // A wrong grid is the cause, or there is none.
             return;
         }
         let sentence = format!("{count} pushes came more than half a period late, up to {longest:.1?}");

@@ -146,6 +146,8 @@ pub(crate) struct Judge {
     /// The number of pushes that never arrived, and of pushes that arrived twice.
     pub(crate) lost: u64,
     pub(crate) duplicates: u64,
+    /// How many of those came right after the first.
+    twins: u64,
     /// The pushes that were more than half a period late.
     late: Late,
     /// Connections that ended without a cause. `None` if each of them is a violation; otherwise the caller decides
@@ -183,6 +185,7 @@ impl Judge {
             is_strict,
             lost: 0,
             duplicates: 0,
+            twins: 0,
             late: Late::default(),
             drops: None,
         }

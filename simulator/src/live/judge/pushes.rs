@@ -114,6 +114,7 @@ impl Judge {
 
     fn on_second(&mut self, connection: &LiveConnection, cycle: u64, arrival: Arrival) {
         let gap = arrival.at.since(connection.core.last_push_at);
+        self.twins += u64::from(gap < self.grid.period() / 20);
         let was_stalled = self.grid.is_excused(cycle) && self.tally(Guarantee::G4).violations == 0;
         let (guarantee, cause) = if was_stalled {
             (Guarantee::G7, ", right after a stall: missed cycles are skipped, not made up for")
