@@ -80,7 +80,8 @@ impl Judge {
                 () if is_default_broken && kept.is_untouched => Guarantee::G1,
                 () => Guarantee::G3,
             };
-            self.violate(guarantee, Fault::Lost, at, Some(kept.client), kept.describe(at, is_binary));
+            let seen = kept.describe(at, is_binary).with_story(self.rhythms.story(kept.client));
+            self.violate(guarantee, Fault::Lost, at, Some(kept.client), seen);
         }
         let unkept = audit.lost.saturating_sub(audit.kept.len() as u64);
         self.keeper.count_more(Guarantee::G3, unkept);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
-use crate::live::clock::pulse::Arrival;
+use crate::live::clock::pulse::{Arrival, seconds};
 
 /// The most connections, and the most pushes of each, that are kept.
 const CONNECTIONS: usize = 2000;
@@ -53,6 +53,13 @@ impl Rhythms {
         if rhythm.pushes.len() < PUSHES {
             rhythm.pushes.push(arrival.at);
         }
+    }
+
+    /// When the first pushes of a client came, as a sentence; empty if nothing is known.
+    pub(super) fn story(&self, client: u32) -> String {
+        let Some(rhythm) = self.0.get(&client) else { return String::new() };
+        let times: Vec<String> = rhythm.pushes.iter().map(|at| seconds(*at)).collect();
+        format!("connected at {}; pushes came at {}", seconds(rhythm.opened), times.join(", "))
     }
 
     /// The usual time between two pushes on a connection, between which the server did not stand still; `None` if
