@@ -195,6 +195,8 @@ impl PushGrid {
     /// The stall right before `at`, by its number, and the first cycle that is due after it: its push has not come
     /// yet, or comes now. The push before may be late because of the stall.
     pub(crate) fn stall_before(&self, at: Timestamp) -> Option<(usize, u64)> {
+        // Before the first push there is no grid.
+        self.origin?;
         let with_next = |stall: &Stall| self.newest(stall.until) + 1;
         let place = self
             .stalls
@@ -387,6 +389,14 @@ mod tests {
         grid.observe_stall(at(15_650), at(15_800));
         assert_eq!(grid.observed_stalls().collect::<Vec<_>>(), [(at(13_900), at(15_800))]);
         assert!(grid.is_excused(3) && !grid.is_excused(2) && !grid.is_excused(4));
+        assert!(PushGrid::new(PERIOD).stall_before(at(1)).is_none());
+        let mut fresh = PushGrid::new(PERIOD);
+        fresh.observe_stall(at(100), at(300));
+        assert_eq!(
+            (fresh.stall_before(at(200)), fresh.nearest(at(200))),
+            (None, 1),
+            "the first push is that of cycle 1"
+        );
         assert!(grid.stall_before(at(15_700)).is_some() && grid.stall_before(at(17_100)).is_none());
     }
 
