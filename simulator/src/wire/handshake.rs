@@ -90,7 +90,7 @@ impl Handshake {
             Response::Incomplete => Ok(None),
             Response::Upgraded { length, flaws } if flaws.is_empty() => Ok(Some(length)),
             Response::Upgraded { flaws, .. } => Err(Garbled(flaws.join("; ").into())),
-            Response::Refused(_) => Err(Garbled::new("a handshake that was refused")),
+            Response::Refused(refusal) => Err(Garbled(refusal.sentence().into())),
         }
     }
 
