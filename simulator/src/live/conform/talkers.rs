@@ -153,9 +153,10 @@ async fn hear_early_echo(session: &Session, mut client: LiveClient) -> bool {
 }
 
 async fn burst(client: &mut LiveClient) {
-    let texts: Vec<Utterance> = (0..BURST)
-        .map(|_| Utterance::Text(Text::Probe { number: client.next_number(), length: 30 }))
-        .collect();
+    // Long and short ones in turn: a server that handles each message on its own answers them in another order.
+    let lengths = [300, 30].into_iter().cycle().take(BURST);
+    let texts: Vec<Utterance> =
+        lengths.map(|length| Utterance::Text(Text::Probe { number: client.next_number(), length })).collect();
     client.say(&texts);
     client.await_replies().await;
 }
