@@ -190,6 +190,11 @@ impl Stamps {
         let off = between - quarters * 900.0;
         let is_near = off.abs() <= 2.0 * period.as_secs_f64() + 3.0;
         let text = &self.cycles[&stretch.first].text;
+        let days = (between / 86_400.0).round();
+        if (stretch.bounds.0..=stretch.bounds.1).contains(&(quarters as i64 * QUARTER)) && days.abs() >= 1.0 {
+            // A clock that was set at random would not show the right minute and second.
+            return Some(format!("{text:?}, whose date is {days:+} days off, and whose time is right"));
+        }
         (is_near && ZONES.contains(&(quarters as i64)))
             .then(|| format!("{text:?}, which no time zone explains: all pushes are about {off:+.1} s off"))
     }
@@ -262,6 +267,10 @@ mod tests {
         assert_eq!((right.wrong.len(), right.findings), (0, vec!["zone taken to be UTC+08:00".to_owned()]));
         let wrong = run(local(), &["11:59:56", "11:59:58", "12:00:00"]).wrong;
         assert!(wrong.len() == 1 && wrong[0].1.contains("no time zone explains"), "{wrong:?}");
+        let mut month = local();
+        let stated: NaiveDateTime = "2026-10-22T12:00:00".parse().unwrap();
+        month.check((1, "x"), stated, wall(300), wall(310), SLACK).unwrap();
+        assert!(month.conclude(PERIOD).wrong[0].1.contains("-31 days off"));
         let other = run(local(), &["15:07:00", "15:07:02"]);
         assert!(other.wrong.is_empty() && other.findings[0].contains("not this machine's"), "{other:?}");
     }
