@@ -57,6 +57,8 @@ impl Late {
 /// A push whose text states an earlier instant than the one before. Whether the clock was set is known at the end.
 #[derive(Debug)]
 pub(super) struct Backwards {
+    /// The cycle of the text before.
+    pub(super) since: u64,
     pub(super) cycle: u64,
     pub(super) at: Timestamp,
     pub(super) client: u32,

@@ -69,6 +69,8 @@ pub(crate) struct LiveConnection {
     pub(crate) audited: u64,
     /// The instant that the last push stated, in seconds since 1970.
     pub(crate) last_stated: i64,
+    /// The cycle of that push.
+    pub(crate) stated_in: u64,
     /// The number of pushes on this connection.
     pub(crate) pushes: u32,
     /// The stall after which pushes are counted, and the number of pushes since.
@@ -90,6 +92,7 @@ impl LiveConnection {
             role,
             audited,
             last_stated: i64::MIN,
+            stated_in: 0,
             pushes: 0,
             after_stall: (None, 0),
             excess: 0,

@@ -16,7 +16,7 @@ impl Judge {
         let (known, stated) = (&self.texts, self.good_text);
         let is_known = known.0 == cycle && known.1.as_bytes() == text && stated >= connection.last_stated;
         if is_known && stated > i64::MIN {
-            connection.last_stated = stated;
+            (connection.last_stated, connection.stated_in) = (stated, cycle);
             self.exercise(Guarantee::G6);
             return true;
         }
@@ -48,9 +48,10 @@ impl Judge {
         self.compare_texts(cycle, text);
         if time.and_utc().timestamp() < connection.last_stated {
             let seen = wrong(" came after a later one");
-            self.backwards.push(Backwards { cycle, at, client: connection.core.client, seen });
+            let since = connection.stated_in;
+            self.backwards.push(Backwards { since, cycle, at, client: connection.core.client, seen });
         }
-        connection.last_stated = time.and_utc().timestamp();
+        (connection.last_stated, connection.stated_in) = (time.and_utc().timestamp(), cycle);
         let slack = self.grid.period() / 3;
         match self.stamps.check((cycle, text), time, wall.0, wall.1, slack) {
             Ok(()) => {
@@ -85,9 +86,9 @@ impl Judge {
         for finding in findings {
             self.add_finding(Guarantee::G6, finding);
         }
-        for Backwards { cycle, at, client, seen } in std::mem::take(&mut self.backwards) {
+        for Backwards { since, cycle, at, client, seen } in std::mem::take(&mut self.backwards) {
             // PROTOCOL.md excuses it when the clock or its offset changes.
-            if !changes.contains(&cycle) {
+            if !changes.iter().any(|change| (since + 1..=cycle).contains(change)) {
                 self.violate(Guarantee::G5, Fault::OutOfOrder, at, Some(client), seen);
             }
         }
