@@ -52,6 +52,8 @@ pub(crate) struct LiveClient {
     pub(super) opening_texts: usize,
     /// The number of echoes that have come.
     pub(crate) echoes_heard: u32,
+    /// How often replies were missing.
+    pub(crate) missing: u32,
     /// When the client last sent a pong.
     pub(super) last_pong_at: Option<Timestamp>,
     pub(super) is_reading: bool,
@@ -165,6 +167,7 @@ impl LiveClient {
     }
 
     fn report_missing_replies(&mut self) {
+        self.missing += 1;
         let (now, client) = (self.now(), Some(self.connection.core.client));
         let patience = self.state.patience;
         if let Some(text) = self.connection.core.echoes.front() {

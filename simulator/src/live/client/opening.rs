@@ -163,6 +163,7 @@ impl LiveClient {
             last_binary: None,
             opening_texts: 0,
             echoes_heard: 0,
+            missing: 0,
             is_reading: true,
             is_broken: false,
             answers_pings: true,

@@ -62,6 +62,9 @@ async fn offend_in_turn(session: Rc<Session>, lane: u32, breaches: Rc<RefCell<In
     session.state.pulse.sleep(PAUSE * lane).await;
     loop {
         let Some(breach) = breaches.borrow_mut().next() else { return };
+        if session.is_over() {
+            return;
+        }
         let Some(client) = session.connect_and_fence("client that breaks a rule").await else { return };
         let own = Rc::clone(&session);
         if breach.kind == Offence::Oversize {

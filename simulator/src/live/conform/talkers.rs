@@ -26,6 +26,9 @@ const PIECES: [u8; 3] = [2, 5, 70];
 /// The number of texts in one write.
 const BURST: usize = 20;
 
+/// After so many missing replies in a cycle a client sends no more: each of them takes as long as a reply may take.
+const HOPELESS: u32 = 3;
+
 /// The number of near misses in the catalogue of texts.
 const NEAR_MISSES: u8 = 8;
 
@@ -57,11 +60,16 @@ async fn talk(session: Rc<Session>, index: u64) {
         if !client.is_open() {
             return;
         }
+        if session.is_over() {
+            break;
+        }
     }
     session.stay_to_the_end(client).await;
 }
 
 async fn send_all_kinds(session: &Session, client: &mut LiveClient, cycle: u64) {
+    let hopeless = client.missing + HOPELESS;
+    let goes_on = |client: &LiveClient| client.missing < hopeless && !session.is_over();
     for which in 0..NEAR_MISSES {
         client.say(&[Utterance::Text(Text::NearMiss(which))]);
     }
@@ -72,6 +80,9 @@ async fn send_all_kinds(session: &Session, client: &mut LiveClient, cycle: u64) 
     client.say(&oddities);
     client.await_replies().await;
     for length in lengths(session, cycle) {
+        if !goes_on(client) {
+            return;
+        }
         let number = client.next_number();
         client.say(&[Utterance::Text(Text::Probe { number, length })]);
         client.await_replies().await;
@@ -81,6 +92,9 @@ async fn send_all_kinds(session: &Session, client: &mut LiveClient, cycle: u64) 
     send_what_wants_no_reply(client, cycle.is_multiple_of(4) || cycle % 4 == 1).await;
     burst(client).await;
     for length in [0, 4, 125] {
+        if !goes_on(client) {
+            return;
+        }
         client.ping(&vec![b'p'; length]);
         client.await_replies().await;
     }
