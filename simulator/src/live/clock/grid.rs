@@ -12,10 +12,8 @@ use std::time::Duration;
 
 use carillon_server::Timestamp;
 
+use super::fit::{Fit, Late, drift, gap};
 use super::pulse::Arrival;
-
-/// The least difference between two halves that is worth a doubt: below it a timer's own grain decides.
-const FAINT: Duration = Duration::from_micros(300);
 
 /// The observed cycles, numbered from the first.
 #[derive(Debug)]
@@ -50,38 +48,6 @@ pub(crate) struct Cycle {
     pub(crate) first: Arrival,
     pub(crate) last: Timestamp,
     pub(crate) deliveries: u64,
-}
-
-/// The result of fitting a grid to all arrivals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fit {
-    /// There are fewer than four cycles: no result.
-    Short,
-    /// No grid explains the pushes: some are more than half a period later than others.
-    NoGrid {
-        /// When the first such push arrived.
-        at: Timestamp,
-    },
-    /// One grid explains all pushes.
-    OnGrid {
-        /// The latest first arrival of a cycle, relative to the grid.
-        latest: Duration,
-        /// A total drift below this would not have been detected.
-        uncertainty: Duration,
-    },
-    /// The cycles of the second half are all later, or all earlier, than those of the first.
-    Moved {
-        /// The least difference.
-        by: Duration,
-        is_later: bool,
-    },
-    /// The same, but the difference is too small for this run to be certain.
-    Faint {
-        by: Duration,
-        is_later: bool,
-        /// The number of cycles after which such a drift would be certain.
-        cycles_needed: u64,
-    },
 }
 
 impl PushGrid {
@@ -254,7 +220,7 @@ impl PushGrid {
         let current = self.cycles.range(self.base + 1..);
         let calm = current.filter(|(cycle, _)| !self.is_excused(**cycle));
         // A bound of a due instant is itself an arrival, so no difference is negative.
-        let late: Vec<(Duration, Duration)> = calm
+        let late: Vec<Late> = calm
             .map(|(cycle, seen)| {
                 let due = self.due(*cycle);
                 (seen.first.earliest.since(due), seen.first.at.since(due))
@@ -271,7 +237,7 @@ impl PushGrid {
 
     /// A drift between the two halves of a stretch without a stop, or a sudden move between the two sides of a stall.
     /// Those sides may have few pushes, so the difference must be larger than random lateness.
-    fn move_of(&self, late: &[(Duration, Duration)], uncertainty: Duration) -> Option<Fit> {
+    fn move_of(&self, late: &[Late], uncertainty: Duration) -> Option<Fit> {
         for stall in &self.stalls {
             if let Some((by, is_later)) = gap(late, self.calm_before(stall))
                 && by > uncertainty.max(self.period / 4)
@@ -281,20 +247,11 @@ impl PushGrid {
         }
         let mut faint = None;
         for stretch in self.stretches(late) {
-            let half = stretch.len() / 2;
-            let Some((by, is_later)) = gap(stretch, half) else { continue };
-            if !has_trend(stretch, is_later) {
-                // Random lateness can separate two halves, and has no trend within them.
-                continue;
+            match drift(stretch, uncertainty) {
+                Some(fit @ Fit::Faint { .. }) => faint = faint.or(Some(fit)),
+                Some(fit) => return Some(fit),
+                None => {}
             }
-            let by = by.max(ends_apart(stretch, is_later));
-            if by > uncertainty {
-                return Some(Fit::Moved { by, is_later });
-            }
-            // The gap grows with the number of cycles between the two halves.
-            let times = (uncertainty.as_nanos() / by.as_nanos().max(1)) as u64 + 2;
-            let cycles_needed = 2 * half as u64 * times;
-            faint = faint.or((by > FAINT).then_some(Fit::Faint { by, is_later, cycles_needed }));
         }
         faint
     }
@@ -306,7 +263,7 @@ impl PushGrid {
     }
 
     /// The stretches between the stops of the server that are known: after a stop it may have another grid.
-    fn stretches<'a>(&self, late: &'a [(Duration, Duration)]) -> Vec<&'a [(Duration, Duration)]> {
+    fn stretches<'a>(&self, late: &'a [Late]) -> Vec<&'a [Late]> {
         let known = self.stalls.iter().filter(|stall| !stall.is_observed);
         let mut places: Vec<usize> = known.map(|stall| self.calm_before(stall).min(late.len())).collect();
         places.push(late.len());
@@ -325,47 +282,6 @@ impl PushGrid {
     fn offset(&self, cycle: u64) -> u64 {
         (self.period.as_nanos() as u64).saturating_mul(cycle.saturating_sub(self.base + 1))
     }
-}
-
-/// The difference between the lateness of the cycles before and after a place that the harness's own delays cannot
-/// explain: from the latest possible arrival on one side to the earliest possible one on the other. Each cycle is its
-/// earliest and its latest possible lateness. `None` if the two sides overlap, or one is too small.
-fn gap(late: &[(Duration, Duration)], place: usize) -> Option<(Duration, bool)> {
-    let (before, after) = late.split_at(place.min(late.len()));
-    if before.len() < 2 || after.len() < 2 {
-        return None;
-    }
-    let between = |lower: &[(Duration, Duration)], upper: &[(Duration, Duration)]| {
-        let highest = lower.iter().map(|(_, at)| *at).max()?;
-        let lowest = upper.iter().map(|(earliest, _)| *earliest).min()?;
-        lowest.checked_sub(highest).filter(|by| *by > Duration::ZERO)
-    };
-    let later = between(before, after).map(|by| (by, true));
-    later.or_else(|| between(after, before).map(|by| (by, false)))
-}
-
-/// Whether lateness rises (or falls) through a stretch: nearly every pair of cycles is in that order (Kendall's tau of
-/// at least 0.8).
-fn has_trend(late: &[(Duration, Duration)], is_later: bool) -> bool {
-    let (mut right, mut all) = (0, 0);
-    for (place, one) in late.iter().enumerate() {
-        for other in &late[place + 1..] {
-            all += 1;
-            right += usize::from(if is_later { other.1 > one.1 } else { other.1 < one.1 });
-        }
-    }
-    // A share of 9 in 10 is a tau of 0.8.
-    all > 0 && right * 10 >= all * 9
-}
-
-/// The difference between the first and the last third of a stretch, whose lateness has a trend.
-fn ends_apart(late: &[(Duration, Duration)], is_later: bool) -> Duration {
-    let third = (late.len() / 3).max(1);
-    let (first, last) = (&late[..third], &late[late.len() - third..]);
-    let (lower, upper) = if is_later { (first, last) } else { (last, first) };
-    let highest = lower.iter().map(|(_, at)| *at).max().unwrap_or_default();
-    let lowest = upper.iter().map(|(earliest, _)| *earliest).min().unwrap_or_default();
-    lowest.saturating_sub(highest)
 }
 
 #[cfg(test)]

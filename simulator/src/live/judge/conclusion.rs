@@ -6,7 +6,7 @@ use carillon_server::Timestamp;
 
 use super::facts::{Audit, Late, Lost};
 use super::{Judge, Observation, seconds};
-use crate::live::clock::grid::Fit;
+use crate::live::clock::fit::Fit;
 use crate::oracle::guarantee::Guarantee;
 use crate::oracle::score::Fault;
 
