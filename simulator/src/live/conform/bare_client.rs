@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::rc::Rc;
+use std::time::Duration;
 
 use carillon_server::Timestamp;
 use tokio::time::timeout_at;
@@ -30,6 +31,9 @@ const LARGEST: usize = 64 << 20;
 
 /// The most replies' times that an exchange may last, however much progress it makes.
 const LONGEST_EXCHANGE: u32 = 20;
+
+/// How much longer a server that stands still may be silent.
+const LONGEST_STALL: Duration = Duration::from_secs(4);
 
 /// Something that a bare client reads.
 #[derive(Debug)]
@@ -232,10 +236,13 @@ impl BareClient {
         }
     }
 
-    /// Until when the server may keep the caller waiting.
+    /// Until when the server may keep the caller waiting. One that is silent on all connections stands still, and gets
+    /// more time.
     fn patient_until(&self) -> Timestamp {
-        let patience = self.state.patience;
-        let stalled = self.state.judge.borrow().grid.stalled_until(self.progressed_at);
+        let judge = self.state.judge.borrow();
+        let is_silent = judge.is_silent_since(self.progressed_at);
+        let patience = self.state.patience + if is_silent { LONGEST_STALL } else { Duration::ZERO };
+        let stalled = judge.grid.stalled_until(self.progressed_at);
         let since = stalled.unwrap_or(self.progressed_at).min(self.asked_at + patience * LONGEST_EXCHANGE);
         since + patience
     }
